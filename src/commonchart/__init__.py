@@ -1,0 +1,1 @@
+"""Commonchart: one health record per patient, kept in common."""
