@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import psycopg
+import pytest
+
+from commonchart.fhir.outcome import Busy, Conflict
+from commonchart.record.migrations import current, head, migrate, versions
+
+
+@pytest.fixture
+def empty_url(empty_database: Any) -> Any:
+    name = empty_database.create()
+    yield empty_database.url(name)
+    empty_database.drop(name)
+
+
+def test_an_empty_database_is_brought_to_the_head_once(empty_url: str) -> None:
+    assert current(empty_url) is None
+    assert migrate(empty_url) is True
+    assert current(empty_url) == head()
+    assert migrate(empty_url) is False
+
+
+def test_the_steps_are_numbered_without_gaps() -> None:
+    assert [version.revision for version in versions()] == [f"{n:04}" for n in range(1, len(versions()) + 1)]
+
+
+def test_a_database_of_a_newer_program_is_refused(empty_url: str) -> None:
+    migrate(empty_url)
+    with psycopg.connect(empty_url) as conn:
+        conn.execute("UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(Conflict, match="newer"):
+        migrate(empty_url)
+
+
+def test_two_processes_at_once_migrate_once(empty_url: str) -> None:
+    program = "import sys; from commonchart.record.migrations import migrate; print(migrate(sys.argv[1]))"
+    both = [
+        subprocess.Popen([sys.executable, "-c", program, empty_url], stdout=subprocess.PIPE, text=True)
+        for _ in "ab"
+    ]
+    said = sorted(process.communicate(timeout=60)[0].strip() for process in both)
+    assert [process.returncode for process in both] == [0, 0]
+    assert said == ["False", "True"]
+    assert current(empty_url) == head()
+
+
+def test_nothing_to_do_does_not_import_alembic(database_url: str) -> None:
+    program = (
+        "import sys; from commonchart.record.migrations import migrate; migrate(sys.argv[1]); "
+        "print('alembic' in sys.modules or 'sqlalchemy' in sys.modules)"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", program, database_url], capture_output=True, text=True, check=True
+    )
+    assert said.stdout.strip() == "False"
+
+
+def test_an_unreachable_server_is_busy() -> None:
+    with pytest.raises(Busy):
+        migrate("host=/nowhere dbname=nothing")
