@@ -18,10 +18,13 @@ async def test_a_block_that_ends_well_is_committed(database: Database) -> None:
 
 
 async def test_a_block_that_raises_leaves_nothing(database: Database) -> None:
-    with pytest.raises(ZeroDivisionError):
+    async def broken() -> None:
         async with database.connection() as conn:
             await conn.execute("INSERT INTO site_setting VALUES (1, 'a', 'b')")
             raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await broken()
     async with database.single() as conn:
         row = await (await conn.execute("SELECT count(*) FROM site_setting")).fetchone()
     assert row == (0,)
@@ -42,10 +45,13 @@ async def test_the_session_speaks_utc(database: Database) -> None:
 
 
 async def test_a_statement_that_takes_too_long_is_too_costly(database: Database) -> None:
-    with pytest.raises(TooCostly):
+    async def slow() -> None:
         async with database.connection() as conn:
             await conn.execute("SET LOCAL statement_timeout = 20")
             await conn.execute("SELECT pg_sleep(5)")
+
+    with pytest.raises(TooCostly):
+        await slow()
 
 
 async def test_more_callers_than_connections_wait_their_turn(database_url: str) -> None:
@@ -89,10 +95,13 @@ async def test_connections_killed_by_the_server_are_replaced_without_an_error(
 
 
 async def test_a_connection_lost_in_the_middle_is_busy_and_then_works_again(database: Database) -> None:
-    with pytest.raises(Busy):
+    async def cut_off() -> None:
         async with database.connection() as conn:
             await conn.execute("SELECT pg_terminate_backend(pg_backend_pid())")
             await conn.execute("SELECT 1")
+
+    with pytest.raises(Busy):
+        await cut_off()
     async with database.connection() as conn:
         await conn.execute("SELECT 1")
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import select
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import psycopg
@@ -58,63 +58,61 @@ class Database:
         """Close what is idle; what is still lent out is closed when it comes back."""
         self._closed = True
         while self._idle:
-            await self._idle.pop().close()
+            self._idle.pop().pgconn.finish()
 
-    @asynccontextmanager
-    async def connection(self) -> AsyncIterator[Connection]:
+    def connection(self) -> AbstractAsyncContextManager[Connection]:
         """A connection in a transaction: committed at the end, rolled back when the block raises.
 
         Raises Busy when PostgreSQL is away, full or restarting, TooCostly when a statement takes too long.
         """
-        async with self._lent() as conn:
-            try:
-                yield conn
-            except BaseException:
-                await _rolled_back(conn)
-                raise
-            if conn.info.transaction_status != TransactionStatus.IDLE:
-                await conn.commit()
+        return _Lent(self, autocommit=False)
 
-    @asynccontextmanager
-    async def single(self) -> AsyncIterator[Connection]:
+    def single(self) -> AbstractAsyncContextManager[Connection]:
         """A connection in autocommit mode: each statement is its own transaction, without BEGIN and COMMIT round trips."""
-        async with self._lent() as conn:
-            await conn.set_autocommit(True)
-            try:
-                yield conn
-            finally:
-                await _manual(conn)
+        return _Lent(self, autocommit=True)
 
     @asynccontextmanager
     async def dedicated(self) -> AsyncIterator[Connection]:
         """A fresh autocommit connection outside the pool and without a statement time-out: for LISTEN and long work."""
-        with _translated():
+        try:
             conn = await _connect(self.url)
-            try:
+            async with conn:
                 await conn.set_autocommit(True)
                 await conn.execute("SET statement_timeout = 0")
                 yield conn
-            finally:
-                await conn.close()
+        except psycopg.Error as error:
+            raise_refusal(error)
+            raise
 
-    @asynccontextmanager
-    async def _lent(self) -> AsyncIterator[Connection]:
+    async def take(self) -> Connection:
+        """A connection of the pool, which `give_back` must follow."""
+        await self._place()
+        try:
+            return self._live() or await _connect(self.url)
+        except BaseException as error:
+            self._places.release()
+            raise_refusal(error)
+            raise
+
+    def give_back(self, conn: Connection) -> None:
+        """End what `take` began."""
+        if self._closed or conn.closed or conn.info.transaction_status != TransactionStatus.IDLE:
+            conn.pgconn.finish()
+        else:
+            self._idle.append(conn)
+        self._places.release()
+
+    async def _place(self) -> None:
+        if not self._places.locked():
+            await self._places.acquire()
+            return
         try:
             async with asyncio.timeout(self._patience):
                 await self._places.acquire()
         except TimeoutError:
             raise Busy("Too much is asked of the database at once. Try again in a moment.") from None
-        try:
-            with _translated():
-                conn = self._fresh() or await _connect(self.url)
-                try:
-                    yield conn
-                finally:
-                    await self._returned(conn)
-        finally:
-            self._places.release()
 
-    def _fresh(self) -> Connection | None:
+    def _live(self) -> Connection | None:
         while self._idle:
             conn = self._idle.pop()
             if not _hung_up(conn):
@@ -122,27 +120,44 @@ class Database:
             conn.pgconn.finish()
         return None
 
-    async def _returned(self, conn: Connection) -> None:
-        if self._closed or conn.closed or conn.info.transaction_status != TransactionStatus.IDLE:
-            await conn.close()
-        else:
-            self._idle.append(conn)
+
+class _Lent:
+    """A loan from the pool. A class, not a generator: it is on the path of every read."""
+
+    __slots__ = ("_autocommit", "_conn", "_database")
+    _conn: Connection
+
+    def __init__(self, database: Database, *, autocommit: bool) -> None:
+        self._database = database
+        self._autocommit = autocommit
+
+    async def __aenter__(self) -> Connection:
+        self._conn = conn = await self._database.take()
+        if conn.autocommit is not self._autocommit:
+            await conn.set_autocommit(self._autocommit)
+        return conn
+
+    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        conn = self._conn
+        try:
+            if conn.pgconn.transaction_status != TransactionStatus.IDLE:
+                await (conn.rollback() if error else conn.commit())
+        except psycopg.Error as late:
+            raise_refusal(error or late)
+            raise
+        finally:
+            self._database.give_back(conn)
+        raise_refusal(error)
 
 
-class _translated:
-    """What PostgreSQL being away, full or too slow means to the one who asked; other errors pass as they are."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, psycopg.Error):
-            refusal = _refusal(error)
-            if refusal is not None:
-                raise refusal from error
+def raise_refusal(error: BaseException | None) -> None:
+    """Raise what an error of psycopg means to the one who asked, if it means anything but a bug."""
+    refusal = _refusal(error)
+    if refusal is not None:
+        raise refusal from error
 
 
-def _refusal(error: psycopg.Error) -> Busy | TooCostly | None:
+def _refusal(error: BaseException | None) -> Busy | TooCostly | None:
     if isinstance(error, errors.QueryCanceled):
         return TooCostly(
             "This took longer than the server allows. Ask for less at a time.", code="too-costly"
@@ -173,17 +188,3 @@ def _hung_up(conn: Connection) -> bool:
     poll = select.poll()
     poll.register(conn.pgconn.socket, select.POLLIN)
     return bool(poll.poll(0))
-
-
-async def _rolled_back(conn: Connection) -> None:
-    try:
-        await conn.rollback()
-    except psycopg.Error:
-        await conn.close()
-
-
-async def _manual(conn: Connection) -> None:
-    try:
-        await conn.set_autocommit(False)
-    except psycopg.Error:
-        await conn.close()
