@@ -1,1 +1,87 @@
-"""TODO."""
+"""The command line. A command's module is imported only when the command is used, so that each starts quickly."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from importlib import import_module
+from typing import Any, NoReturn
+
+import click
+
+from commonchart.fhir.outcome import Refused
+
+LAZY = {
+    "backup": "commonchart.cli.backup:backup",
+    "check": "commonchart.cli.check:check",
+    "demo": "commonchart.cli.demo:demo",
+    "due": "commonchart.cli.due:due",
+    "load": "commonchart.cli.load:load",
+    "mode": "commonchart.cli.mode:mode",
+    "restore": "commonchart.cli.backup:restore",
+    "serve": "commonchart.cli.serve:serve",
+    "token": "commonchart.cli.token:token",
+    "user": "commonchart.cli.user:user",
+}
+
+
+class Program(click.Group):
+    """The group of all commands; what is refused comes out as one message and exit code 1 (2 for a wrong usage)."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All commands, in the order of the alphabet."""
+        return sorted(LAZY)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of this name, imported now."""
+        if cmd_name not in LAZY:
+            return None
+        module, _, name = LAZY[cmd_name].partition(":")
+        try:
+            found = getattr(import_module(module), name)
+        except ModuleNotFoundError as error:
+            if error.name == module:
+                return None
+            raise
+        assert isinstance(found, click.Command)
+        return found
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run, and leave with a message instead of a traceback."""
+        try:
+            return super().main(*args, **kwargs)
+        except Refused as refused:
+            _leave("\n  ".join(_lines(refused)))
+        except OSError as error:
+            _leave(f"{error.strerror or error}: {error.filename}" if error.filename else str(error))
+        except Exception as error:
+            if os.environ.get("COMMONCHART_DEBUG"):
+                raise
+            _leave(_bug(error))
+
+
+def _lines(refused: Refused) -> list[str]:
+    return [f"{issue.at}: {issue.message}" if issue.at else issue.message for issue in refused.issues]
+
+
+def _bug(error: Exception) -> str:
+    """Where it went wrong and not with what: the message of an error may hold a patient's data."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return (
+        f"something went wrong that should not ({type(error).__name__} in {frame.name}, line {frame.lineno} of "
+        f"{frame.filename}). COMMONCHART_DEBUG=1 shows all of it."
+    )
+
+
+def _leave(message: str) -> NoReturn:
+    click.echo(f"commonchart: {message}", err=True)
+    sys.exit(1)
+
+
+@click.command(
+    cls=Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
+)
+@click.version_option(package_name="commonchart", prog_name="commonchart", message="%(prog)s %(version)s")
+def main() -> None:
+    """One health record per patient, kept in common by everyone who cares for them and open to the patient."""
