@@ -6,8 +6,13 @@ command -v uv >/dev/null 2>&1 && exit 0
 here=$(cd "$(dirname "$0")/.." && pwd)
 [ -x "$here/.tools/bin/uv" ] && exit 0
 python=$(command -v python3.11 || command -v python3)
-"$python" -m venv "$here/.tools"
-"$here/.tools/bin/pip" install --quiet --disable-pip-version-check "uv==$version"
+echo "Installing uv $version ..."
+if "$python" -m venv "$here/.tools" >/dev/null 2>&1; then
+    "$here/.tools/bin/pip" install --quiet --disable-pip-version-check "uv==$version"
+else # a Debian python without its venv package
+    rm -rf "$here/.tools"
+    "$python" -m pip install --quiet --disable-pip-version-check --target "$here/.tools" "uv==$version"
+fi
 for place in /usr/local/bin "$HOME/.local/bin"; do
     case ":$PATH:" in *":$place:"*) ;; *) continue ;; esac
     if [ -d "$place" ] && [ -w "$place" ]; then
