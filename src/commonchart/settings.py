@@ -61,9 +61,9 @@ def load(env: Mapping[str, str], **overrides: Any) -> Settings:
     given = _environment(env) | said
     data_dir = Path(given.get("data_dir") or default_data_dir(env)).expanduser().absolute()
     make_folder(data_dir)
-    merged = _file(data_dir / FILE) | given | {"data_dir": str(data_dir)}
+    merged = _file(data_dir / FILE) | given | {"data_dir": data_dir}
     try:
-        settings = msgspec.convert(merged, Settings, strict=False)
+        settings = msgspec.convert(merged, Settings, strict=False, dec_hook=_path)
     except msgspec.ValidationError as error:
         raise Invalid(f"A setting cannot be used: {error}") from None
     if not 1 <= settings.workers <= 64:
@@ -91,6 +91,10 @@ def make_folder(path: Path) -> None:
         raise Invalid(f"The data folder {path} cannot be made: {error.strerror}") from None
     if not os.access(path, os.W_OK | os.X_OK):
         raise Invalid(f"The data folder {path} cannot be written to by this user")
+
+
+def _path(kind: type, value: Any) -> Any:
+    return kind(value)
 
 
 def _environment(env: Mapping[str, str]) -> dict[str, Any]:

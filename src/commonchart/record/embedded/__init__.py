@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -31,11 +31,19 @@ class Embedded:
     This process is its parent and must call `alive()` now and then to notice its end; `revive()` starts it again.
     """
 
-    def __init__(self, data_dir: Path, *, bindir: str = "", durable: bool = True) -> None:
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        bindir: str = "",
+        durable: bool = True,
+        given_up: Callable[[], bool] = lambda: False,
+    ) -> None:
         self.data_dir = data_dir
         self.lock = folder.Lock(data_dir)
         self._bindir = bindir
         self._durable = durable
+        self._given_up = given_up
         self._child: subprocess.Popen[bytes] | None = None
         self._adopted: int | None = None
 
@@ -171,7 +179,7 @@ class Embedded:
     def _answering(self, sockets: Path) -> str:
         deadline = time.monotonic() + RECOVERY_SECONDS
         while not _answers(_url(sockets, "postgres")):
-            if not self.alive() or time.monotonic() > deadline:
+            if not self.alive() or self._given_up() or time.monotonic() > deadline:
                 raise Busy(f"PostgreSQL did not start: {_reason(self._log_tail())}")
             time.sleep(0.03)
         with psycopg.connect(_url(sockets, "postgres"), autocommit=True) as conn:

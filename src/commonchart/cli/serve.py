@@ -1,0 +1,247 @@
+"""`commonchart serve`: one parent that runs PostgreSQL, the web processes and a worker, and ends them with itself."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import http.client
+import os
+import select
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib.util import find_spec
+from pathlib import Path
+from types import FrameType
+
+import click
+import msgspec
+import structlog
+
+from commonchart.cli.open import data_option, settings_of
+from commonchart.cli.processes import Crew, Post
+from commonchart.fhir.outcome import Busy, Invalid, Refused
+from commonchart.ops import logs
+from commonchart.record.database import Database
+from commonchart.record.embedded import Embedded
+from commonchart.record.migrations import migrate
+from commonchart.settings import Settings
+
+POOL = 8
+BACKLOG = 512
+DRAIN_SECONDS = 10
+LONGEST_PAUSE = 15.0
+
+
+@click.command()
+@click.option(
+    "--port", type=click.IntRange(0, 65535), help="Where to listen. Default 8000; 0 for a free one."
+)
+@click.option("--host", help="The address to listen on. Default 127.0.0.1: this machine only.")
+@click.option("--workers", type=click.IntRange(1, 64), help="How many web processes. Default 1.")
+@click.option(
+    "--mode", type=click.Choice(["practice", "network"]), help="What a new site starts as. Default practice."
+)
+@data_option
+def serve(
+    port: int | None, host: str | None, workers: int | None, mode: str | None, data: Path | None
+) -> None:
+    """Serve the record. Prints `ready` and the address when it answers; Ctrl-C or SIGTERM ends it in good order."""
+    serve_until_stopped(settings_of(data, port=port, host=host, workers=workers, mode=mode))
+
+
+def serve_until_stopped(settings: Settings, ready: Callable[[Settings], None] | None = None) -> None:
+    """Everything that `commonchart serve` does, for commands that do more; `ready` is called when it answers."""
+    logs.configure(settings.log_level, process="parent")
+    with listening(settings.host, settings.port) as listener:
+        settings = msgspec.structs.replace(settings, port=listener.getsockname()[1])
+        House(settings, listener, ready or announce).run()
+
+
+def announce(settings: Settings) -> None:
+    """Say where the record is to be found."""
+    click.echo(f"ready {settings.address}")
+
+
+@contextmanager
+def listening(host: str, port: int) -> Iterator[socket.socket]:
+    """A socket that listens. Raises Invalid, in words, when the port cannot be had."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind, protocol)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(BACKLOG)
+    except OSError as error:
+        raise Invalid(_why_not(error, host, port)) from None
+    with listener:
+        yield listener
+
+
+def _why_not(error: OSError, host: str, port: int) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"Port {port} on {host} is taken by another program. Stop that one, or choose another with --port."
+    if error.errno == errno.EACCES:
+        return f"Port {port} is open to root only. Choose one above 1023 with --port."
+    return f"Cannot listen on {host} port {port}: {error.strerror}"
+
+
+class House:
+    """The parent. It does no work of its own but to watch over those who do."""
+
+    def __init__(
+        self, settings: Settings, listener: socket.socket, ready: Callable[[Settings], None]
+    ) -> None:
+        self._settings = settings
+        self._listener = listener
+        self._ready = ready
+        self._stopping = False
+        self._embedded: Embedded | None = None
+        self._pause, self._not_before = 0.0, 0.0
+        self._wake, self._waker = os.pipe()
+        self._log = structlog.get_logger()
+
+    def run(self) -> None:
+        """Start everything, keep it running until told to stop, and stop everything."""
+        self._heed_signals()
+        try:
+            url = self._database()
+            migrate(url)
+            settings = msgspec.structs.replace(self._settings, database_url=url)
+            crew = Crew(self._posts(settings), self._in_child)
+            try:
+                crew.start()
+                self._until_ready(crew)
+                while not self._stopping:
+                    self._rest(1.0)
+                    self._mend_database()
+                    crew.mend()
+            finally:
+                crew.stop()
+        finally:
+            if self._embedded is not None:
+                self._embedded.stop()
+
+    def _database(self) -> str:
+        if self._settings.database_url:
+            return self._settings.database_url
+        self._embedded = Embedded(
+            self._settings.data_dir, bindir=self._settings.bindir, given_up=lambda: self._stopping
+        )
+        return self._embedded.start()
+
+    def _posts(self, settings: Settings) -> list[Post]:
+        web = [
+            Post(f"web-{n}", lambda: serve_web(settings, self._listener))
+            for n in range(1, settings.workers + 1)
+        ]
+        worker = [Post("worker", lambda: work(settings))] if find_spec("commonchart.jobs.worker") else []
+        return [*web, *worker]
+
+    def _in_child(self) -> None:
+        if self._embedded is not None:
+            self._embedded.lock.free()
+
+    def _until_ready(self, crew: Crew) -> None:
+        while not self._stopping:
+            if answers(self._listener):
+                self._ready(self._settings)
+                return
+            crew.mend()
+            if crew.failing():
+                raise Busy("The server ends as soon as it is started; the lines above say where.")
+            self._rest(0.05)
+
+    def _mend_database(self) -> None:
+        embedded = self._embedded
+        if embedded is None or embedded.alive() or time.monotonic() < self._not_before:
+            return
+        self._log.error("postgres ended; starting it again")
+        try:
+            embedded.revive()
+            self._pause = 0.0
+        except Refused as refused:
+            self._pause = min(LONGEST_PAUSE, max(0.5, self._pause * 2))
+            self._not_before = time.monotonic() + self._pause
+            if not self._stopping:
+                self._log.error("postgres does not start", error=str(refused))
+
+    def _heed_signals(self) -> None:
+        os.set_blocking(self._waker, False)
+        signal.set_wakeup_fd(self._waker, warn_on_full_buffer=False)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, self._stop)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        self._stopping = True
+
+    def _rest(self, seconds: float) -> None:
+        if select.select([self._wake], [], [], seconds)[0]:
+            os.read(self._wake, 4096)
+
+
+def answers(listener: socket.socket) -> bool:
+    """Whether a web process behind this socket says that it can serve."""
+    host, port = listener.getsockname()[:2]
+    near = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
+    connection = http.client.HTTPConnection(near, port, timeout=2)
+    try:
+        connection.request("GET", "/health")
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def serve_web(settings: Settings, listener: socket.socket) -> None:
+    """One web process, until SIGTERM; then it finishes the requests it has."""
+    import uvicorn
+
+    from commonchart import app
+
+    logs.configure(settings.log_level, process="web")
+    application = app.build(settings, Database.opened_later(settings.database_url, size=POOL), now)
+    config = uvicorn.Config(
+        logs.AccessLog(application),
+        loop="uvloop",
+        http="httptools",
+        lifespan="auto",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=DRAIN_SECONDS,
+    )
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+def work(settings: Settings) -> None:
+    """The worker process, until SIGTERM."""
+    import uvloop
+
+    logs.configure(settings.log_level, process="worker")
+    uvloop.run(_work(settings))
+
+
+async def _work(settings: Settings) -> None:
+    from commonchart.jobs import worker
+
+    database = Database.opened_later(settings.database_url, size=4)
+    running = asyncio.ensure_future(worker.run(database, clock=now))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, running.cancel)
+    with contextlib.suppress(asyncio.CancelledError):
+        await running
+    await database.close()
+
+
+def now() -> datetime:
+    """The clock on the wall, in UTC: the only place where it is read."""
+    return datetime.now(UTC)

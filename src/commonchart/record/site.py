@@ -1,0 +1,25 @@
+"""What a site has decided for itself and may change at any time: small named texts, kept per tenant."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from psycopg import AsyncConnection
+
+MODE = "mode"
+
+
+async def get(conn: AsyncConnection[Any], tenant: int, key: str, default: str = "") -> str:
+    """The site's value of `key`, `default` when it has said nothing."""
+    found = await conn.execute("SELECT value FROM site_setting WHERE tenant = %s AND key = %s", [tenant, key])
+    row = await found.fetchone()
+    return default if row is None else str(row[0])
+
+
+async def put(conn: AsyncConnection[Any], tenant: int, key: str, value: str) -> None:
+    """Decide: from now on `key` is `value`."""
+    await conn.execute(
+        "INSERT INTO site_setting (tenant, key, value) VALUES (%s, %s, %s) "
+        "ON CONFLICT (tenant, key) DO UPDATE SET value = excluded.value",
+        [tenant, key, value],
+    )

@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import json
+import logging
+from typing import Any
+
+import pytest
+import structlog
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Mount, Route
+from starlette.types import ASGIApp
+
+from commonchart.ops import logs
+
+Lines = Any
+
+
+@pytest.fixture
+def lines(capfdbinary: Any) -> Lines:
+    """What has been logged since, as dicts."""
+    before = logging.root.handlers, logging.root.level
+    logs.configure("info", process="test")
+    yield lambda: [json.loads(line) for line in capfdbinary.readouterr().err.splitlines()]
+    logging.root.handlers, level = before
+    logging.root.setLevel(level)
+    structlog.reset_defaults()
+
+
+def test_a_name_that_is_not_listed_is_left_out(lines: Lines) -> None:
+    structlog.get_logger().info("stored", count=3, family="Lovelace")
+    (line,) = lines()
+    assert line["count"] == 3
+    assert line["left_out"] == ["family"]
+    assert "Lovelace" not in str(line)
+
+
+def test_an_error_is_its_type_and_places_without_its_message(lines: Lines) -> None:
+    try:
+        raise ValueError("Ada Lovelace, born 1815")
+    except ValueError:
+        structlog.get_logger().exception("a bug")
+    (line,) = lines()
+    assert line["error"] == "ValueError"
+    assert line["places"][-1].startswith("test_logs.test_an_error")
+    assert "Ada" not in str(line)
+
+
+def test_other_libraries_are_named_and_not_quoted(lines: Lines) -> None:
+    logging.getLogger("psycopg").warning("could not store Ada Lovelace")
+    logging.getLogger("uvicorn.error").warning("lost %s", "Ada Lovelace")
+    psycopg, uvicorn = lines()
+    assert (psycopg["logger"], psycopg["event"]) == ("psycopg", "a library reports")
+    assert uvicorn["event"] == "lost %s"
+    assert "Ada" not in str(psycopg) + str(uvicorn)
+
+
+async def asked(app: ASGIApp, path: str) -> None:
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b""}
+
+    async def send(message: Any) -> None:
+        return None
+
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": path,
+        "query_string": b"name=Ada",
+        "headers": [],
+        "root_path": "",
+    }
+    await logs.AccessLog(app)(scope, receive, send)  # type: ignore[arg-type]
+
+
+async def answer(request: Request) -> PlainTextResponse:
+    return PlainTextResponse("ok")
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("/patients/ada", "/patients/{id}"),
+        ("/fhir/Patient/ada-1/_history/3", "/fhir/{rtype}/{id}/_history/{vid}"),
+        ("/fhir/Patient", "/fhir/{rtype}"),
+        ("/nothing/ada", "unknown"),
+        ("/fhir/a/ada/c/d", "unknown"),
+        ("/static/css/main.css", "/static/{path}"),
+    ],
+)
+async def test_a_request_is_its_route_without_ids_or_query(lines: Lines, path: str, said: str) -> None:
+    fhir = [Route("/{rtype}/{id}/_history/{vid}", answer), Route("/{rtype}", answer)]
+    static = [Route("/{path:path}", answer)]
+    app = Starlette(
+        routes=[Route("/patients/{id}", answer), Mount("/fhir", routes=fhir), Mount("/static", routes=static)]
+    )
+    await asked(app, path)
+    (line,) = lines()
+    assert line["path"] == said
+    assert "Ada" not in str(line)
