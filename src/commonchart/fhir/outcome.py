@@ -27,7 +27,9 @@ class Refused(Exception):
     status: ClassVar[int] = 400
     code: ClassVar[str] = "invalid"
 
-    def __init__(self, message: str = "", *, at: str = "", code: str = "", issues: Sequence[Issue] = ()) -> None:
+    def __init__(
+        self, message: str = "", *, at: str = "", code: str = "", issues: Sequence[Issue] = ()
+    ) -> None:
         self.issues: tuple[Issue, ...] = tuple(issues) or (Issue(code or self.code, message, at),)
         super().__init__("; ".join(issue.message for issue in self.issues))
 
