@@ -30,7 +30,7 @@ def bounds(text: str) -> Bounds:
     found = _SHAPE.fullmatch(text) if isinstance(text, str) and len(text) < 48 else None
     if found is None:
         raise Invalid(f"A date {_RULE}", code="value")
-    year, month, day, hour, minute, second, fraction, zone = found.groups()
+    year, month, day, hour, *_rest, zone = found.groups()
     try:
         if hour is not None:
             return _moment(found.groups(), _zone(zone))

@@ -1,0 +1,373 @@
+"""Is this a FHIR R4 resource? Structure, cardinality, types, choices, required codes, reference targets.
+
+http://hl7.org/fhir/R4/validation.html. Each type is compiled once into closures; all issues are collected, each with a
+FHIRPath-style location such as `Patient.name[0].given[1]`. Messages name rules, never values. Only this module makes
+`Valid`, and only a `Valid` can be stored.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any
+
+from msgspec import Struct
+
+from commonchart.fhir.bindings import bound
+from commonchart.fhir.definitions import Element, r4
+from commonchart.fhir.outcome import Invalid, Issue
+from commonchart.fhir.primitives import CHECKS, Check
+
+MAX_ISSUES = 100
+
+At = tuple[Any, str, int | None]
+
+
+class Valid(Struct, frozen=True):
+    """A resource that was validated; made by `validate` only."""
+
+    rtype: str
+    resource: dict[str, Any]
+
+
+class Full(Exception):
+    """Enough issues were found to stop looking."""
+
+
+class _Run:
+    """One validation: the issues so far and the resource that `#` references point into."""
+
+    __slots__ = ("contained", "issues", "prefix")
+
+    def __init__(self, prefix: str) -> None:
+        self.issues: list[Issue] = []
+        self.prefix = prefix
+        self.contained: dict[str, str] = {}
+
+    def add(self, at: At | None, code: str, message: str) -> None:
+        self.issues.append(Issue(code, message, self.prefix + _location(at)))
+        if len(self.issues) >= MAX_ISSUES:
+            raise Full
+
+
+Checker = Callable[[Any, "At", _Run], None]
+
+
+def _location(at: At | None) -> str:
+    parts: list[str] = []
+    while at is not None:
+        parent, name, index = at
+        parts.append(f"{name}[{index}]" if index is not None else name)
+        at = parent
+    return ".".join(reversed(parts))
+
+
+def validate(resource: Any, *, at: str = "") -> Valid:
+    """The resource as `Valid`. Raises Invalid with every issue found (at most `MAX_ISSUES`); `at` prefixes locations."""
+    run = _Run(f"{at}." if at else "")
+    try:
+        rtype = _typed(resource, None, run)
+        if rtype is not None:
+            _resource(rtype)(resource, (None, rtype, None), run)
+    except Full:
+        pass
+    if run.issues:
+        raise Invalid(issues=run.issues)
+    return Valid(rtype or "", resource)
+
+
+def _typed(resource: Any, at: At | None, run: _Run) -> str | None:
+    if not isinstance(resource, dict):
+        run.add(at, "structure", "must be a resource: a JSON object with a resourceType")
+        return None
+    rtype = resource.get("resourceType")
+    if not isinstance(rtype, str) or rtype not in r4().resource_types:
+        where: At = (at, "resourceType", None)
+        run.add(where, "structure" if rtype is None else "value", "must name a resource type of FHIR R4")
+        return None
+    return rtype
+
+
+def _any_resource(value: Any, at: At, run: _Run) -> None:
+    """A resource inside another (contained, in a Bundle, in Parameters): `#` references see their own container."""
+    rtype = _typed(value, at, run)
+    if rtype is None:
+        return
+    inside_contained = at[1] == "contained"
+    if inside_contained:
+        if "contained" in value:
+            run.add((at, "contained", None), "structure", "must not be in a contained resource")
+        _resource(rtype)(value, at, run)
+        return
+    outer, run.contained = run.contained, {}
+    _resource(rtype)(value, at, run)
+    run.contained = outer
+
+
+@cache
+def _resource(rtype: str) -> Checker:
+    check = _structure(rtype)
+    has_contained = "contained" in r4().elements(rtype)
+
+    def checker(value: dict[str, Any], at: At, run: _Run) -> None:
+        if has_contained and "contained" in value:
+            run.contained = _contained(value["contained"])
+        check(value, at, run)
+
+    return checker
+
+
+def _contained(found: Any) -> dict[str, str]:
+    entries = found if isinstance(found, list) else []
+    return {str(e.get("id")): str(e.get("resourceType")) for e in entries if isinstance(e, dict)}
+
+
+# ---- structures ------------------------------------------------------------------------------------------------
+
+
+class _Field(Struct, frozen=True):
+    """How one JSON property is checked. `stem` names its choice, or the element itself."""
+
+    check: Checker
+    many: bool
+    primitive: bool
+    stem: str
+    choice: bool
+
+
+class _Shape(Struct, frozen=True):
+    fields: Mapping[str, _Field]
+    required: tuple[tuple[str, tuple[str, ...]], ...]
+    choices: bool
+
+
+@cache
+def _shape(type_name: str) -> _Shape:
+    fields: dict[str, _Field] = {}
+    required = []
+    choices = False
+    for element in r4().elements(type_name).values():
+        names = element.spelled()
+        for name, child_type in names.items():
+            fields[name] = _Field(
+                _value(element, child_type),
+                element.max != 1,
+                r4().is_primitive(child_type) or child_type in CHECKS,
+                element.name,
+                element.choice,
+            )
+        if element.min:
+            required.append((element.name, (*names, *(f"_{name}" for name in names))))
+        choices = choices or element.choice
+    return _Shape(fields, tuple(required), choices)
+
+
+@cache
+def _structure(type_name: str) -> Checker:
+    is_resource = type_name in r4().resource_types
+    extra = _EXTRA.get(type_name)
+
+    def checker(value: Any, at: At, run: _Run) -> None:
+        shape = _shape(type_name)
+        if type(value) is not dict:
+            run.add(at, "structure", "must be a JSON object")
+            return
+        if not value:
+            run.add(at, "structure", "must not be empty: leave it out")
+            return
+        fields = shape.fields
+        for name, child in value.items():
+            field = fields.get(name)
+            if field is None:
+                _stray(name, value, at, run, shape, is_resource)
+            elif field.many:
+                _many(field, name, child, value, at, run)
+            elif child is None:
+                run.add((at, name, None), "structure", "must not be null: leave it out")
+            else:
+                field.check(child, (at, name, None), run)
+        for name, names in shape.required:
+            if not any(spelled in value for spelled in names):
+                run.add((at, name, None), "required", "is required")
+        if shape.choices:
+            _one_of_a_choice(value, shape, at, run)
+        if extra is not None:
+            extra(value, at, run)
+
+    return checker
+
+
+def _stray(name: str, value: dict[str, Any], at: At, run: _Run, shape: _Shape, is_resource: bool) -> None:
+    """A property that is no element: resourceType, the id and extensions of a primitive, or unknown."""
+    if name == "resourceType" and is_resource:
+        return
+    field = shape.fields.get(name[1:]) if name.startswith("_") else None
+    if field is None or not field.primitive:
+        run.add((at, name, None), "structure", "is not an element of this type")
+        return
+    _siblings(field, name, value, at, run)
+
+
+def _siblings(field: _Field, name: str, value: dict[str, Any], at: At, run: _Run) -> None:
+    child, plain = value[name], value.get(name[1:])
+    if not field.many:
+        _primitive_element(child, (at, name, None), run)
+        return
+    if not isinstance(child, list) or not child:
+        run.add((at, name, None), "structure", "must be an array with at least one entry")
+        return
+    if isinstance(plain, list) and len(plain) != len(child):
+        run.add((at, name, None), "structure", f"must have as many entries as {name[1:]}")
+    for index, entry in enumerate(child):
+        if entry is not None:
+            _primitive_element(entry, (at, name, index), run)
+        elif not isinstance(plain, list) or index >= len(plain) or plain[index] is None:
+            run.add((at, name, index), "structure", "must not be null where there is no value either")
+
+
+def _primitive_element(value: Any, at: At, run: _Run) -> None:
+    if value is None or (isinstance(value, dict) and set(value) <= {"id", "extension"}):
+        if not value:
+            run.add(at, "structure", "must not be empty: leave it out")
+            return
+        _structure("Element")(value, at, run)
+    else:
+        run.add(at, "structure", "may only hold an id and extensions")
+
+
+def _many(field: _Field, name: str, child: Any, value: dict[str, Any], at: At, run: _Run) -> None:
+    if type(child) is not list:
+        run.add((at, name, None), "structure", "may repeat: must be an array")
+        return
+    if not child:
+        run.add((at, name, None), "structure", "must not be an empty array: leave it out")
+    check = field.check
+    for index, entry in enumerate(child):
+        if entry is not None:
+            check(entry, (at, name, index), run)
+        elif not field.primitive or not _stands_in(value.get(f"_{name}"), index):
+            run.add((at, name, index), "structure", "must not be null")
+
+
+def _stands_in(siblings: Any, index: int) -> bool:
+    return isinstance(siblings, list) and index < len(siblings) and bool(siblings[index])
+
+
+def _one_of_a_choice(value: dict[str, Any], shape: _Shape, at: At, run: _Run) -> None:
+    seen: dict[str, str] = {}
+    for name in value:
+        bare = name[1:] if name.startswith("_") else name
+        field = shape.fields.get(bare)
+        if field is not None and field.choice and seen.setdefault(field.stem, bare) != bare:
+            run.add((at, name, None), "structure", f"only one of {field.stem} may be given")
+
+
+# ---- values ----------------------------------------------------------------------------------------------------
+
+
+def _value(element: Element, type_name: str) -> Checker:
+    if type_name == "Resource":
+        return _any_resource
+    check = _primitive(CHECKS[type_name]) if type_name in CHECKS else _later(type_name)
+    if type_name == "Reference":
+        check = _both(check, _reference(frozenset(element.targets)))
+    if element.strength == "required":
+        codes = bound(type_name, element.value_set)
+        if codes is not None:
+            check = _coded(check, codes)
+    return check
+
+
+def _primitive(wrong: Check) -> Checker:
+    def checker(value: Any, at: At, run: _Run) -> None:
+        broken = wrong(value)
+        if broken is not None:
+            run.add(at, "value", broken)
+
+    return checker
+
+
+def _later(type_name: str) -> Checker:
+    def checker(value: Any, at: At, run: _Run) -> None:
+        _structure(type_name)(value, at, run)
+
+    return checker
+
+
+def _both(first: Checker, second: Checker) -> Checker:
+    def checker(value: Any, at: At, run: _Run) -> None:
+        first(value, at, run)
+        second(value, at, run)
+
+    return checker
+
+
+def _coded(check: Checker, codes: Check) -> Checker:
+    def checker(value: Any, at: At, run: _Run) -> None:
+        before = len(run.issues)
+        check(value, at, run)
+        if len(run.issues) == before:
+            broken = codes(value)
+            if broken is not None:
+                run.add(at, "code-invalid", broken)
+
+    return checker
+
+
+# ---- references ------------------------------------------------------------------------------------------------
+
+_RELATIVE = re.compile(r"([A-Z][A-Za-z]+)/[A-Za-z0-9\-.]{1,64}(?:/_history/[A-Za-z0-9\-.]{1,64})?")
+_ABSOLUTE = re.compile(
+    r"https?://\S*?/([A-Z][A-Za-z]+)/[A-Za-z0-9\-.]{1,64}(?:/_history/[A-Za-z0-9\-.]{1,64})?"
+)
+
+
+def _reference(targets: frozenset[str]) -> Checker:
+    allowed = targets - {"Resource"} if "Resource" not in targets else frozenset()
+    words = f"must refer to {' or '.join(sorted(allowed))}"
+
+    def checker(value: Any, at: At, run: _Run) -> None:
+        if type(value) is not dict:
+            return
+        text = value.get("reference")
+        rtype = _target(text, at, run) if isinstance(text, str) else None
+        stated = value.get("type")
+        for found, name in ((rtype, "reference"), (stated, "type")):
+            if allowed and isinstance(found, str) and found in r4().resource_types and found not in allowed:
+                run.add((at, name, None), "value", words)
+        if rtype and isinstance(stated, str) and stated in r4().resource_types and stated != rtype:
+            run.add((at, "type", None), "value", "must be the type that reference names")
+
+    return checker
+
+
+def _target(text: str, at: At, run: _Run) -> str | None:
+    """The resource type that a literal reference names, None if it does not say."""
+    if text.startswith("#"):
+        if text != "#" and text[1:] not in run.contained:
+            run.add((at, "reference", None), "not-found", "must name a resource contained in this one")
+        return run.contained.get(text[1:])
+    found = _RELATIVE.fullmatch(text)
+    if found:
+        if found[1] not in r4().resource_types:
+            run.add((at, "reference", None), "value", "must name a resource type of FHIR R4")
+        return found[1]
+    if "://" in text or text.startswith("urn:"):
+        known = _ABSOLUTE.fullmatch(text)
+        return known[1] if known else None
+    run.add((at, "reference", None), "value", "must be Type/id, #id, a URL, or urn:uuid: and a UUID")
+    return None
+
+
+# ---- rules of single types -------------------------------------------------------------------------------------
+
+
+def _extension(value: dict[str, Any], at: At, run: _Run) -> None:
+    """ext-1: an extension has either a value or extensions of its own."""
+    has_value = any(name.removeprefix("_").startswith("value") for name in value)
+    if has_value == ("extension" in value):
+        run.add(at, "invariant", "must have either a value or extensions, not both and not neither (ext-1)")
+
+
+_EXTRA: dict[str, Callable[[dict[str, Any], At, _Run], None]] = {"Extension": _extension}
