@@ -54,6 +54,7 @@ class Embedded:
         folder or the programs cannot be used, Busy when PostgreSQL does not come up.
         """
         self.data_dir = folder.prepared(self.data_dir)
+        folder.demand_whole(self.data_dir)
         self.lock.path = self.data_dir / "lock"
         self.lock.demand()
         try:

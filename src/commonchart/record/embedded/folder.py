@@ -22,6 +22,7 @@ from commonchart.record.embedded.process import alive, end, gone_within, works_i
 
 LONGEST_SOCKET = 107
 SOCKET_NAME = ".s.PGSQL.5432"
+RESTORING = "restoring"
 LOG_BYTES = 10_000_000
 
 
@@ -80,6 +81,14 @@ def prepared(data_dir: Path) -> Path:
     if not os.access(data_dir, os.W_OK | os.X_OK):
         raise Invalid(f"The data folder {data_dir} cannot be written to by this user")
     return data_dir.absolute()
+
+
+def demand_whole(data_dir: Path) -> None:
+    """Raise Conflict when a restore into this folder did not come to its end."""
+    if (data_dir / RESTORING).is_dir() and any((data_dir / RESTORING).iterdir()):
+        raise Conflict(
+            f"A restore into {data_dir} was interrupted. Run it again: it begins anew, and nothing is lost."
+        )
 
 
 def written_by(cluster: Path) -> int | None:

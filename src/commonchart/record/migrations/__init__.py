@@ -57,22 +57,23 @@ def current(url: str) -> str | None:
         return _current(conn)
 
 
-def migrate(url: str) -> bool:
-    """Bring the database at `url` to `head()`; says whether anything had to be done.
+def migrate(url: str, *, to: str = "") -> bool:
+    """Bring the database at `url` to `head()`, or only to the step `to`; says whether anything had to be done.
 
     Raises Conflict when the database was written by a newer Commonchart, Busy when it cannot be reached.
     Alembic is imported only when there is something to do.
     """
-    if _known(current(url)) == head():
+    goal = to or head()
+    if (_known(current(url)) or "") >= goal:
         return False
     with _connected(url) as conn:
         conn.execute("SELECT pg_advisory_lock(%s)", [LOCK])
         conn.commit()
-        at = _known(_current(conn))
+        at = _known(_current(conn)) or ""
         conn.rollback()
-        if at == head():
+        if at >= goal:
             return False
-        _upgrade(url, at)
+        _upgrade(url, at, goal)
     return True
 
 
@@ -102,7 +103,7 @@ def _current(conn: psycopg.Connection[tuple[object, ...]]) -> str | None:
     return None if version is None else str(version[0])
 
 
-def _upgrade(url: str, at: str | None) -> None:
+def _upgrade(url: str, at: str, goal: str) -> None:
     from alembic.runtime.migration import MigrationContext, MigrationStep, RevisionStep
     from alembic.script.revision import RevisionMap
     from sqlalchemy import create_engine
