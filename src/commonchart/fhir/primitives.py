@@ -98,7 +98,7 @@ def _xhtml(value: Any) -> str | None:
     if type(value) is not str:
         return "must be a string"
     text = value.strip()
-    fits = text.startswith("<div") and (text.endswith("</div>") or text.endswith("/>"))
+    fits = text.startswith("<div") and text.endswith(("</div>", "/>"))
     return None if fits else "must be one XHTML div"
 
 

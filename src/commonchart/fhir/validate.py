@@ -169,24 +169,12 @@ def _structure(type_name: str) -> Checker:
     extra = _EXTRA.get(type_name)
 
     def checker(value: Any, at: At, run: _Run) -> None:
+        if type(value) is not dict or not value:
+            empty = "must not be empty: leave it out" if type(value) is dict else "must be a JSON object"
+            run.add(at, "structure", empty)
+            return
         shape = _shape(type_name)
-        if type(value) is not dict:
-            run.add(at, "structure", "must be a JSON object")
-            return
-        if not value:
-            run.add(at, "structure", "must not be empty: leave it out")
-            return
-        fields = shape.fields
-        for name, child in value.items():
-            field = fields.get(name)
-            if field is None:
-                _stray(name, value, at, run, shape, is_resource)
-            elif field.many:
-                _many(field, name, child, value, at, run)
-            elif child is None:
-                run.add((at, name, None), "structure", "must not be null: leave it out")
-            else:
-                field.check(child, (at, name, None), run)
+        _properties(value, shape, is_resource, at, run)
         for name, names in shape.required:
             if not any(spelled in value for spelled in names):
                 run.add((at, name, None), "required", "is required")
@@ -196,6 +184,20 @@ def _structure(type_name: str) -> Checker:
             extra(value, at, run)
 
     return checker
+
+
+def _properties(value: dict[str, Any], shape: _Shape, is_resource: bool, at: At, run: _Run) -> None:
+    fields = shape.fields
+    for name, child in value.items():
+        field = fields.get(name)
+        if field is None:
+            _stray(name, value, at, run, shape, is_resource)
+        elif field.many:
+            _many(field, name, child, value, at, run)
+        elif child is None:
+            run.add((at, name, None), "structure", "must not be null: leave it out")
+        else:
+            field.check(child, (at, name, None), run)
 
 
 def _stray(name: str, value: dict[str, Any], at: At, run: _Run, shape: _Shape, is_resource: bool) -> None:
