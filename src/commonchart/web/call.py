@@ -1,0 +1,79 @@
+"""One request of somebody who is signed in: who asks, what they may see, when, and how their pages look."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+from msgspec import Struct
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse
+
+from commonchart.access import policy
+from commonchart.access.actors import Actor
+from commonchart.web import rendering
+
+if TYPE_CHECKING:
+    from commonchart.access.records import Records
+
+
+class Preferences(Struct, frozen=True):
+    """How one person wants their pages; kept as JSON with the user."""
+
+    theme: Literal["system", "light", "dark"] = "system"
+    density: Literal["compact", "comfortable"] = "compact"
+    letters: bool = True
+
+
+class Site(Struct, frozen=True):
+    """How this installation presents itself."""
+
+    mode: str = "practice"
+    name: str = ""
+    synthetic: bool = False
+
+
+@dataclass(frozen=True)
+class Call:
+    """What every signed-in view gets. `now` is the server's clock, read once per request."""
+
+    request: Request
+    actor: Actor
+    records: Records
+    now: datetime
+    csrf: str
+    prefs: Preferences = field(default_factory=Preferences)
+    site: Site = field(default_factory=Site)
+
+    @property
+    def today(self) -> date:
+        """The day of this request."""
+        return self.now.date()
+
+    @property
+    def partial(self) -> bool:
+        """Does htmx ask for a fragment rather than a person for a page?"""
+        return self.request.headers.get("hx-request") == "true"
+
+    def may(self, action: str, rtype: str) -> bool:
+        """May this person do this with resources of this type at all? For showing links; the records decide again."""
+        return policy.allowed(self.actor, action, rtype)
+
+    def page(self, template: str, status: int = 200, **context: Any) -> HTMLResponse:
+        """A page with everything that the layout needs: `title` and what the template names in `context`."""
+        shared = {
+            "actor": self.actor,
+            "csrf": self.csrf,
+            "prefs": self.prefs,
+            "site": self.site,
+            "may": {"registry": self.may("read", "Condition")},
+            "today": self.today,
+            "q": "",
+        }
+        return rendering.html(template, shared | context, status)
+
+
+def go(address: str) -> RedirectResponse:
+    """After a POST: look at the result by GET."""
+    return RedirectResponse(address, 303)

@@ -1,0 +1,1 @@
+"""The clinician's pages: patients, the chart and its sections, provenance."""

@@ -1,0 +1,259 @@
+"""What every page of one patient's chart shares: banner, navigation, due rail, as-of mode, names and source marks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any
+from urllib.parse import urlencode
+
+from msgspec import Struct
+from starlette.responses import HTMLResponse
+
+from commonchart.fhir.outcome import Gone, Invalid, NotFound
+from commonchart.record.rows import Stored
+from commonchart.web.call import Call
+from commonchart.web.clinician.lookups import Lookups, fact_of
+from commonchart.web.forms.catalogue import corrects
+from commonchart.web.present import allergies, dates, due, people
+from commonchart.web.present.sources import Mark, author_organization, marks
+from commonchart.web.present.tables import Fact
+
+
+class Section(Struct, frozen=True):
+    """One entry of the navigation: its path under the patient, its words, the types it counts."""
+
+    path: str
+    title: str
+    rtypes: tuple[str, ...]
+    key: str = ""
+    counted: bool = True
+
+
+SECTIONS = (
+    Section("", "Summary", ("Condition",), "g 1", counted=False),
+    Section("timeline", "Timeline", ("Condition",), "g 2", counted=False),
+    Section("visits", "Visits", ("Encounter",), "g 3"),
+    Section("conditions", "Conditions", ("Condition",), "g 4"),
+    Section("medications", "Medications", ("MedicationRequest", "MedicationStatement"), "g 5"),
+    Section("allergies", "Allergies", ("AllergyIntolerance",), "g 6"),
+    Section("immunizations", "Immunizations", ("Immunization",), "g 7"),
+    Section("results", "Results and vitals", ("Observation",), "g 8"),
+    Section("procedures", "Procedures and surgeries", ("Procedure",), "g 9"),
+    Section("family", "Family history", ("FamilyMemberHistory",)),
+    Section("documents", "Documents and notes", ("DocumentReference", "Composition", "DiagnosticReport")),
+    Section("insurance", "Insurance", ("Coverage",)),
+    Section("contacts", "Contacts and demographics", ("RelatedPerson", "CareTeam"), counted=False),
+)
+
+
+class Entry(Struct, frozen=True):
+    """One drawn navigation entry."""
+
+    href: str
+    title: str
+    count: str
+    key: str
+    current: bool
+
+
+@dataclass
+class Chart:
+    """The chart of one person at one moment, as one page of it. `past` is the day of as-of mode, None for today."""
+
+    call: Call
+    id: str
+    patient: Fact
+    past: date | None
+    section: str
+    prefix: str
+    banner: people.Banner
+    allergies: allergies.Standing
+    since: int = 0
+    counts: dict[str, int] = field(default_factory=dict)
+    due: due.Rail | None = None
+    lookups: Lookups = field(default_factory=Lookups)
+    letters: dict[str, Mark] = field(default_factory=dict)
+
+    @property
+    def network(self) -> bool:
+        """Are other organisations shown at all?"""
+        return self.call.site.mode == "network"
+
+    @property
+    def as_of(self) -> datetime | None:
+        """The last instant of the past day, None for now."""
+        return dates.end_of(self.past) if self.past else None
+
+    @property
+    def on(self) -> date:
+        """The day that ages are counted on."""
+        return self.past or self.call.today
+
+    @property
+    def may_write(self) -> bool:
+        """Are there actions? Never in the past."""
+        return self.past is None and self.call.may("create", "Condition")
+
+    def form_for(self, fact: Fact) -> str:
+        """The form that corrects a resource, empty when there is none or it is not allowed."""
+        form = corrects(fact.body) if self.past is None and self.call.may("update", fact.rtype) else None
+        return form.key if form else ""
+
+    def url(self, path: str, **query: str | int | None) -> str:
+        """An address under this patient, keeping the as-of day."""
+        given = {name: value for name, value in query.items() if value not in (None, "")}
+        if self.past:
+            given["as_of"] = self.past.isoformat()
+        return f"{self.prefix}{path}" + (f"?{urlencode(given)}" if given else "")
+
+    def now_url(self) -> str:
+        """This page as it is today."""
+        kept = [
+            (name, value) for name, value in self.call.request.query_params.multi_items() if name != "as_of"
+        ]
+        return self.call.request.url.path + (f"?{urlencode(kept)}" if kept else "")
+
+    def kept(self) -> list[tuple[str, str]]:
+        """What the address says besides the day, for the form that asks for another day."""
+        return [
+            (name, value)
+            for name, value in self.call.request.query_params.multi_items()
+            if name not in ("as_of", "page", "before")
+        ]
+
+    def fact_url(self, fact: Fact) -> str:
+        """The provenance of a fact."""
+        return self.url(f"facts/{fact.rtype}/{fact.id}")
+
+    def source_of(self, fact: Fact) -> str:
+        """The Organization id that stands behind a fact: its author's, else the recording one."""
+        return author_organization(fact.body, self.lookups.encounters) or fact.org
+
+    def mark(self, fact: Fact) -> Mark:
+        """The source mark of a fact; in practice mode every mark is alike and names nobody."""
+        if not self.network:
+            return Mark("i", "", own=True)
+        source = self.source_of(fact)
+        return self.letters.get(source) or Mark("??", "Source not recorded", own=False)
+
+    def nav(self) -> list[Entry]:
+        """The sections that this person may open."""
+        return [
+            self._entry(one)
+            for one in SECTIONS
+            if any(self.call.may("read", rtype) for rtype in (*one.rtypes, *_open(one)))
+        ]
+
+    def _entry(self, one: Section) -> Entry:
+        n = sum(self.counts.get(rtype, 0) for rtype in one.rtypes) if one.counted else 0
+        count = str(n) if n else "none" if one.counted else ""
+        root = f"/patients/{self.id}"
+        href = (f"{root}/{one.path}" if one.path else root) + (
+            f"?as_of={self.past.isoformat()}" if self.past else ""
+        )
+        return Entry(href, one.title, count, one.key, one.path == self.section)
+
+    async def facts(
+        self, rtypes: Sequence[str], *, limit: int = 50, offset: int = 0, **how: Any
+    ) -> tuple[list[Fact], int]:
+        """A page of facts of these types, with the names that they refer to looked up; and how many there are."""
+        allowed = [rtype for rtype in rtypes if self.call.may("read", rtype)]
+        if not allowed:
+            return [], 0
+        found = await self.call.records.facts(
+            self.id, allowed, as_of=self.as_of, limit=limit, offset=offset, **how
+        )
+        facts = [fact_of(stored) for stored in found.items]
+        await self.name(facts)
+        return facts, found.total
+
+    async def name(self, facts: Iterable[Fact]) -> None:
+        """Look up the names behind these facts, and give their sources marks."""
+        facts = list(facts)
+        await self.lookups.learn(
+            self.call.records, facts, {self.call.actor.org, *(fact.org for fact in facts)}
+        )
+        sources = [*self.letters, *(self.source_of(fact) for fact in facts)]
+        self.letters = marks(sources, self.lookups.names, self.call.actor.org)
+
+    def page(self, template: str, title: str, status: int = 200, **context: Any) -> HTMLResponse:
+        """A page of the chart."""
+        return self.call.page(template, status, chart=self, title=title, **context)
+
+
+def _open(section: Section) -> tuple[str, ...]:
+    return ("Patient",) if section.path == "contacts" else ()
+
+
+async def opened(call: Call, section: str, *, depth: int = 1, rail: bool = True) -> Chart:
+    """The chart of the patient that the address names, with banner, counts and due list.
+
+    `depth` is how many steps the page's path lies below the patient. Raises NotFound, Gone, Invalid (a bad as-of day).
+    """
+    id = call.request.path_params["patient"]
+    past = as_of_day(call)
+    patient = await _patient(call, id, past)
+    standing, since = await _allergies(call, id, past)
+    chart = Chart(
+        call=call,
+        id=id,
+        patient=patient,
+        past=past,
+        section=section,
+        prefix=f"{id}/" if depth == 0 else "../" * (depth - 1),
+        banner=people.banner(patient.body | {"id": id}, past or call.today),
+        allergies=standing,
+        since=since,
+        counts=await call.records.counts(id, as_of=dates.end_of(past) if past else None),
+    )
+    if rail and past is None and call.may("read", "Condition"):
+        chart.due = await due_rail(call, id)
+    return chart
+
+
+def as_of_day(call: Call) -> date | None:
+    """The day of `?as_of=`, None for today or without one. Raises Invalid for one that cannot be read or has not come."""
+    text = call.request.query_params.get("as_of", "").strip()
+    if not text:
+        return None
+    day = dates.typed(text)
+    if day > call.today:
+        raise Invalid(f"{dates.of_date(day)} has not come yet: choose a day up to today", at="as_of")
+    return None if day == call.today else day
+
+
+async def _patient(call: Call, id: str, past: date | None) -> Fact:
+    if past is None:
+        return fact_of(await call.records.read("Patient", id))
+    found = await call.records.facts(id, ["Patient"], as_of=dates.end_of(past), limit=20)
+    mine: list[Stored] = [stored for stored in found.items if stored.id == id]
+    if not mine:
+        raise NotFound(f"This patient was not known here on {dates.of_date(past)}")
+    if mine[0].deleted:
+        raise Gone("This patient's record had been deleted by then")
+    return fact_of(mine[0])
+
+
+async def _allergies(call: Call, id: str, past: date | None) -> tuple[allergies.Standing, int]:
+    """What the banner says, and how many allergies were recorded after the past day (a present danger, DESIGN 9)."""
+    if not call.may("read", "AllergyIntolerance"):
+        return allergies.Standing((), "Allergies are not shown for your role"), 0
+    kinds = [kind for kind in ("AllergyIntolerance", "List") if call.may("read", kind)]
+    now = [fact_of(one) for one in (await call.records.facts(id, kinds, limit=200)).items]
+    if past is None:
+        return allergies.standing(now), 0
+    then = [
+        fact_of(one)
+        for one in (await call.records.facts(id, kinds, as_of=dates.end_of(past), limit=200)).items
+    ]
+    known = {tag.id for tag in allergies.standing(then).tags}
+    return allergies.standing(then), sum(tag.id not in known for tag in allergies.standing(now).tags)
+
+
+async def due_rail(call: Call, id: str) -> due.Rail | None:
+    """The stored due list of a patient; never worked out here."""
+    from commonchart.access.due import due_of
+
+    return due.rail(await due_of(call.records, id), call.today)

@@ -1,0 +1,236 @@
+"""Where one fact came from: who, which organisation, when recorded, when true, its versions, and the raw FHIR."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from starlette.responses import Response
+
+from commonchart.fhir.json import encode
+from commonchart.fhir.outcome import Gone, Malformed, NotFound
+from commonchart.record.rows import Stored
+from commonchart.web.call import Call
+from commonchart.web.clinician.chart import Chart, opened
+from commonchart.web.clinician.lookups import fact_of
+from commonchart.web.present import codes, dates, events, medications, readings, values
+from commonchart.web.present.differences import Difference, differences
+from commonchart.web.present.tables import Fact, entered_in_error
+
+MOST = 50
+
+
+class Version(Struct, frozen=True):
+    """One line of the version list."""
+
+    vid: int
+    recorded: str
+    by: str
+    org: str
+    href: str
+    current: bool
+    deleted: bool
+
+
+async def versions(chart: Chart, rtype: str, id: str) -> list[Stored]:
+    """The versions of a resource of this person, newest first, up to the past day. Raises NotFound."""
+    page = await chart.call.records.history(rtype, id, count=MOST)
+    moment = chart.as_of
+    found = [one for one in page.matches if moment is None or one.recorded <= moment]
+    mine = await _linked(chart)
+    if not found or not any(one.patient in mine or (rtype == "Patient" and one.id in mine) for one in found):
+        raise NotFound("There is no such fact in this chart")
+    return found
+
+
+async def _linked(chart: Chart) -> set[str]:
+    found = await chart.call.records.facts(chart.id, ["Patient"], limit=20)
+    return {chart.id, *(stored.id for stored in found.items)}
+
+
+async def version(chart: Chart, rtype: str, id: str) -> Fact:
+    """A resource of this person as it stands on the day of the chart, its names looked up. Raises NotFound, Gone."""
+    newest = (await versions(chart, rtype, id))[0]
+    if newest.deleted:
+        raise Gone("This has been deleted from the chart")
+    fact = fact_of(newest)
+    await chart.name([fact])
+    return fact
+
+
+async def fact(call: Call) -> Response:
+    """The provenance of one fact: a page, or what the pop-over shows when htmx asks."""
+    params = call.request.path_params
+    chart = await opened(call, "", depth=3, rail=False)
+    found = await versions(chart, params["rtype"], params["id"])
+    shown, before = _picked(call, found)
+    facts = [fact_of(one) for one in found]
+    await chart.name([one for one in facts if len(one.body) > 2])
+    here = fact_of(shown)
+    context: dict[str, Any] = {
+        "fact": here,
+        "title": headline(here, chart),
+        "flag": _flag(here),
+        "lines": lines(here, chart),
+        "wrong": entered_in_error(here.body),
+        "deleted": shown.deleted,
+        "newest": shown is found[0],
+        "form": chart.form_for(here),
+    }
+    if call.partial:
+        return chart.page("chart/fact-pop.html", **context, more=len(found))
+    context |= {
+        "versions": [_line(chart, one, shown) for one in found],
+        "changes": _changes(before, shown),
+        "raw": pretty(here.body) if not shown.deleted else "",
+        "whole": len(found) < MOST,
+    }
+    return chart.page("chart/fact.html", **context)
+
+
+def _picked(call: Call, found: list[Stored]) -> tuple[Stored, Stored | None]:
+    """The version that `?version=` names, else the newest; and the one before it."""
+    text = call.request.query_params.get("version", "")
+    if text and not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise Malformed("A version is a number", at="version")
+    n = next((n for n, one in enumerate(found) if not text or one.vid == int(text)), None)
+    if n is None:
+        raise NotFound("There is no such version of this fact")
+    return found[n], found[n + 1] if n + 1 < len(found) else None
+
+
+def _line(chart: Chart, one: Stored, shown: Stored) -> Version:
+    return Version(
+        one.vid,
+        dates.stamp(one.recorded),
+        one.actor,
+        chart.lookups.names.get(f"Organization/{one.org}", one.org) if chart.network else "",
+        chart.url(f"facts/{one.rtype}/{one.id}", version=one.vid),
+        one is shown,
+        one.deleted,
+    )
+
+
+def _changes(before: Stored | None, shown: Stored) -> list[Difference]:
+    if before is None or before.body is None or shown.body is None:
+        return []
+    return differences(fact_of(before).body, fact_of(shown).body)
+
+
+def headline(fact: Fact, chart: Chart) -> str:
+    """What a fact is, in one line: `HbA1c 7.1 %`."""
+    body = fact.body
+    if fact.rtype == "Observation":
+        found = readings.read(fact)
+        value = f" {found[0].text} {found[0].unit}".rstrip() if len(found) == 1 else ""
+        return codes.concept(body.get("code")) + value
+    if fact.rtype in medications.KINDS:
+        return medications.medicine(body, chart.lookups.names)
+    if fact.rtype in events.TIMELINE:
+        return events.TIMELINE[fact.rtype][1](fact, chart.lookups.names)
+    for name in ("code", "relationship", "type", "category"):
+        value = body.get(name)
+        words = (
+            codes.concepts(value) if isinstance(value, list) and value and isinstance(value[0], dict) else ""
+        )
+        words = words or (codes.concept(value, "") if isinstance(value, dict) else "")
+        if words:
+            return words
+    return "Demographics" if fact.rtype == "Patient" else fact.rtype
+
+
+def _flag(fact: Fact) -> readings.Flag:
+    found = readings.read(fact) if fact.rtype == "Observation" else []
+    return found[0].flag if len(found) == 1 else readings.Flag()
+
+
+def lines(fact: Fact, chart: Chart) -> list[tuple[str, str]]:
+    """The provenance of a fact, label by label; what is not recorded says so."""
+    body, names = fact.body, chart.lookups.names
+    source = chart.source_of(fact)
+    said = [
+        ("True on", _true_on(fact)),
+        ("Known here", dates.stamp(fact.recorded) if fact.recorded else codes.NOT_RECORDED),
+        ("Author", _author(body, names) or codes.NOT_RECORDED),
+    ]
+    if chart.network:
+        said.append(
+            (
+                "Author organisation",
+                names.get(f"Organization/{source}", codes.NOT_RECORDED)
+                if source != fact.org
+                else "as recorded by",
+            )
+        )
+        said.append(
+            (
+                "Recorded by",
+                f"{names.get(f'Organization/{fact.org}', fact.org or codes.NOT_RECORDED)}, {fact.actor}",
+            )
+        )
+    else:
+        said.append(("Recorded by", fact.actor or codes.NOT_RECORDED))
+    meta = body.get("meta") or {}
+    said += [
+        *([("Came as", str(meta["source"]))] if meta.get("source") else []),
+        ("Coded", _coded(body)),
+        (
+            "State",
+            codes.plain(
+                str(body.get("status") or codes.said(body.get("clinicalStatus")) or codes.NOT_RECORDED)
+            ),
+        ),
+        ("Version", f"{fact.vid}"),
+    ]
+    return [(label, words) for label, words in said if words != "as recorded by"]
+
+
+def _true_on(fact: Fact) -> str:
+    for stem in ("effective", "onset", "performed", "occurrence"):
+        kind, value = values.choice(fact.body, stem)
+        if kind:
+            return values.words(kind, value)
+    if fact.rtype == "Encounter":
+        return dates.period(fact.body.get("period")) or codes.NOT_RECORDED
+    return events.event_day(fact)
+
+
+def _author(body: dict[str, Any], names: values.Names) -> str:
+    found: list[str] = []
+    for name in (
+        "performer",
+        "author",
+        "requester",
+        "recorder",
+        "asserter",
+        "informationSource",
+        "participant",
+    ):
+        value = body.get(name)
+        for one in value if isinstance(value, list) else [value] if isinstance(value, dict) else []:
+            if not isinstance(one, dict):
+                continue
+            target = (
+                one.get("actor")
+                or one.get("individual")
+                or (one if "reference" in one or "display" in one else None)
+            )
+            if isinstance(target, dict):
+                found.append(values.reference(target, names))
+    return ", ".join(dict.fromkeys(one for one in found if one != codes.NOT_RECORDED))
+
+
+def _coded(body: dict[str, Any]) -> str:
+    for name in ("code", "vaccineCode", "medicationCodeableConcept", "type"):
+        value = body.get(name)
+        first = value[0] if isinstance(value, list) and value else value
+        found = codes.codings(first) if isinstance(first, dict) else []
+        if found:
+            return ", ".join(f"{one.label} {one.code}" for one in found[:4])
+    return "no code"
+
+
+def pretty(body: dict[str, Any]) -> str:
+    """The resource as indented JSON, numbers exactly as stored."""
+    return msgspec.json.format(encode(body), indent=2).decode()

@@ -1,0 +1,125 @@
+"""Results and vitals: the flowsheet, and the trend of one test."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from starlette.responses import Response
+
+from commonchart.fhir.outcome import Invalid, NotFound
+from commonchart.web.call import Call
+from commonchart.web.clinician.chart import Chart, opened
+from commonchart.web.present import dates, flowsheet, readings, trend, values
+from commonchart.web.present.tables import Fact
+
+FETCH = 400
+GROUPS = (("", "Everything", ()), ("vitals", "Vital signs", ("vital-signs",)), ("laboratory", "Laboratory", ("laboratory",)),
+          ("other", "Everything else", ("survey", "social-history", "imaging", "exam", "procedure", "therapy", "activity")))  # fmt: skip
+PAGE = 100
+
+
+async def sheet(call: Call) -> Response:
+    """Tests by day, newest first; `?before=` pages to older days, `?show=` picks a group."""
+    chart = await opened(call, "results", rail=False)
+    show = call.request.query_params.get("show", "")
+    before = _day(call, "before")
+    categories = next((found for name, _, found in GROUPS if name == show), ())
+    facts, total = await _page(chart, categories, before)
+    drawn = flowsheet.sheet(readings.readings(facts), whole=len(facts) >= total)
+    chips = [(chart.url("results", show=name), words, None, name == show) for name, words, _ in GROUPS]
+    return chart.page(
+        "chart/results.html",
+        "Results and vitals",
+        sheet=drawn,
+        heads=[(*flowsheet.heading(day), _letters(chart, facts, day)) for day in drawn.days],
+        chips=chips,
+        newer=chart.url("results", show=show) if before else "",
+        older=chart.url("results", show=show, before=drawn.older) if drawn.older else "",
+        empty="No results before that day." if before else "None recorded.",
+    )
+
+
+async def _page(chart: Chart, categories: tuple[str, ...], before: str) -> tuple[list[Fact], int]:
+    hi = datetime.fromisoformat(before).replace(tzinfo=UTC) - timedelta(microseconds=1) if before else None
+    return await chart.facts(["Observation"], categories=categories, hi=hi, limit=FETCH)
+
+
+def _letters(chart: Chart, facts: list[Fact], day: str) -> str:
+    """The source letters of a column, when all of its values come from one place."""
+    if not chart.network:
+        return ""
+    found = {
+        chart.mark(fact).letters
+        for fact in facts
+        if str(fact.body.get("effectiveDateTime", "")).startswith(day)
+    }
+    return found.pop() if len(found) == 1 else ""
+
+
+def _day(call: Call, name: str) -> str:
+    text = call.request.query_params.get(name, "")
+    if not text:
+        return ""
+    try:
+        return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).date().isoformat()
+    except ValueError:
+        raise Invalid("That page of the flowsheet does not exist: the day cannot be read", at=name) from None
+
+
+async def one_test(call: Call) -> Response:
+    """The trend of one test: chart, and every number beside it."""
+    chart = await opened(call, "results", depth=2, rail=False)
+    key = call.request.query_params.get("test", "")
+    page = call.request.query_params.get("page", "1")
+    offset = (max(1, int(page)) - 1) * PAGE if page.isascii() and page.isdigit() and len(page) < 6 else 0
+    code = key.split("/")[0]
+    facts, total = await chart.facts(["Observation"], codes=(code,), limit=PAGE, offset=offset)
+    found = [one for one in readings.readings(facts) if one.key == key]
+    if not found:
+        raise NotFound("There is no such test in this chart")
+    n = offset // PAGE + 1
+    return chart.page(
+        "chart/trend.html",
+        found[0].name,
+        drawn=trend.chart(found),
+        unit=found[0].unit,
+        range=found[0].range,
+        shown=_changes(found),
+        total=total,
+        why_not=_why_not(found),
+        newer=chart.url("results/trend", test=key, page=n - 1) if n > 1 else "",
+        older=chart.url("results/trend", test=key, page=n + 1) if offset + PAGE < total else "",
+    )
+
+
+def _why_not(found: list[readings.Reading]) -> str:
+    numbers = sum(one.number is not None and not one.struck for one in found)
+    return (
+        "One value: no trend to draw yet."
+        if numbers == 1
+        else "These are words, not numbers: no trend to draw."
+        if not numbers
+        else "No two values in one unit."
+    )
+
+
+def _changes(found: list[readings.Reading]) -> list[tuple[readings.Reading, str]]:
+    """Each reading with its change from the one before it in time."""
+    out = []
+    standing = [one for one in found if not one.struck]
+    for one in found:
+        older = standing[standing.index(one) + 1 :][:1] if one in standing else []
+        out.append((one, _change(one, older[0]) if older else ""))
+    return out
+
+
+def _change(one: readings.Reading, before: readings.Reading) -> str:
+    if one.number is None or before.number is None or one.second is not None or one.unit != before.unit:
+        return ""
+    by = one.number - before.number
+    return f"{'+' if by > 0 else ''}{values.number(by)}"
+
+
+def when(one: readings.Reading) -> str:
+    """The day of a reading."""
+    return dates.day(one.day)

@@ -1,0 +1,32 @@
+"""Addresses that are safe to send somebody to: local paths only."""
+
+from __future__ import annotations
+
+from urllib.parse import quote, urlsplit
+
+from starlette.requests import Request
+
+
+def local(target: str) -> str:
+    """`target` when it is a path of this site, else `/`. Never another host, scheme, or a sign-in page."""
+    parts = urlsplit(target)
+    bad = (
+        parts.scheme
+        or parts.netloc
+        or not target.startswith("/")
+        or target.startswith(("//", "/\\"))
+        or "\\" in target
+    )
+    if bad or any(ord(letter) < 32 for letter in target) or target.startswith(("/sign-", "/timed-out")):
+        return "/"
+    return target
+
+
+def next_query(request: Request) -> str:
+    """`?next=...` that leads back here after signing in; nothing for a POST, whose page cannot be repeated."""
+    path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    return (
+        f"?next={quote(path, safe='')}"
+        if request.method == "GET" and path != "/" and local(path) == path
+        else ""
+    )

@@ -1,0 +1,137 @@
+"""The due rail: stored rows as marks, words, and an explanation that can be opened."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from datetime import date
+from typing import Any
+
+from msgspec import Struct
+
+from commonchart.web.present import dates
+
+# Order, mark and word of each status; only the first four ask for something.
+STATUSES = {
+    "overdue": ("overdue", "Overdue"), "due": ("due", "Due"), "cannot-tell": ("unknown", "Cannot tell"), "due-soon": ("soon", "Due soon"),
+    "up-to-date": ("done", "Up to date"), "excluded": ("not", "Excluded"), "not-applicable": ("not", "Not applicable"),
+}  # fmt: skip
+OPEN = ("overdue", "due", "cannot-tell", "due-soon")
+_WORDS = {"overdue": "overdue", "due": "due", "cannot-tell": "cannot tell", "due-soon": "soon"}
+
+
+class Used(Struct, frozen=True):
+    """One fact of the explanation; `link` is `Type/id`."""
+
+    words: str
+    day: str = ""
+    link: str = ""
+    reason: str = ""
+
+
+class Item(Struct, frozen=True):
+    """One rule for one patient, as the rail shows it."""
+
+    rule: str
+    title: str
+    status: str
+    mark: str
+    word: str
+    when: str
+    because: str
+    question: str
+    used: tuple[Used, ...]
+    unused: tuple[Used, ...]
+    satisfied_by: str
+    rule_lines: tuple[tuple[str, str], ...]
+    unreviewed: bool
+
+
+class Rail(Struct, frozen=True):
+    """The whole list: what asks for something, what does not, and the sentence over it."""
+
+    open: tuple[Item, ...]
+    closed: tuple[Item, ...]
+    words: str
+    worked_out: str
+    empty: str
+
+
+def rail(rows: Iterable[Any], today: date) -> Rail:
+    """The rail of these due rows (columns of the table `due`)."""
+    rows = list(rows)
+    order = list(STATUSES)
+    items = sorted((item(row) for row in rows), key=lambda one: (order.index(one.status) if one.status in order else 99, one.title))
+    waiting = tuple(one for one in items if one.status in OPEN)
+    counts = [(sum(one.status == status for one in waiting), _WORDS[status]) for status in OPEN]
+    at = max((row.assessed_at for row in rows if getattr(row, "assessed_at", None)), default=None)
+    return Rail(
+        waiting,
+        tuple(one for one in items if one.status not in OPEN),
+        ", ".join(f"{n} {words}" for n, words in counts if n),
+        dates.stamp(at) if at else "",
+        "Nothing is due now." if rows else "NOT CHECKED: the due list of this patient has not been worked out yet.",
+    )
+
+
+def item(row: Any) -> Item:
+    """One row of the due table with its explanation."""
+    why: Mapping[str, Any] = json.loads(row.why) if isinstance(row.why, str) else row.why or {}
+    mark, word = STATUSES.get(row.status, ("unknown", row.status))
+    return Item(
+        row.rule,
+        row.title,
+        row.status,
+        mark,
+        word,
+        _when(row, why),
+        str(why.get("because") or why.get("reason") or why.get("sentence") or ""),
+        _sentence(why.get("question") or why.get("ask")),
+        tuple(_used(one) for one in why.get("used") or ()),
+        tuple(_used(one) for one in why.get("unused") or why.get("not_used") or ()),
+        _sentence(why.get("satisfied_by")),
+        tuple(_rule_lines(row, why)),
+        why.get("review") == "needed",
+    )
+
+
+def _when(row: Any, why: Mapping[str, Any]) -> str:
+    if row.status == "overdue":
+        day = row.overdue_on or row.due_on
+        return f"since {dates.of_date(day)}" if day else ""
+    if row.status == "due":
+        return f"since {dates.of_date(row.due_on)}" if row.due_on else "now, none recorded"
+    if row.status == "due-soon":
+        return f"on {dates.of_date(row.due_on)}" if row.due_on else ""
+    if row.status == "up-to-date":
+        return f"until {dates.of_date(row.until)}" if row.until else ""
+    if row.status == "cannot-tell":
+        return _sentence(why.get("question") or why.get("ask"))
+    return ""
+
+
+def _used(one: Any) -> Used:
+    if isinstance(one, str):
+        return Used(one)
+    link = str(one.get("link") or one.get("resource") or one.get("reference") or "")
+    words = str(one.get("words") or one.get("text") or one.get("what") or link or "a fact")
+    day = dates.day(str(one.get("when") or one.get("date") or "")) or ""
+    return Used(words, day, link if link.count("/") == 1 else "", str(one.get("reason") or one.get("why") or ""))
+
+
+def _sentence(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return "; ".join(_sentence(one) for one in value if one)
+    return str(value) if value else ""
+
+
+def _rule_lines(row: Any, why: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+    for label, name in (("States", "states"), ("Authority", "authority"), ("Source", "source")):
+        if why.get(name):
+            yield label, _sentence(why[name])
+    review = " (not reviewed by a clinician)" if why.get("review") == "needed" else ""
+    yield "Version", f"{row.rule} in pack {row.pack} {row.version}{review}"
+    considered = why.get("exclusions") or why.get("exclusions_considered")
+    if considered:
+        yield "Excluded by", _sentence(considered)
+    yield "Next change", dates.of_date(row.next_change_on) if row.next_change_on else "when something new is recorded"

@@ -1,0 +1,86 @@
+"""Refusals as pages with the right status, and the page for what should never happen, which tells no details."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import structlog
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from commonchart.fhir.outcome import Refused
+from commonchart.web import rendering
+from commonchart.web.call import Preferences, Site
+from commonchart.web.links import next_query
+
+log = structlog.get_logger(__name__)
+HEADINGS = {
+    400: "That cannot be read",
+    401: "Sign in",
+    403: "Not allowed",
+    404: "Not here",
+    405: "Not allowed",
+    409: "Somebody else changed this",
+    410: "Deleted",
+    412: "Somebody else changed this",
+    413: "Too large",
+    422: "There is a problem",
+    500: "Something went wrong here",
+    501: "Not offered",
+    503: "Not just now",
+}
+ADVICE = {
+    403: "Your role does not allow it. If you need it for your work, ask an administrator.",
+    404: "It may have been moved, or it is not yours to see. Look for the patient again.",
+    409: "Open it again, look at what changed, and repeat your change if it is still needed. Nothing of yours was stored.",
+    410: "Earlier versions are kept in the history.",
+    412: "Open it again, look at what changed, and repeat your change if it is still needed. Nothing of yours was stored.",
+    500: "Nothing was half stored. What happened has been noted for the administrator. Try again, or go back to the patient list.",
+    503: "Nothing was stored. Try again in a moment.",
+}
+
+
+def page(request: Request, status: int, messages: list[str], **more: Any) -> Response:
+    """A refusal as a page."""
+    context = {
+        "title": HEADINGS.get(status, "Not possible"),
+        "messages": [message for message in messages if message],
+        "advice": ADVICE.get(status, ""),
+        "status": status,
+        "actor": None,
+        "prefs": Preferences(),
+        "site": Site(),
+        "may": {},
+        "q": "",
+    }
+    return rendering.html("refused.html", context | more, status)
+
+
+def refused(request: Request, refusal: Refused) -> Response:
+    """The page for a refusal; a 401 leads to the sign-in page and back."""
+    if refusal.status == 401:
+        if request.headers.get("hx-request") == "true":
+            return Response(status_code=401, headers={"hx-redirect": "/sign-in"})
+        return RedirectResponse(f"/sign-in{next_query(request)}", 303)
+    response = page(request, refusal.status, [issue.message for issue in refusal.issues])
+    if refusal.status == 503:
+        response.headers["retry-after"] = "5"
+    return response
+
+
+def unknown(request: Request, error: HTTPException) -> Response:
+    """An address that nothing answers (404), or a method that it does not know (405)."""
+    return page(request, error.status_code, [])
+
+
+def bug(request: Request, error: Exception) -> Response:
+    """The 500 page. The log names the place in the program and the kind of error, never the text: it could hold patient data."""
+    trace = error.__traceback__
+    while trace and trace.tb_next:
+        trace = trace.tb_next
+    where = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else ""
+    log.error(
+        "page_failed", kind=type(error).__name__, where=where, route=request.scope.get("route_path", "")
+    )
+    return page(request, 500, [])

@@ -1,0 +1,52 @@
+"""Every page by its address."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from starlette.routing import BaseRoute, Route
+
+from commonchart.web import accounts, assets
+from commonchart.web.clinician import patients, provenance, results, sections
+from commonchart.web.session import Endpoint, View, guarded, signed_in
+
+READING: dict[str, View] = {
+    "/": patients.index,
+    "/patients": patients.patient_list,
+    "/patients/{patient}": sections.summary,
+    "/patients/{patient}/timeline": sections.timeline,
+    "/patients/{patient}/visits": sections.visit_list,
+    "/patients/{patient}/conditions": sections.conditions,
+    "/patients/{patient}/medications": sections.medication_list,
+    "/patients/{patient}/allergies": sections.allergy_list,
+    "/patients/{patient}/immunizations": sections.immunization_list,
+    "/patients/{patient}/results": results.sheet,
+    "/patients/{patient}/results/trend": results.one_test,
+    "/patients/{patient}/procedures": sections.procedure_list,
+    "/patients/{patient}/family": sections.family_history,
+    "/patients/{patient}/documents": sections.document_list,
+    "/patients/{patient}/documents/{rtype}/{id}": sections.document,
+    "/patients/{patient}/insurance": sections.insurance,
+    "/patients/{patient}/contacts": sections.contacts,
+    "/patients/{patient}/facts/{rtype}/{id}": provenance.fact,
+    "/account": accounts.account,
+}
+# After the addresses that a writing page may claim, such as visits/new.
+LAST: dict[str, View] = {"/patients/{patient}/visits/{visit}": sections.visit}
+SIGNED_POST: dict[str, View] = {"/account": accounts.save_account, "/sign-out": accounts.sign_out}
+PUBLIC: list[tuple[str, Endpoint, list[str]]] = [
+    ("/sign-in", accounts.sign_in_page, ["GET"]),
+    ("/sign-in", accounts.sign_in, ["POST"]),
+    ("/timed-out", accounts.timed_out, ["GET"]),
+]
+
+
+def routes(door: Callable[[View], Endpoint] = signed_in) -> list[BaseRoute]:
+    """All page routes. `door` makes an endpoint of a view: it decides who is signed in."""
+    return [
+        Route("/static/{digest}/{path:path}", assets.serve, methods=["GET"]),
+        *(Route(path, guarded(endpoint), methods=methods) for path, endpoint, methods in PUBLIC),
+        *(Route(path, door(view), methods=["GET"]) for path, view in READING.items()),
+        *(Route(path, door(view), methods=["POST"]) for path, view in SIGNED_POST.items()),
+        *(Route(path, door(view), methods=["GET"]) for path, view in LAST.items()),
+    ]

@@ -1,0 +1,152 @@
+"""The session cookie, the token against forged forms, and what stands before every view."""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+import time
+from collections.abc import Awaitable, Callable
+
+import msgspec
+from starlette.datastructures import FormData
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from commonchart.access import signin
+from commonchart.access.records import Records
+from commonchart.fhir.outcome import Forbidden, Malformed, Refused, TooLarge, Unauthenticated
+from commonchart.web import refusals
+from commonchart.web.call import Call, Preferences, Site
+from commonchart.web.rendering import secured
+
+COOKIE = "commonchart"
+DOOR_COOKIE = "commonchart-door"
+SITE_SECONDS = 5.0
+MOST_FIELDS = 400
+MOST_BYTES = 2_000_000
+View = Callable[[Call], Awaitable[Response]]
+Endpoint = Callable[[Request], Awaitable[Response]]
+_sites: dict[tuple[int, int], tuple[float, Site]] = {}
+
+
+def signed_in(view: View) -> Endpoint:
+    """An endpoint for people who are signed in: builds the Call, checks the token of a POST, renders refusals as pages."""
+
+    async def answer(request: Request) -> Response:
+        call = await _call(request)
+        if request.method == "POST":
+            await check_token(request, call.csrf)
+        return await view(call)
+
+    return guarded(answer)
+
+
+def guarded(endpoint: Endpoint) -> Endpoint:
+    """Any page: refusals become pages, bugs become the 500 page, and every answer carries the security headers."""
+
+    async def answer(request: Request) -> Response:
+        try:
+            response = await endpoint(request)
+        except Refused as refusal:
+            response = refusals.refused(request, refusal)
+        except Exception as error:
+            response = refusals.bug(request, error)
+        return secured(response, https(request))
+
+    return answer
+
+
+def https(request: Request) -> bool:
+    """Do people reach this site over TLS, directly or through a proxy that the settings name?"""
+    settings = getattr(request.app.state, "settings", None)
+    return request.url.scheme == "https" or str(getattr(settings, "base_url", "")).startswith("https://")
+
+
+async def _call(request: Request) -> Call:
+    """Who is asking. Raises Unauthenticated without a living session."""
+    state = request.app.state
+    now = state.clock()
+    session = await signin.resume(state.database, request.cookies.get(COOKIE, ""), now)
+    return Call(
+        request=request,
+        actor=session.actor,
+        records=Records(state.database, session.actor, state.clock),
+        now=now,
+        csrf=session.csrf,
+        prefs=preferences(session.preferences),
+        site=await site(request, session.actor.tenant),
+    )
+
+
+def preferences(text: str) -> Preferences:
+    """Stored preferences; anything unreadable means the defaults."""
+    try:
+        return msgspec.json.decode(text or "{}", type=Preferences)
+    except msgspec.DecodeError:
+        return Preferences()
+
+
+async def site(request: Request, tenant: int) -> Site:
+    """How the site presents itself, read at most every few seconds."""
+    database = request.app.state.database
+    key = (id(database), tenant)
+    read, found = _sites.get(key, (0.0, Site()))
+    if time.monotonic() - read > SITE_SECONDS or not read:
+        settings = getattr(request.app.state, "settings", None)
+        said = await signin.site(database, tenant)
+        found = Site(
+            said.get("mode") or getattr(settings, "mode", "practice"),
+            said.get("name", ""),
+            bool(said.get("demo.accounts")),
+        )
+        _sites[key] = (time.monotonic(), found)
+    return found
+
+
+async def form(request: Request) -> FormData:
+    """The fields of a POST, once read and kept. Raises Malformed for too many or too large ones."""
+    try:
+        length = int(request.headers.get("content-length", "0"))
+    except ValueError:
+        raise Malformed("The form cannot be read") from None
+    if length > MOST_BYTES:
+        raise TooLarge("The form is larger than this server reads")
+    try:
+        return await request.form(max_fields=MOST_FIELDS, max_files=0, max_part_size=MOST_BYTES)
+    except HTTPException:
+        raise Malformed("The form cannot be read") from None
+
+
+async def check_token(request: Request, expected: str) -> None:
+    """A POST must come from a page of ours: same site, and with the token of this session. Raises Forbidden."""
+    if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+        raise Forbidden("This form came from another site")
+    sent = (await form(request)).get("csrf", "")
+    if not expected or not isinstance(sent, str) or not hmac.compare_digest(sent.encode(), expected.encode()):
+        raise Forbidden("This form has expired: go back, reload the page and send it again")
+
+
+def keep(request: Request, response: Response, token: str) -> None:
+    """Give the browser its session."""
+    response.set_cookie(COOKIE, token, httponly=True, samesite="lax", secure=https(request), path="/")
+    response.delete_cookie(DOOR_COOKIE, path="/sign-in")
+
+
+def forget(response: Response) -> None:
+    """Take the session back."""
+    response.delete_cookie(COOKIE, path="/")
+
+
+def door_token(request: Request, response_cookies: Callable[[str], None]) -> str:
+    """The token of the sign-in form, which has no session yet: the same in a cookie that only /sign-in gets."""
+    token = request.cookies.get(DOOR_COOKIE, "")
+    if len(token) < 32:
+        token = secrets.token_urlsafe(32)
+        response_cookies(token)
+    return token
+
+
+def is_expired(error: Unauthenticated) -> bool:
+    """Did a session end by itself, rather than never begin?"""
+    return any(issue.code == "expired" for issue in error.issues)

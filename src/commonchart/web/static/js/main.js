@@ -1,0 +1,20 @@
+// Everything here has a link or a button first; without this file the pages still work.
+import { listenForKeys } from "./keys.js";
+import { preparePalette } from "./palette.js";
+import { preparePopover } from "./pop.js";
+
+preparePopover();
+const palette = preparePalette();
+listenForKeys(palette);
+
+document.addEventListener("click", (event) => {
+  const closer = event.target.closest("[data-close]");
+  if (closer) {
+    closer.closest("dialog")?.close();
+    closer.closest("[popover]")?.hidePopover();
+  }
+  const opener = event.target.closest("[data-open]");
+  if (opener?.dataset.open === "palette") palette?.open();
+});
+
+document.getElementById("errors")?.focus();
