@@ -23,6 +23,12 @@ def test_the_secret_is_made_once_and_read_by_nobody_else(tmp_path: Path) -> None
     assert load({}, data_dir=tmp_path / "other").secret != first
 
 
+def test_a_secret_that_was_cut_off_is_refused_and_not_used(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("abcd")
+    with pytest.raises(Invalid, match="damaged"):
+        load({}, data_dir=tmp_path)
+
+
 @pytest.mark.parametrize(
     ("name", "value"), [("PORT", "many"), ("MODE", "hospital"), ("WORKERS", "0"), ("WORKERS", "65")]
 )

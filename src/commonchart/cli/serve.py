@@ -34,6 +34,7 @@ from commonchart.settings import Settings
 POOL = 8
 BACKLOG = 512
 DRAIN_SECONDS = 10
+PORT_SECONDS = 2.0  # the web processes of a server that was killed need a moment to notice
 LONGEST_PAUSE = 15.0
 
 
@@ -70,16 +71,30 @@ def announce(settings: Settings) -> None:
 @contextmanager
 def listening(host: str, port: int) -> Iterator[socket.socket]:
     """A socket that listens. Raises Invalid, in words, when the port cannot be had."""
+    deadline = time.monotonic() + PORT_SECONDS
+    while True:
+        try:
+            listener = _bound(host, port)
+            break
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or time.monotonic() > deadline:
+                raise Invalid(_why_not(error, host, port)) from None
+        time.sleep(0.1)
+    with listener:
+        yield listener
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    listener = socket.socket(family, kind, protocol)
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listener = socket.socket(family, kind, protocol)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
         listener.listen(BACKLOG)
-    except OSError as error:
-        raise Invalid(_why_not(error, host, port)) from None
-    with listener:
-        yield listener
+    except OSError:
+        listener.close()
+        raise
+    return listener
 
 
 def _why_not(error: OSError, host: str, port: int) -> str:

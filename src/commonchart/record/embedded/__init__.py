@@ -59,6 +59,9 @@ class Embedded:
         self.lock.demand()
         try:
             return self._start()
+        except OSError as error:
+            self.stop()
+            raise Invalid(f"The data folder {self.data_dir} cannot be used: {error.strerror}") from error
         except BaseException:
             self.stop()
             raise

@@ -93,7 +93,8 @@ def _copied(bindir: Path, place: Path) -> Path | None:
         try:
             _copy(package, place, target)
         except OSError:
-            return None
+            if not target.exists():
+                return None
     return target / package.name / "pginstall" / "bin"
 
 
