@@ -23,7 +23,17 @@ from commonchart.web.present import codes, dates, values
 
 NOW = datetime(2026, 11, 18, 10, tzinfo=UTC)
 ACTOR = Actor(1, "u1", "S. Wrenfield, NP", "clinician", "alder", "web")
-_DATES = ("effective", "onset", "performed", "occurrence", "recordedDate", "authoredOn", "date", "issued", "created")
+_DATES = (
+    "effective",
+    "onset",
+    "performed",
+    "occurrence",
+    "recordedDate",
+    "authoredOn",
+    "date",
+    "issued",
+    "created",
+)
 
 
 def bundle(path: Path) -> list[dict[str, Any]]:
@@ -35,7 +45,10 @@ def bundle(path: Path) -> list[dict[str, Any]]:
 
 def _relinked(value: Any, known: dict[str, str]) -> Any:
     if isinstance(value, dict):
-        return {k: known.get(v, v) if k == "reference" and isinstance(v, str) else _relinked(v, known) for k, v in value.items()}
+        return {
+            k: known.get(v, v) if k == "reference" and isinstance(v, str) else _relinked(v, known)
+            for k, v in value.items()
+        }
     return [_relinked(v, known) for v in value] if isinstance(value, list) else value
 
 
@@ -45,7 +58,13 @@ def clinical(body: dict[str, Any]) -> datetime | None:
         text = body.get(stem) if isinstance(body.get(stem), str) else None
         if text is None:
             kind, value = values.choice(body, stem)
-            text = value.get("start") if kind == "Period" else value if kind in ("DateTime", "Date", "Instant") else None
+            text = (
+                value.get("start")
+                if kind == "Period"
+                else value
+                if kind in ("DateTime", "Date", "Instant")
+                else None
+            )
         if text:
             return _when(text)
     start = (body.get("period") or {}).get("start") if isinstance(body.get("period"), dict) else None
@@ -84,12 +103,24 @@ class Kept:
     async def facts(self, patient: str, rtypes: Sequence[str], *, as_of: datetime | None = None, codes: Sequence[str] = (),
                     categories: Sequence[str] = (), lo: datetime | None = None, hi: datetime | None = None, limit: int = 50,
                     offset: int = 0, newest_first: bool = True) -> Any:  # fmt: skip
-        found = [row for row, body in self.rows if row.rtype in rtypes and row.patient == patient and self._fits(row, body, as_of, codes, categories, lo, hi)]
-        found.sort(key=lambda row: (row.date_lo is None, -(row.date_lo.timestamp() if row.date_lo else 0), row.id))
+        found = [
+            row
+            for row, body in self.rows
+            if row.rtype in rtypes
+            and row.patient == patient
+            and self._fits(row, body, as_of, codes, categories, lo, hi)
+        ]
+        found.sort(
+            key=lambda row: (row.date_lo is None, -(row.date_lo.timestamp() if row.date_lo else 0), row.id)
+        )
         return SimpleNamespace(items=found[offset : offset + limit], total=len(found))
 
-    def _fits(self, row: Stored, body: dict[str, Any], as_of: Any, wanted: Any, categories: Any, lo: Any, hi: Any) -> bool:
-        category = [c.code for one in body.get("category") or () if isinstance(one, dict) for c in codes.codings(one)]
+    def _fits(
+        self, row: Stored, body: dict[str, Any], as_of: Any, wanted: Any, categories: Any, lo: Any, hi: Any
+    ) -> bool:
+        category = [
+            c.code for one in body.get("category") or () if isinstance(one, dict) for c in codes.codings(one)
+        ]
         return (
             (as_of is None or row.recorded <= as_of)
             and (not wanted or codes.key(body.get("code")) in wanted)
@@ -105,7 +136,9 @@ class Kept:
                 out[row.rtype] = out.get(row.rtype, 0) + 1
         return out
 
-    async def latest(self, patient: str, *, categories: Sequence[str], as_of: datetime | None = None, per_code: int = 2) -> list[Stored]:
+    async def latest(
+        self, patient: str, *, categories: Sequence[str], as_of: datetime | None = None, per_code: int = 2
+    ) -> list[Stored]:
         page = await self.facts(patient, ["Observation"], categories=categories, as_of=as_of, limit=100_000)
         seen: dict[str, int] = {}
         out = []
@@ -117,7 +150,11 @@ class Kept:
         return out
 
     async def find_patients(self, text: str, limit: int) -> list[Stored]:
-        return [row for row, body in self.rows if row.rtype == "Patient" and text.lower() in json.dumps(body, default=str).lower()][:limit]
+        return [
+            row
+            for row, body in self.rows
+            if row.rtype == "Patient" and text.lower() in json.dumps(body, default=str).lower()
+        ][:limit]
 
     async def recent_patients(self) -> list[Stored]:
         return [row for row, _ in self.rows if row.rtype == "Patient"]
@@ -131,15 +168,33 @@ def stored(body: dict[str, Any], recorded: datetime = NOW) -> Stored:
     link = body.get("subject") or body.get("patient") or body.get("beneficiary") or {}
     link = link if isinstance(link, dict) else {}
     patient = id if rtype == "Patient" else str(link.get("reference", "")).removeprefix("Patient/") or None
-    return Stored(rtype, id, 1, recorded, "alder", "u1", "", False, encode(body), patient, date_lo=clinical(body))
+    return Stored(
+        rtype, id, 1, recorded, "alder", "u1", "", False, encode(body), patient, date_lo=clinical(body)
+    )
 
 
-def call(kept: Any, path: str, query: str = "", *, mode: str = "network", headers: dict[str, str] | None = None, **params: str) -> Call:
+def call(
+    kept: Any,
+    path: str,
+    query: str = "",
+    *,
+    mode: str = "network",
+    headers: dict[str, str] | None = None,
+    **params: str,
+) -> Call:
     """One request by a clinician."""
     sent = [(k.encode(), v.encode()) for k, v in (headers or {}).items()]
     scope = {"type": "http", "method": "GET", "path": path, "query_string": query.encode(), "headers": sent, "path_params": params,
              "scheme": "http", "server": ("test", 80)}  # fmt: skip
-    return Call(Request(scope), ACTOR, kept, NOW, "token", Preferences(), Site(mode, "Alder Street Family Practice", synthetic=True))
+    return Call(
+        Request(scope),
+        ACTOR,
+        kept,
+        NOW,
+        "token",
+        Preferences(),
+        Site(mode, "Alder Street Family Practice", synthetic=True),
+    )
 
 
 def text(response: Response) -> str:

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from commonchart.fhir.outcome import Invalid, NotFound
 from commonchart.web.call import Call
 from commonchart.web.clinician.chart import Chart, opened
-from commonchart.web.present import dates, flowsheet, readings, trend, values
+from commonchart.web.present import flowsheet, readings, trend, values
 from commonchart.web.present.tables import Fact
 
 FETCH = 400
@@ -72,7 +72,7 @@ async def one_test(call: Call) -> Response:
     key = call.request.query_params.get("test", "")
     page = call.request.query_params.get("page", "1")
     offset = (max(1, int(page)) - 1) * PAGE if page.isascii() and page.isdigit() and len(page) < 6 else 0
-    code = key.split("/")[0]
+    code = key.split(">")[0]
     facts, total = await chart.facts(["Observation"], codes=(code,), limit=PAGE, offset=offset)
     found = [one for one in readings.readings(facts) if one.key == key]
     if not found:
@@ -117,9 +117,4 @@ def _change(one: readings.Reading, before: readings.Reading) -> str:
     if one.number is None or before.number is None or one.second is not None or one.unit != before.unit:
         return ""
     by = one.number - before.number
-    return f"{'+' if by > 0 else ''}{values.number(by)}"
-
-
-def when(one: readings.Reading) -> str:
-    """The day of a reading."""
-    return dates.day(one.day)
+    return f"{'+' if by > 0 else ''}{values.short(values.number(by))}"

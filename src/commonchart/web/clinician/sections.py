@@ -43,6 +43,7 @@ async def summary(call: Call) -> Response:
     found, _ = await chart.facts(["Condition", "List"], limit=300)
     taken, _ = await chart.facts([*medications.KINDS, "List"], limit=300)
     seen, total = await chart.facts(["Encounter"], limit=5)
+    latest = await _latest(chart)
     visits = events.visits(seen, chart.lookups.names, "Recent visits", total)
     return chart.page(
         "chart/summary.html",
@@ -50,7 +51,8 @@ async def summary(call: Call) -> Response:
         vitals=await _vitals(chart),
         problems=_cut(problems.brief(found), BRIEF + 4),
         medicines=_cut(medications.brief(taken, chart.lookups.names), BRIEF + 4),
-        latest=await _latest(chart),
+        latest=latest,
+        ranges=any(one.range for one, *_ in latest),
         visits=visits,
     )
 
@@ -97,9 +99,9 @@ def _change(series: list[readings.Reading]) -> str:
         return ""
     by = series[0].number - series[1].number
     return (
-        f"{'+' if by > 0 else ''}{values.number(by)} since {dates.day(series[1].day)}"
+        f"{'+' if by > 0 else ''}{values.short(values.number(by))} since {dates.day(series[1].day)}"
         if by
-        else f"as on {dates.day(series[1].day)}"
+        else ""
     )
 
 

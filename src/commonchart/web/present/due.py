@@ -61,7 +61,10 @@ def rail(rows: Iterable[Any], today: date) -> Rail:
     """The rail of these due rows (columns of the table `due`)."""
     rows = list(rows)
     order = list(STATUSES)
-    items = sorted((item(row) for row in rows), key=lambda one: (order.index(one.status) if one.status in order else 99, one.title))
+    items = sorted(
+        (item(row) for row in rows),
+        key=lambda one: (order.index(one.status) if one.status in order else 99, one.title),
+    )
     waiting = tuple(one for one in items if one.status in OPEN)
     counts = [(sum(one.status == status for one in waiting), _WORDS[status]) for status in OPEN]
     at = max((row.assessed_at for row in rows if getattr(row, "assessed_at", None)), default=None)
@@ -70,7 +73,9 @@ def rail(rows: Iterable[Any], today: date) -> Rail:
         tuple(one for one in items if one.status not in OPEN),
         ", ".join(f"{n} {words}" for n, words in counts if n),
         dates.stamp(at) if at else "",
-        "Nothing is due now." if rows else "NOT CHECKED: the due list of this patient has not been worked out yet.",
+        "Nothing is due now."
+        if rows
+        else "NOT CHECKED: the due list of this patient has not been worked out yet.",
     )
 
 
@@ -116,7 +121,9 @@ def _used(one: Any) -> Used:
     link = str(one.get("link") or one.get("resource") or one.get("reference") or "")
     words = str(one.get("words") or one.get("text") or one.get("what") or link or "a fact")
     day = dates.day(str(one.get("when") or one.get("date") or "")) or ""
-    return Used(words, day, link if link.count("/") == 1 else "", str(one.get("reason") or one.get("why") or ""))
+    return Used(
+        words, day, link if link.count("/") == 1 else "", str(one.get("reason") or one.get("why") or "")
+    )
 
 
 def _sentence(value: Any) -> str:
@@ -134,4 +141,7 @@ def _rule_lines(row: Any, why: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
     considered = why.get("exclusions") or why.get("exclusions_considered")
     if considered:
         yield "Excluded by", _sentence(considered)
-    yield "Next change", dates.of_date(row.next_change_on) if row.next_change_on else "when something new is recorded"
+    yield (
+        "Next change",
+        dates.of_date(row.next_change_on) if row.next_change_on else "when something new is recorded",
+    )

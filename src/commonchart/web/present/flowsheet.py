@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from commonchart.web.present import dates
 from commonchart.web.present.readings import Reading
 
+ROW_BYTES, CELL_BYTES, ROOM_BYTES = 240, 150, 42_000
 # Order within a group; bare LOINC codes.
 _VITALS = ["85354-9", "55284-4", "8480-6", "8462-4", "8867-4", "9279-1", "59408-5", "2708-6", "8310-5", "8331-1",
            "29463-7", "3141-9", "8302-2", "39156-5", "59576-9", "8289-1", "9843-4", "72514-3"]  # fmt: skip
@@ -74,31 +75,48 @@ class Sheet(Struct, frozen=True):
     undated: tuple[Reading, ...] = ()
 
 
-def sheet(found: Sequence[Reading], *, days: int = 8, lines: int = 70, whole: bool = True) -> Sheet:
-    """A sheet of the newest `days` days. `whole` says that `found` is everything there is; if not, its oldest day may be cut and is left."""
+def sheet(found: Sequence[Reading], *, days: int = 9, lines: int = 70, whole: bool = True) -> Sheet:
+    """A sheet of the newest days that fit a page (at most `days`, at least one).
+
+    `whole` says that `found` is everything there is; if not, its oldest day may be cut and is left for the next page.
+    """
     dated = [one for one in found if len(one.day) == 10]
     every = sorted({one.day for one in dated}, reverse=True)
     complete = every if whole or len(every) < 2 else every[:-1]
-    shown = complete[:days]
+    shown = _fitting(dated, complete[:days])
     rest = len(every) > len(shown) or not whole
     grid: dict[str, list[Reading]] = {}
     for one in dated:
         if one.day in shown:
             grid.setdefault(one.key, []).append(one)
     drawn = sorted((_line(key, cells, shown) for key, cells in grid.items()), key=lambda pair: pair[0])
-    kept = [line for _, line in drawn[:lines]]
+    kept = drawn[:lines]
     groups = [
-        Group(name, tuple(line for order, line in drawn[:lines] if _GROUPS[order[0]] == name))
-        for name in _GROUPS
+        Group(name, tuple(line for order, line in kept if _GROUPS[order[0]] == name)) for name in _GROUPS
     ]
     return Sheet(
         tuple(shown),
         tuple(group for group in groups if group.lines),
         shown[-1] if rest and shown else "",
         len(drawn) - len(kept),
-        any(line.range for line in kept),
+        any(line.range for _, line in kept),
         tuple(one for one in found if len(one.day) < 10),
     )
+
+
+def _fitting(found: Sequence[Reading], days: Sequence[str]) -> list[str]:
+    """As many of the newest days as the page has room for (ui.md: 60 kB)."""
+    keys: set[str] = set()
+    kept: list[str] = []
+    cells = 0
+    for day in days:
+        new = {one.key for one in found if one.day == day}
+        cells += len(new)
+        keys |= new
+        if kept and len(keys) * ROW_BYTES + cells * CELL_BYTES > ROOM_BYTES:
+            break
+        kept.append(day)
+    return kept
 
 
 def place(reading: Reading) -> tuple[int, int, str]:
@@ -111,7 +129,7 @@ def place(reading: Reading) -> tuple[int, int, str]:
 
 
 def _codes(reading: Reading) -> Iterable[str]:
-    return (part.rsplit("|", 1)[-1] for part in reversed(reading.key.split("/")[-1:]))
+    return (part.rsplit("|", 1)[-1] for part in reversed(reading.key.split(">")[-1:]))
 
 
 def _line(key: str, cells: list[Reading], days: Sequence[str]) -> tuple[tuple[int, int, str], Line]:

@@ -72,8 +72,8 @@ def _row(fact: Fact) -> Row:
         fact,
         codes.concept(body.get("code")),
         (
-            Cell(code[0].code if code else "no code", quiet=True, narrow=True),
-            Cell(when or codes.NOT_RECORDED, quiet=True),
+            Cell(code[0].code if code else "no code", quiet=True, narrow=True, nowrap=True),
+            Cell(when or codes.NOT_RECORDED, quiet=True, nowrap=len(when) < 12),
             Cell(codes.concepts(body.get("category")) or codes.NOT_RECORDED, quiet=True, narrow=True),
         ),
         sub=_sub(body),

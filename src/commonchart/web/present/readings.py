@@ -74,6 +74,15 @@ class Reading(Struct, frozen=True):
     struck: str = ""
     category: str = ""
 
+    @property
+    def brief(self) -> str:
+        """The text for a narrow cell: long machine-made fractions are cut and marked with an ellipsis."""
+        return (
+            "/".join(values.short(part) for part in self.text.split("/"))
+            if self.number is not None
+            else self.text
+        )
+
 
 def readings(facts: Iterable[Fact]) -> list[Reading]:
     """Every Observation as one reading, a panel's own components as one each; blood pressure as a pair."""
@@ -96,7 +105,7 @@ def read(fact: Fact) -> list[Reading]:
     for part in body.get("component") or ():
         name = f"{codes.concept(body.get('code'))}: {codes.concept(part.get('code'))}"
         found.append(
-            _reading(fact, part, f"{codes.key(body.get('code'))}/{codes.key(part.get('code'))}", name)
+            _reading(fact, part, f"{codes.key(body.get('code'))}>{codes.key(part.get('code'))}", name)
         )
     if not found and not body.get("hasMember"):
         found.append(_reading(fact, body, codes.key(body.get("code")), codes.concept(body.get("code"))))

@@ -113,7 +113,7 @@ def spark(found: Sequence[Reading]) -> Spark | None:
     numbers = [one.number for _, one in drawn if one.number is not None]
     low, high = _band(drawn)
     least, most = min(numbers), max(numbers)
-    pad = (most - least) / 8 or Decimal(1)
+    pad = (most - least) / 8 or abs(most) / 8 or Decimal(1)
     least, most = least - pad, most + pad
     across = max((drawn[-1][0] - drawn[0][0]).days, 1)
 
@@ -138,7 +138,9 @@ def spark(found: Sequence[Reading]) -> Spark | None:
 
 def scale(least: Decimal, most: Decimal) -> tuple[Decimal, Decimal, Decimal]:
     """Round bottom, top and step with three to seven lines: `scale(7.1, 8.4)` is 7, 8.5 and 0.5."""
-    span = most - least or abs(most) / 5 or Decimal(1)
+    span = most - least
+    if span <= abs(most) / 1_000_000:
+        span = abs(most) / 5 or Decimal(1)
     power = Decimal(10) ** (span / 4).adjusted()
     step = next(power * n for n in _STEPS if span / (power * n) <= 5)
     bottom = (least // step) * step

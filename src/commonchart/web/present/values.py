@@ -48,8 +48,18 @@ def words(kind: str, value: Any, names: Names | None = None) -> str:
 
 def number(value: Any) -> str:
     """A number exactly as recorded: `1.10` stays `1.10`; a true minus sign; thousands are not grouped."""
-    text = f"{value:f}" if isinstance(value, Decimal) else str(value)
+    plain = isinstance(value, Decimal) and (not value or -30 < value.adjusted() < 30)
+    text = f"{value:f}" if plain else str(value)
     return f"−{text[1:]}" if text.startswith("-") else text
+
+
+def short(text: str) -> str:
+    """A number that a machine computed to many places, cut (never rounded) and marked so: `117.25414917` as `117.25…`."""
+    whole, point, fraction = text.partition(".")
+    if len(fraction) <= 4 or not fraction.isdigit():
+        return text
+    zeros = len(fraction) - len(fraction.lstrip("0")) if whole.lstrip("−") == "0" else 0
+    return f"{whole}{point}{fraction[: max(2, zeros + 2)]}…"
 
 
 def unit(quantity: Mapping[str, Any]) -> str:

@@ -5,7 +5,7 @@ export function preparePopover() {
   let asked = null;
 
   document.addEventListener("click", async (event) => {
-    const link = event.target.closest("a.src, a[data-pop]");
+    const link = event.target.closest("a.src, a[data-pop], .flow td a");
     if (!link || event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
     event.preventDefault();
     mark(link);
