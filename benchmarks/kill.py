@@ -54,20 +54,21 @@ class Server:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         data.parent.mkdir(parents=True, exist_ok=True)
-        self._log = (data.parent / "serve.log").open("ab")
+        self.log = data.parent / "serve.log"
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, seconds: float = 60) -> None:
         """Start it and wait until it says that it is ready."""
         words = [*self._command, "serve", "--port", str(self.port), "--data", str(self.data)]
-        self._process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=self._log)
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=log)
         assert self._process.stdout is not None
         os.set_blocking(self._process.stdout.fileno(), False)
         deadline, said = time.monotonic() + seconds, b""
         while b"ready " not in said:
             said += self._process.stdout.read() or b""
             if self._process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"the server did not start; see {self._log.name}")
+                raise RuntimeError(f"the server did not start; see {self.log}")
             time.sleep(0.02)
 
     def kill(self, victim: str) -> None:
@@ -82,6 +83,16 @@ class Server:
         if self._process is not None and self._process.poll() is None:
             self._process.terminate()
             self._process.wait(60)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def wait(self, seconds: float) -> None:
+        """Wait for its end."""
+        assert self._process is not None
+        self._process.wait(seconds)
 
     def _victim(self, victim: str) -> int:
         assert self._process is not None

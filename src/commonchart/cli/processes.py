@@ -11,8 +11,6 @@ from dataclasses import dataclass
 
 import structlog
 
-from commonchart.record.embedded.process import end, gone_within
-
 DRAIN_SECONDS = 15
 STEADY_SECONDS = 5.0
 LONGEST_PAUSE = 10.0
@@ -20,13 +18,18 @@ LONGEST_PAUSE = 10.0
 
 @dataclass
 class Post:
-    """A piece of work that one child does, and how that has gone so far."""
+    """A piece of work that one child does, and how that has gone so far.
+
+    Work that comes to an end is begun again, unless it is to be done `once` and ended well.
+    """
 
     role: str
     work: Callable[[], None]
+    once: bool = False
     pid: int | None = None
     since: float = 0.0
     pause: float = 0.0
+    done: bool = False
 
 
 class Crew:
@@ -47,12 +50,18 @@ class Crew:
         """Start those again who have died; later and later one who dies at once."""
         for post in self._posts:
             if post.pid is not None and self._ended(post):
-                self._log.warning("a process ended", role=post.role, pid=post.pid)
-                steady = time.monotonic() - post.since > STEADY_SECONDS
-                post.pause = 0.0 if steady else min(LONGEST_PAUSE, max(0.2, post.pause * 2))
-                post.pid, post.since = None, time.monotonic()
-            if post.pid is None and time.monotonic() - post.since >= post.pause:
+                self._noted(post)
+            if post.pid is None and not post.done and time.monotonic() - post.since >= post.pause:
                 self._fork(post)
+
+    def _noted(self, post: Post) -> None:
+        if post.done:
+            self._log.info("a process is done", role=post.role)
+        else:
+            self._log.warning("a process ended", role=post.role, pid=post.pid)
+        steady = time.monotonic() - post.since > STEADY_SECONDS
+        post.pause = 0.0 if steady else min(LONGEST_PAUSE, max(0.2, post.pause * 2))
+        post.pid, post.since = None, time.monotonic()
 
     def failing(self) -> bool:
         """Whether somebody keeps dying at once."""
@@ -65,18 +74,26 @@ class Crew:
             _signal(post.pid, signal.SIGTERM)
         deadline = time.monotonic() + DRAIN_SECONDS
         for post in running:
-            assert post.pid is not None
-            if not gone_within(post.pid, max(0.0, deadline - time.monotonic())):
-                end(post.pid, signal.SIGKILL, 5)
-            self._ended(post)
+            if not self._ended_by(post, deadline):
+                _signal(post.pid, signal.SIGKILL)
+                self._ended_by(post, time.monotonic() + 5)
             post.pid = None
+
+    def _ended_by(self, post: Post, deadline: float) -> bool:
+        while not self._ended(post):
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.01)
+        return True
 
     def _ended(self, post: Post) -> bool:
         assert post.pid is not None
         try:
-            return os.waitpid(post.pid, os.WNOHANG)[0] != 0
+            pid, status = os.waitpid(post.pid, os.WNOHANG)
         except ChildProcessError:
             return True
+        post.done = post.once and pid != 0 and os.waitstatus_to_exitcode(status) == 0
+        return pid != 0
 
     def _fork(self, post: Post) -> None:
         pid = os.fork()

@@ -11,7 +11,7 @@ import select
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.util import find_spec
@@ -34,6 +34,7 @@ from commonchart.settings import Settings
 POOL = 8
 BACKLOG = 512
 DRAIN_SECONDS = 10
+TICK_SECONDS = 0.25
 PORT_SECONDS = 2.0  # the web processes of a server that was killed need a moment to notice
 LONGEST_PAUSE = 15.0
 
@@ -55,12 +56,20 @@ def serve(
     serve_until_stopped(settings_of(data, port=port, host=host, workers=workers, mode=mode))
 
 
-def serve_until_stopped(settings: Settings, ready: Callable[[Settings], None] | None = None) -> None:
-    """Everything that `commonchart serve` does, for commands that do more; `ready` is called when it answers."""
+def serve_until_stopped(
+    settings: Settings,
+    ready: Callable[[Settings], None] | None = None,
+    also: Callable[[Settings], Sequence[Post]] | None = None,
+) -> None:
+    """Everything that `commonchart serve` does, for commands that do more.
+
+    `ready` is called when it answers. `also` gives more work for processes of their own, out of settings whose
+    `database_url` is the address of the running database.
+    """
     logs.configure(settings.log_level, process="parent")
     with listening(settings.host, settings.port) as listener:
         settings = msgspec.structs.replace(settings, port=listener.getsockname()[1])
-        House(settings, listener, ready or announce).run()
+        House(settings, listener, ready or announce, also).run()
 
 
 def announce(settings: Settings) -> None:
@@ -109,11 +118,16 @@ class House:
     """The parent. It does no work of its own but to watch over those who do."""
 
     def __init__(
-        self, settings: Settings, listener: socket.socket, ready: Callable[[Settings], None]
+        self,
+        settings: Settings,
+        listener: socket.socket,
+        ready: Callable[[Settings], None],
+        also: Callable[[Settings], Sequence[Post]] | None = None,
     ) -> None:
         self._settings = settings
         self._listener = listener
         self._ready = ready
+        self._also = also
         self._stopping = False
         self._embedded: Embedded | None = None
         self._pause, self._not_before = 0.0, 0.0
@@ -132,7 +146,7 @@ class House:
                 crew.start()
                 self._until_ready(crew)
                 while not self._stopping:
-                    self._rest(1.0)
+                    self._rest(TICK_SECONDS)
                     self._mend_database()
                     crew.mend()
             finally:
@@ -155,7 +169,7 @@ class House:
             for n in range(1, settings.workers + 1)
         ]
         worker = [Post("worker", lambda: work(settings))] if find_spec("commonchart.jobs.worker") else []
-        return [*web, *worker]
+        return [*web, *worker, *(self._also(settings) if self._also else ())]
 
     def _in_child(self) -> None:
         if self._embedded is not None:
