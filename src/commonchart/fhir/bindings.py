@@ -1,4 +1,8 @@
-"""Required bindings: which codes an element may hold. http://hl7.org/fhir/R4/terminologies.html#required."""
+"""Required bindings: which codes an element may hold. http://hl7.org/fhir/R4/terminologies.html#required.
+
+A required CodeableConcept needs at least one coding of the set; text alone is not enough, unless an extension on the
+concept says why (data-absent-reason). In a Coding the system counts too; in a code it is implied.
+"""
 
 from __future__ import annotations
 
@@ -6,29 +10,43 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from msgspec import Struct
+
 from commonchart.fhir.definitions import Codes, r4
 
 Bound = Callable[[Any], str | None]
 
-# value sets that cannot be listed from the definitions: their rule, stated
-_STATED: dict[str, tuple[re.Pattern[str], str]] = {
-    "http://hl7.org/fhir/ValueSet/currencies": (
-        re.compile(r"[A-Z]{3}"),
-        "must be an ISO 4217 currency code such as USD",
+
+class Stated(Struct, frozen=True):
+    """The rule of a value set that the definitions cannot list: the code system, and the shape of its codes."""
+
+    system: str
+    pattern: re.Pattern[str]
+    words: str
+
+
+_STATED: dict[str, Stated] = {
+    "http://hl7.org/fhir/ValueSet/currencies": Stated(
+        "urn:iso:std:iso:4217", re.compile(r"[A-Z]{3}"), "must be an ISO 4217 currency code such as USD"
     ),
-    "http://hl7.org/fhir/ValueSet/mimetypes": (
-        re.compile(r"[\w!#$&^.+-]+(/[\w!#$&^.+*-]+)?(\s*;\s*[\w.-]+=(\"[^\"]*\"|[^\s;]+))*"),
+    "http://hl7.org/fhir/ValueSet/mimetypes": Stated(
+        "urn:ietf:bcp:13",
+        re.compile(r"[\w!#$&^.+-]+(/[\w!#$&^.+*-]+)?(\s*;\s*[\w.-]+=(\"[^\"]*\"|[^\s;]+))*", re.ASCII),
         "must be a MIME type (BCP 13) such as text/plain",
     ),
-    "http://hl7.org/fhir/ValueSet/ucum-units": (re.compile(r"[\x21-\x7e]+"), "must be a UCUM unit"),
-    "http://loinc.org/vs/LL379-9": (re.compile(r"LA\d{4,6}-\d"), "must be an answer of LOINC list LL379-9"),
+    "http://hl7.org/fhir/ValueSet/ucum-units": Stated(
+        "http://unitsofmeasure.org", re.compile(r"[\x21-\x7e]+"), "must be a UCUM unit"
+    ),
+    "http://loinc.org/vs/LL379-9": Stated(
+        "http://loinc.org", re.compile(r"LA\d{4,6}-\d", re.ASCII), "must be an answer of LOINC list LL379-9"
+    ),
 }
 
 
 def bound(type_name: str, value_set: str) -> Bound | None:
     """The check of a value of this type against a required value set; None where nothing can be checked."""
     if value_set in _STATED:
-        return _stated(type_name, *_STATED[value_set])
+        return _stated(type_name, _STATED[value_set])
     codes = r4().value_sets.get(value_set)
     if codes is None:
         return None
@@ -76,11 +94,24 @@ def _concept(value: Any, codes: Codes, name: str) -> str | None:
     )
 
 
-def _stated(type_name: str, pattern: re.Pattern[str], words: str) -> Bound | None:
-    if type_name == "code":
-        return lambda value: None if isinstance(value, str) and pattern.fullmatch(value) else words
-    if type_name == "Coding":
-        return lambda value: (
-            None if not isinstance(value, dict) or pattern.fullmatch(str(value.get("code", ""))) else words
+def _stated(type_name: str, rule: Stated) -> Bound | None:
+    fits = rule.pattern.fullmatch
+
+    def coding(value: Any) -> bool:
+        return (
+            isinstance(value, dict)
+            and value.get("system") == rule.system
+            and fits(str(value.get("code", ""))) is not None
         )
-    return None
+
+    def concept(value: Any) -> str | None:
+        if not isinstance(value, dict) or value.get("extension"):
+            return None
+        codings = value.get("coding")
+        return None if isinstance(codings, list) and any(map(coding, codings)) else rule.words
+
+    if type_name == "code":
+        return lambda value: None if isinstance(value, str) and fits(value) else rule.words
+    if type_name == "Coding":
+        return lambda value: None if not isinstance(value, dict) or coding(value) else rule.words
+    return concept if type_name == "CodeableConcept" else None

@@ -1,7 +1,8 @@
 """FHIR dates as intervals: a partial date means every moment it may name, [lo, hi) in UTC.
 
 http://hl7.org/fhir/R4/datatypes.html#dateTime and http://hl7.org/fhir/R4/search.html#date. A date without a zone is
-taken as UTC. Open ends of a period are `MIN` and `MAX`.
+taken as UTC. Open ends of a period are `MIN` and `MAX`. R4 allows leap seconds: `:60` is read as the second before it,
+so that it stays on its day. 24:00 and the year 0000 do not exist.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ MIN = datetime(1, 1, 1, tzinfo=UTC)
 MAX = datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
 
 _SHAPE = re.compile(
-    r"(\d{4})(?:-(\d\d)(?:-(\d\d)(?:T(\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?(Z|[+-]\d\d:\d\d)?)?)?)?"
+    r"(\d{4})(?:-(\d\d)(?:-(\d\d)(?:T(\d\d):(\d\d)(?::(\d\d)(?:\.(\d+))?)?(Z|[+-]\d\d:\d\d)?)?)?)?",
+    re.ASCII,
 )
 _RULE = "must be YYYY, YYYY-MM, YYYY-MM-DD or YYYY-MM-DDThh:mm:ss with a zone"
 
@@ -62,20 +64,25 @@ def _plus(lo: datetime, step: timedelta) -> datetime:
 def _moment(parts: tuple[str | None, ...], zone: timezone) -> Bounds:
     year, month, day, hour, minute, second, fraction = (part or "0" for part in parts[:7])
     micro = int(fraction[:6].ljust(6, "0"))
-    local = datetime(int(year), int(month), int(day), int(hour), int(minute), int(second), micro, tzinfo=zone)
-    lo = local.astimezone(UTC)
-    if parts[5] is None:
-        return lo, _plus(lo, timedelta(minutes=1))
-    if parts[6] is None:
-        return lo, _plus(lo, timedelta(seconds=1))
-    return lo, _plus(lo, timedelta(microseconds=10 ** max(0, 6 - len(fraction))))
+    whole = 59 if second == "60" else int(second)
+    local = datetime(int(year), int(month), int(day), int(hour), int(minute), whole, micro, tzinfo=zone)
+    lo = min(local.astimezone(UTC), MAX - timedelta(microseconds=1))
+    return lo, _plus(lo, _length(parts[5], parts[6]))
+
+
+def _length(second: str | None, fraction: str | None) -> timedelta:
+    if second is None:
+        return timedelta(minutes=1)
+    if fraction is None:
+        return timedelta(seconds=1)
+    return timedelta(microseconds=10 ** max(0, 6 - len(fraction)))
 
 
 def _zone(text: str | None) -> timezone:
     if text is None or text == "Z":
         return UTC
     hours, minutes = int(text[1:3]), int(text[4:6])
-    if hours > 14 or minutes > 59:
+    if minutes > 59 or hours * 60 + minutes > 14 * 60:
         raise ValueError
     return timezone((1 if text[0] == "+" else -1) * timedelta(hours=hours, minutes=minutes))
 

@@ -114,6 +114,22 @@ class Definitions:
         found: dict[str, list[str]] = self._table["compartments"][name]
         return found
 
+    @cache  # noqa: B019
+    def patient_reference(self, rtype: str) -> str | None:
+        """Path from a resource to the reference that puts it in a patient's compartment, such as `subject`.
+
+        Of the compartment's parameters the first one; `participant.actor` of an Appointment is a path of two names. None
+        for a type outside the compartment, and for Patient, which is its own.
+        """
+        codes = self.compartment("Patient").get(rtype)
+        if not codes or rtype == "Patient":
+            return None
+        for part in self.search_parameters(rtype)[codes[0]].expression.split("|"):
+            path = part.strip().partition(".where(")[0]
+            if path.startswith(f"{rtype}."):
+                return path.removeprefix(f"{rtype}.")
+        return None
+
     @cached_property
     def value_sets(self) -> dict[str, Codes]:
         """Expanded required value sets: url -> system -> codes."""

@@ -17,19 +17,57 @@ from commonchart.fhir.outcome import Malformed, TooLarge
 MAX_BYTES = 16_000_000
 MAX_DEPTH = 64
 MAX_DIGITS = 100
+MAX_EXPONENT = 300
 
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"([ \t\r\n]*:)?')
 _BIG = 10**MAX_DIGITS
+_SMALL = ("0.000000", "-0.000000")
+
+
+class Written(Decimal):
+    """A decimal that Python would spell otherwise than it was written, such as `1e3` or `0.00000001`."""
+
+    __slots__ = ("text",)
+    text: str
+
+    def __new__(cls, text: str) -> Written:
+        """The number, and the text it came as."""
+        self = super().__new__(cls, text)
+        self.text = text
+        return self
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __reduce__(self) -> tuple[type[Written], tuple[str]]:
+        return Written, (self.text,)
+
+    def __copy__(self) -> Written:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Written:
+        return self
 
 
 def _exact(text: str) -> Decimal:
     if len(text) > MAX_DIGITS:
         raise ValueError(f"a number has more than {MAX_DIGITS} characters")
-    return Decimal(text)
+    if "e" not in text and "E" not in text:
+        return Written(text) if text.startswith(_SMALL) else Decimal(text)
+    number = Written(text)
+    if not -MAX_EXPONENT <= number.adjusted() <= MAX_EXPONENT:
+        raise ValueError(f"a number has an exponent beyond {MAX_EXPONENT}")
+    return number
+
+
+def _spelled(value: object) -> msgspec.Raw:
+    if isinstance(value, Written):
+        return msgspec.Raw(value.text.encode())
+    raise TypeError(f"{type(value).__name__} is no JSON value")
 
 
 _decoder = msgspec.json.Decoder(float_hook=_exact)
-_encoder = msgspec.json.Encoder(decimal_format="number")
+_encoder = msgspec.json.Encoder(decimal_format="number", enc_hook=_spelled)
 
 
 def decode(data: bytes, *, max_bytes: int = MAX_BYTES, max_depth: int = MAX_DEPTH) -> dict[str, Any]:
@@ -41,6 +79,8 @@ def decode(data: bytes, *, max_bytes: int = MAX_BYTES, max_depth: int = MAX_DEPT
         raise TooLarge(f"The body has {len(data)} bytes; at most {max_bytes} are read")
     if b"\x00" in data:
         raise Malformed("The body is not JSON in UTF-8, or holds NUL characters")
+    if data.startswith(b"\xef\xbb\xbf"):
+        raise Malformed("The body begins with a byte order mark: leave it out")
     try:
         value = _decoder.decode(data)
     except (msgspec.DecodeError, RecursionError, ValueError) as error:
@@ -52,14 +92,16 @@ def decode(data: bytes, *, max_bytes: int = MAX_BYTES, max_depth: int = MAX_DEPT
 
 
 def encode(value: Any) -> bytes:
-    """Canonical JSON: compact, keys in the order given, decimals with the digits they came with."""
+    """Canonical JSON: compact, keys in the order given, decimals with the very characters they came with."""
     return _encoder.encode(value)
 
 
 def _reason(error: Exception) -> str:
     if isinstance(error, RecursionError):
         return "it is nested too deeply"
-    return str(error).removeprefix("JSON is malformed: ")
+    if isinstance(error, UnicodeDecodeError):
+        return "it is not UTF-8"
+    return str(error).removeprefix("JSON is malformed: ").partition(" - at `")[0]
 
 
 def _check(value: dict[str, Any], data: bytes, max_depth: int) -> None:

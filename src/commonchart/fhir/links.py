@@ -9,9 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
-from typing import Any
-
-from msgspec import Struct
+from typing import Any, NamedTuple
 
 from commonchart.fhir.definitions import r4
 
@@ -19,7 +17,7 @@ _LINKS = frozenset({"uri", "url", "oid", "uuid"})
 _HREF = re.compile(r"""(\s(?:href|src)\s*=\s*)("([^"]*)"|'([^']*)')""")
 
 
-class Rewritten(Struct, frozen=True):
+class Rewritten(NamedTuple):
     """A resource whose links follow a mapping, and the `urn:` references that led nowhere as (location, target)."""
 
     resource: dict[str, Any]

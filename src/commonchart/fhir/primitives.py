@@ -51,13 +51,13 @@ def _whole(low: int, high: int, words: str) -> Check:
 
 
 def _decimal(value: Any) -> str | None:
-    if type(value) is Decimal or type(value) is int:
+    if type(value) is int or isinstance(value, Decimal):
         return None
     return "must be a number, without quotes"
 
 
 def _shaped(pattern: str, words: str) -> Check:
-    match = re.compile(pattern).fullmatch
+    match = re.compile(pattern, re.ASCII).fullmatch
 
     def check(value: Any) -> str | None:
         if type(value) is not str:
@@ -68,14 +68,14 @@ def _shaped(pattern: str, words: str) -> Check:
 
 
 def _dated(pattern: str, words: str) -> Check:
-    match = re.compile(pattern).fullmatch
+    match = re.compile(pattern, re.ASCII).fullmatch
 
     @lru_cache(maxsize=16384)
     def wrong(value: str) -> str | None:
         if not match(value):
             return words
         try:
-            dates.bounds(value.replace(":60", ":59") if value[16:19] == ":60" else value)
+            dates.bounds(value)
         except Invalid:
             return "must be a day that exists in the calendar"
         return None

@@ -36,14 +36,15 @@ class Full(Exception):
 
 
 class _Run:
-    """One validation: the issues so far and the resource that `#` references point into."""
+    """One validation: the issues so far, what `#` references point into, and whether `Type?query` may refer."""
 
-    __slots__ = ("contained", "issues", "prefix")
+    __slots__ = ("conditional", "contained", "issues", "prefix")
 
     def __init__(self, prefix: str) -> None:
         self.issues: list[Issue] = []
         self.prefix = prefix
         self.contained: dict[str, str] = {}
+        self.conditional = False
 
     def add(self, at: At | None, code: str, message: str) -> None:
         self.issues.append(Issue(code, message, self.prefix + _location(at)))
@@ -100,9 +101,9 @@ def _any_resource(value: Any, at: At, run: _Run) -> None:
             run.add((at, "contained", None), "structure", "must not be in a contained resource")
         _resource(rtype)(value, at, run)
         return
-    outer, run.contained = run.contained, {}
+    contained, run.contained = run.contained, {}
     _resource(rtype)(value, at, run)
-    run.contained = outer
+    run.contained = contained
 
 
 @cache
@@ -114,6 +115,17 @@ def _resource(rtype: str) -> Checker:
         if has_contained and "contained" in value:
             run.contained = _contained(value["contained"])
         check(value, at, run)
+
+    return _bundle(check) if rtype == "Bundle" else checker
+
+
+def _bundle(check: Checker) -> Checker:
+    """Only in a transaction may a reference be a search (http://hl7.org/fhir/R4/http.html#trules)."""
+
+    def checker(value: dict[str, Any], at: At, run: _Run) -> None:
+        outer, run.conditional = run.conditional, value.get("type") == "transaction"
+        check(value, at, run)
+        run.conditional = outer
 
     return checker
 
@@ -169,9 +181,11 @@ def _structure(type_name: str) -> Checker:
     extra = _EXTRA.get(type_name)
 
     def checker(value: Any, at: At, run: _Run) -> None:
-        if type(value) is not dict or not value:
-            empty = "must not be empty: leave it out" if type(value) is dict else "must be a JSON object"
-            run.add(at, "structure", empty)
+        if type(value) is not dict:
+            run.add(at, "structure", "must be a JSON object")
+            return
+        if not value or (len(value) == 1 and "id" in value):
+            run.add(at, "structure", "must not be empty: leave it out (ele-1)")
             return
         shape = _shape(type_name)
         _properties(value, shape, is_resource, at, run)
@@ -323,6 +337,7 @@ _RELATIVE = re.compile(r"([A-Z][A-Za-z]+)/[A-Za-z0-9\-.]{1,64}(?:/_history/[A-Za
 _ABSOLUTE = re.compile(
     r"https?://\S*?/([A-Z][A-Za-z]+)/[A-Za-z0-9\-.]{1,64}(?:/_history/[A-Za-z0-9\-.]{1,64})?"
 )
+_CONDITIONAL = re.compile(r"([A-Z][A-Za-z]+)\?\S+")
 
 
 def _reference(targets: frozenset[str]) -> Checker:
@@ -354,6 +369,8 @@ def _target(text: str, at: At, run: _Run) -> str | None:
     if found:
         if found[1] not in r4().resource_types:
             run.add((at, "reference", None), "value", "must name a resource type of FHIR R4")
+        return found[1]
+    if run.conditional and (found := _CONDITIONAL.fullmatch(text)):
         return found[1]
     if "://" in text or text.startswith("urn:"):
         known = _ABSOLUTE.fullmatch(text)

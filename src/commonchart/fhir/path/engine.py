@@ -28,6 +28,11 @@ def compile(expression: str) -> Callable[[dict[str, Any]], list[Any]]:
     return lambda resource: [value for value, _, _ in step(root(resource))]
 
 
+def step_for(node: Node) -> Step:
+    """A tree as a function from focus to collection."""
+    return _step(node)
+
+
 def _step(node: Node) -> Step:
     return _KINDS[node.kind](node)
 

@@ -1,0 +1,14 @@
+"""Text as it is compared: without case and accents, one space between words."""
+
+from __future__ import annotations
+
+import unicodedata
+from functools import lru_cache
+
+
+@lru_cache(maxsize=65536)
+def fold(text: str) -> str:
+    """Case-folded, accents stripped, spaces collapsed: "  José  O'Brien" -> "jose o'brien"."""
+    spread = unicodedata.normalize("NFKD", text.casefold())
+    bare = "".join(char for char in spread if not unicodedata.combining(char))
+    return " ".join(bare.split())

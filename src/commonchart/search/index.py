@@ -1,0 +1,365 @@
+"""What search keeps of a resource: extracted once when it is written. Conventions: docs/reference/search.md."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from decimal import Decimal
+from functools import cache
+from typing import Any
+
+from commonchart.fhir import dates
+from commonchart.fhir.definitions import r4
+from commonchart.fhir.outcome import Invalid
+from commonchart.fhir.path.nodes import Collection, Typed, root
+from commonchart.record.keys import token
+from commonchart.record.rows import Index
+from commonchart.search.fold import fold
+from commonchart.search.parameters import (
+    UNIONS,
+    Parameter,
+    main_code,
+    main_date,
+    parameters,
+    patient_parameter,
+)
+
+MAX_TEXT = 500
+
+Row = tuple[Any, ...]
+_REFERENCE = re.compile(r"(?:^|/)([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,64})(?:/_history/[^/]+)?$")
+
+
+class _Found:
+    """What one resource yields while it is walked."""
+
+    __slots__ = ("rows", "tokens")
+
+    def __init__(self) -> None:
+        self.tokens: set[int] = set()
+        self.rows: dict[str, list[Row]] = {}
+
+    def row(self, table: str, *values: Any) -> None:
+        rows = self.rows.setdefault(table, [])
+        if values not in rows:
+            rows.append(values)
+
+
+def extract(rtype: str, resource: dict[str, Any]) -> Index:
+    """Everything that search and the chart's lists need to know of a resource."""
+    found = _Found()
+    focus = root(resource)
+    span: tuple[datetime, datetime] | None = None
+    dated, coded = main_date(rtype), main_code(rtype)
+    code: int | None = None
+    for parameter in _stored(rtype):
+        nodes = parameter.step(focus)
+        if not nodes:
+            continue
+        found.tokens.add(token(parameter.code, ""))
+        if parameter.code == dated:
+            span = _envelope(nodes)
+        else:
+            _KEEP[parameter.kind](parameter, nodes, found)
+        if parameter.code == coded:
+            code = _first_coding("code", nodes)
+    patient = patient_of(rtype, resource)
+    _compartments(rtype, resource, patient, found)
+    return Index(
+        patient=patient,
+        status=_status(resource),
+        code=code,
+        category=_category(resource),
+        date_lo=span[0] if span else None,
+        date_hi=span[1] if span else None,
+        tokens=sorted(found.tokens),
+        rows=found.rows,
+    )
+
+
+@cache
+def _stored(rtype: str) -> tuple[Parameter, ...]:
+    """The parameters that leave something: not unions, not composites over the whole resource."""
+    return tuple(
+        p for p in parameters(rtype).values() if p.code not in UNIONS and not p.whole and p.code not in _HOT
+    )
+
+
+_HOT = {"_id", "_lastUpdated"}
+
+
+# ---- values ----------------------------------------------------------------------------------------------------
+
+
+def tokens_of(nodes: Iterable[Typed]) -> Iterable[str]:
+    """The spellings under which a token value is found: `s|c`, `c`, `|c` without a system, `*|c` for a code, `s|`."""
+    for value, type_name, _ in nodes:
+        if isinstance(value, dict):
+            yield from _coded(value, type_name)
+        elif isinstance(value, bool):
+            yield from _bare("true" if value else "false")
+        elif value is not None:
+            yield from _bare(str(value))
+
+
+def _bare(text: str) -> Iterable[str]:
+    yield text
+    yield f"*|{text}"
+
+
+def _coded(value: dict[str, Any], type_name: str) -> Iterable[str]:
+    if type_name == "CodeableConcept":
+        for coding in value.get("coding") or ():
+            yield from _pair(coding.get("system"), coding.get("code"))
+    elif type_name == "Coding":
+        yield from _pair(value.get("system"), value.get("code"))
+    elif type_name == "Identifier":
+        yield from _pair(value.get("system"), value.get("value"))
+    elif type_name == "ContactPoint":
+        if value.get("value"):
+            yield from {value["value"], value["value"].lower()}
+    elif type_name in ("Quantity", "Money"):
+        yield from _pair(value.get("system"), value.get("code"))
+
+
+def _pair(system: str | None, code: str | None) -> Iterable[str]:
+    if code:
+        yield code
+        yield f"{system or ''}|{code}"
+    if system:
+        yield f"{system}|"
+
+
+def _keep_tokens(parameter: Parameter, nodes: Collection, found: _Found) -> None:
+    code = parameter.code
+    for text in tokens_of(nodes):
+        found.tokens.add(token(code, text))
+    for value, type_name, _ in nodes:
+        if type_name == "Identifier" and code == "identifier" and value.get("value"):
+            found.row("identifier_row", value.get("system", ""), value["value"][:MAX_TEXT])
+
+
+def references_of(nodes: Iterable[Typed]) -> Iterable[str]:
+    """The spellings of a reference: `Type/id` and `id`, or the URL as it is (with and without version)."""
+    for value, _, _ in nodes:
+        text = value.get("reference") if isinstance(value, dict) else value
+        if not isinstance(text, str) or text.startswith("#"):
+            continue
+        named = _REFERENCE.search(text)
+        if named and named[1] in r4().resource_types:
+            yield f"{named[1]}/{named[2]}"
+            yield named[2]
+        if "://" in text or text.startswith("urn:"):
+            yield text
+            yield text.partition("|")[0]
+
+
+def _keep_references(parameter: Parameter, nodes: Collection, found: _Found) -> None:
+    for text in references_of(nodes):
+        found.tokens.add(token(parameter.code, text))
+    for value, _, _ in nodes:
+        if isinstance(value, dict) and isinstance(value.get("identifier"), dict):
+            for text in _coded(value["identifier"], "Identifier"):
+                found.tokens.add(token(f"{parameter.code}:identifier", text))
+
+
+_NAME = ("family", "given", "prefix", "suffix", "text")
+_ADDRESS = ("line", "city", "district", "state", "postalCode", "country", "text")
+
+
+def texts_of(nodes: Iterable[Typed]) -> Iterable[str]:
+    """The texts of a string value: the parts of a name or an address, or the string."""
+    for value, type_name, _ in nodes:
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, dict):
+            for part in _ADDRESS if type_name == "Address" else _NAME:
+                held = value.get(part)
+                yield from (t for t in held if t) if isinstance(held, list) else (held,) if held else ()
+
+
+def _keep_strings(parameter: Parameter, nodes: Collection, found: _Found) -> None:
+    for text in texts_of(nodes):
+        found.row("string_row", parameter.code, fold(text[:MAX_TEXT]), text[:MAX_TEXT])
+
+
+def spans_of(nodes: Iterable[Typed]) -> Iterable[tuple[datetime, datetime]]:
+    """The intervals of date values; a Timing is the span of its events and bounds."""
+    for value, type_name, _ in nodes:
+        try:
+            if isinstance(value, str):
+                yield dates.bounds(value)
+            elif type_name == "Period" and isinstance(value, dict):
+                yield dates.period_bounds(value)
+            elif type_name == "Timing" and isinstance(value, dict):
+                yield from _timing(value)
+        except Invalid:  # such as a second 60, which the calendar here has no place for
+            continue
+
+
+def _timing(value: dict[str, Any]) -> Iterable[tuple[datetime, datetime]]:
+    spans = [dates.bounds(event) for event in value.get("event") or () if event]
+    period = (value.get("repeat") or {}).get("boundsPeriod")
+    if period:
+        spans.append(dates.period_bounds(period))
+    if spans:
+        yield min(lo for lo, _ in spans), max(hi for _, hi in spans)
+
+
+def _envelope(nodes: Collection) -> tuple[datetime, datetime] | None:
+    spans = list(spans_of(nodes))
+    return (min(lo for lo, _ in spans), max(hi for _, hi in spans)) if spans else None
+
+
+def _keep_dates(parameter: Parameter, nodes: Collection, found: _Found) -> None:
+    for lo, hi in spans_of(nodes):
+        found.row("date_row", parameter.code, lo, hi)
+
+
+Amount = tuple[int | None, Decimal | None, Decimal | None]
+
+
+def amounts_of(nodes: Iterable[Typed]) -> Iterable[Amount]:
+    """(unit, low, high) of numbers, quantities, money and ranges; a quantity comes once per spelling of its unit."""
+    for value, type_name, _ in nodes:
+        if isinstance(value, dict):
+            if type_name == "Range":
+                yield from _range(value)
+            elif value.get("value") is not None:
+                yield from _quantity(value)
+        elif isinstance(value, int | Decimal) and not isinstance(value, bool):
+            yield None, Decimal(value), Decimal(value)
+
+
+def _quantity(value: dict[str, Any]) -> Iterable[Amount]:
+    number = Decimal(value["value"])
+    lo: Decimal | None = number
+    hi: Decimal | None = number
+    if value.get("comparator") in ("<", "<="):
+        lo = None
+    elif value.get("comparator") in (">", ">="):
+        hi = None
+    for unit in _units(value):
+        yield unit, lo, hi
+
+
+def _units(value: dict[str, Any]) -> list[int | None]:
+    code = value.get("code") or value.get("currency")
+    spelled = [f"{value.get('system') or ''}|{code}"] if code else []
+    if value.get("unit") and value["unit"] != code:
+        spelled.append(f"|{value['unit']}")
+    return [token("unit", text) for text in spelled] or [None]
+
+
+def _range(value: dict[str, Any]) -> Iterable[Amount]:
+    low, high = value.get("low") or {}, value.get("high") or {}
+    ends = [Decimal(end["value"]) if end.get("value") is not None else None for end in (low, high)]
+    if any(end is not None for end in ends):
+        for unit in _units(low or high):
+            yield unit, ends[0], ends[1]
+
+
+def _keep_amounts(parameter: Parameter, nodes: Collection, found: _Found) -> None:
+    for unit, lo, hi in amounts_of(nodes):
+        found.row("quantity_row", parameter.code, unit, lo, hi)
+
+
+def _keep_uris(parameter: Parameter, nodes: Collection, found: _Found) -> None:
+    for value, _, _ in nodes:
+        if isinstance(value, str):
+            found.row("uri_row", parameter.code, value[:MAX_TEXT])
+
+
+def _keep_composites(parameter: Parameter, nodes: Collection, found: _Found) -> None:
+    first, second = parameter.parts[0], parameter.parts[1]
+    for node in nodes:
+        heads = set(
+            tokens_of(first.step([node])) if first.kind == "token" else references_of(first.step([node]))
+        )
+        values = second.step([node])
+        if heads and values:
+            _pairs(parameter.code, heads, second.kind, values, found)
+
+
+def _pairs(code: str, heads: set[str], kind: str, values: Collection, found: _Found) -> None:
+    rows: list[tuple[Any, ...]] = []
+    if kind in ("quantity", "number"):
+        rows = [(unit, lo, hi, None, None, None) for unit, lo, hi in amounts_of(values)]
+    elif kind == "date":
+        rows = [(None, None, None, lo, hi, None) for lo, hi in spans_of(values)]
+    elif kind == "string":
+        rows = [(None, None, None, None, None, fold(text[:MAX_TEXT])) for text in texts_of(values)]
+    elif kind in ("token", "reference"):
+        tails = tokens_of(values) if kind == "token" else references_of(values)
+        found.tokens.update(token(code, f"{head}${tail}") for tail in tails for head in heads)
+    for head in heads:
+        for row in rows:
+            found.row("composite_row", code, token(code, head), *row)
+
+
+Keep = Callable[[Parameter, Collection, _Found], None]
+
+_KEEP: dict[str, Keep] = {
+    "token": _keep_tokens,
+    "reference": _keep_references,
+    "string": _keep_strings,
+    "date": _keep_dates,
+    "number": _keep_amounts,
+    "quantity": _keep_amounts,
+    "uri": _keep_uris,
+    "composite": _keep_composites,
+}
+
+
+# ---- what the row itself carries -------------------------------------------------------------------------------
+
+
+def patient_of(rtype: str, resource: dict[str, Any]) -> str | None:
+    """The id of the patient that a resource is about: its own for a Patient, else by the compartment's first parameter."""
+    if rtype == "Patient":
+        found = resource.get("id")
+        return str(found) if found else None
+    code = patient_parameter(rtype)
+    if not code:
+        return None
+    nodes = parameters(rtype)[code].step(root(resource))
+    return next((text[8:] for text in references_of(nodes) if text.startswith("Patient/")), None)
+
+
+def _compartments(rtype: str, resource: dict[str, Any], patient: str | None, found: _Found) -> None:
+    """Every patient compartment the resource is in beside its own patient's, as `_compartment` tokens."""
+    if patient:
+        found.tokens.add(token("_compartment", f"Patient/{patient}"))
+    for code in r4().compartment("Patient").get(rtype, ())[1:]:
+        parameter = parameters(rtype).get(code)
+        for text in references_of(parameter.step(root(resource))) if parameter else ():
+            if text.startswith("Patient/"):
+                found.tokens.add(token("_compartment", text))
+
+
+def _first_coding(param: str, nodes: Collection) -> int | None:
+    for value, type_name, _ in nodes:
+        codings = (
+            value.get("coding") or [] if type_name == "CodeableConcept" and isinstance(value, dict) else []
+        )
+        for coding in codings:
+            if coding.get("code"):
+                return token(param, f"{coding.get('system') or ''}|{coding['code']}")
+    return None
+
+
+def _category(resource: dict[str, Any]) -> int | None:
+    held = resource.get("category")
+    entries = held if isinstance(held, list) else [held]
+    nodes: Collection = [(entry, "CodeableConcept", None) for entry in entries if isinstance(entry, dict)]
+    return _first_coding("category", nodes)
+
+
+def _status(resource: dict[str, Any]) -> str | None:
+    status = resource.get("status")
+    if isinstance(status, str):
+        return status
+    clinical = resource.get("clinicalStatus")
+    codings = clinical.get("coding") or [] if isinstance(clinical, dict) else []
+    return next((str(coding["code"]) for coding in codings if coding.get("code")), None)

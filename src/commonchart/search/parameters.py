@@ -1,0 +1,152 @@
+"""The search parameters of a type as this server searches them: compiled expressions, hot columns, equivalences."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Literal
+
+from msgspec import Struct
+
+from commonchart.fhir.definitions import SearchParameter, r4
+from commonchart.fhir.path.engine import Step, compiled, step_for
+from commonchart.fhir.path.nodes import Collection, is_a
+from commonchart.fhir.path.parser import Node, parse
+
+Kind = Literal["token", "reference", "string", "date", "number", "quantity", "uri", "composite"]
+
+UNSUPPORTED = {
+    "_text": "full text search",
+    "_content": "full text search",
+    "_filter": "filter expressions",
+    "_query": "named queries",
+    "near": "search by distance",
+}
+
+# the date that a type is sorted and paged by, where it is not called `date`
+MAIN_DATE = {
+    "Claim": "created",
+    "Communication": "sent",
+    "Condition": "onset-date",
+    "ExplanationOfBenefit": "created",
+    "Goal": "start-date",
+    "ImagingStudy": "started",
+    "MedicationAdministration": "effective-time",
+    "MedicationDispense": "whenhandedover",
+    "MedicationRequest": "authoredon",
+    "MedicationStatement": "effective",
+    "Patient": "birthdate",
+    "Provenance": "recorded",
+    "ServiceRequest": "authored",
+    "Specimen": "collected",
+    "Task": "authored-on",
+}
+MAIN_CODE = ("code", "vaccine-code", "type")
+
+# a parameter that is the union of others is searched as that union and not stored again
+UNIONS = {
+    "combo-code": ("code", "component-code"),
+    "combo-value-concept": ("value-concept", "component-value-concept"),
+    "combo-value-quantity": ("value-quantity", "component-value-quantity"),
+    "combo-data-absent-reason": ("data-absent-reason", "component-data-absent-reason"),
+    "combo-code-value-concept": ("code-value-concept", "component-code-value-concept"),
+    "combo-code-value-quantity": ("code-value-quantity", "component-code-value-quantity"),
+}
+
+
+class Part(Struct, frozen=True):
+    """One side of a composite: the parameter's kind and how its values are found from the base element."""
+
+    code: str
+    kind: Kind
+    step: Step
+
+
+class Parameter(Struct, frozen=True):
+    """One parameter of one type. `whole` marks a composite on the resource itself: both parts must match, no rows."""
+
+    code: str
+    kind: Kind
+    step: Step
+    target: tuple[str, ...] = ()
+    parts: tuple[Part, ...] = ()
+    whole: bool = False
+
+
+@cache
+def parameters(rtype: str) -> dict[str, Parameter]:
+    """Every searchable parameter of a type by code."""
+    found: dict[str, Parameter] = {}
+    for parameter in r4().search_parameters(rtype).values():
+        if parameter.code not in UNSUPPORTED and parameter.expression:
+            found[parameter.code] = _parameter(rtype, parameter)
+    return found
+
+
+def _parameter(rtype: str, definition: SearchParameter) -> Parameter:
+    return Parameter(
+        definition.code,
+        _kind(definition),
+        step_of(rtype, definition.expression),
+        definition.target,
+        tuple(_part(rtype, url, expression) for url, expression in definition.component),
+        definition.expression == rtype,
+    )
+
+
+def _kind(definition: SearchParameter) -> Kind:
+    return "token" if definition.type == "special" else definition.type  # type: ignore[return-value]
+
+
+def _part(rtype: str, url: str, expression: str) -> Part:
+    definition = r4().parameters_by_url[url]
+    if expression.startswith("%resource."):
+        expression = expression.removeprefix("%resource.")
+    return Part(definition.code, _kind(definition), compiled(expression))
+
+
+def step_of(rtype: str, expression: str) -> Step:
+    """The expression with only those alternatives that can apply to this type."""
+    kept = [part for part in _alternatives(parse(expression)) if _applies(part, rtype)]
+    steps = [step_for(part) for part in kept]
+    if len(steps) == 1:
+        return steps[0]
+
+    def step(focus: Collection) -> Collection:
+        return [node for one in steps for node in one(focus)]
+
+    return step
+
+
+def _alternatives(node: Node) -> list[Node]:
+    if node.kind == "binary" and node.value == "|":
+        return [*_alternatives(node.parts[0]), *_alternatives(node.parts[1])]
+    return [node]
+
+
+def _applies(node: Node, rtype: str) -> bool:
+    while node.parts and isinstance(node.parts[0], Node):
+        node = node.parts[0]
+    name = node.value if node.kind == "child" else ""
+    return not (isinstance(name, str) and name[:1].isupper()) or is_a(rtype, name)
+
+
+@cache
+def main_date(rtype: str) -> str:
+    """The code of the date parameter kept in the row itself, "" if the type has none."""
+    code = MAIN_DATE.get(rtype, "date")
+    found = parameters(rtype).get(code)
+    return code if found is not None and found.kind == "date" else ""
+
+
+@cache
+def main_code(rtype: str) -> str:
+    """The code of the parameter whose first coding is kept in the row, "" if none."""
+    known = parameters(rtype)
+    return next((code for code in MAIN_CODE if code in known and known[code].kind == "token"), "")
+
+
+@cache
+def patient_parameter(rtype: str) -> str:
+    """The first parameter of the Patient compartment, "" if the type is in none."""
+    codes = r4().compartment("Patient").get(rtype)
+    return codes[0] if codes else ""
