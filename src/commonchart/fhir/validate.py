@@ -178,13 +178,14 @@ def _shape(type_name: str) -> _Shape:
 @cache
 def _structure(type_name: str) -> Checker:
     is_resource = type_name in r4().resource_types
+    beside_a_value = type_name == "Element"
     extra = _EXTRA.get(type_name)
 
     def checker(value: Any, at: At, run: _Run) -> None:
         if type(value) is not dict:
             run.add(at, "structure", "must be a JSON object")
             return
-        if not value or (len(value) == 1 and "id" in value):
+        if not value or (len(value) == 1 and "id" in value and not beside_a_value):
             run.add(at, "structure", "must not be empty: leave it out (ele-1)")
             return
         shape = _shape(type_name)
