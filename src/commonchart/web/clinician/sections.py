@@ -17,6 +17,7 @@ from commonchart.web.present import (
     codes,
     dates,
     events,
+    flowsheet,
     medications,
     people,
     problems,
@@ -303,13 +304,24 @@ _WORDS = {
 INSIDE = list(_WORDS)
 
 
-def inside_row(fact: Fact, chart: Chart) -> Row:
-    """One thing that was recorded in a visit."""
+def inside_row(fact: Fact, chart: Chart, *, ranged: bool = False) -> Row:
+    """One thing that was recorded in a visit or a report; `ranged` adds the reference range of an Observation."""
     if fact.rtype == "Observation":
-        one = readings.read(fact)
-        value = ", ".join(f"{r.text} {r.unit} {r.flag.sign}{r.flag.letter}".strip() for r in one) or "panel"
+        found = readings.read(fact)
+        value = (
+            ", ".join(f"{one.brief} {one.unit} {one.flag.sign}{one.flag.letter}".strip() for one in found)
+            or "panel"
+        )
+        ranges = (
+            (Cell(", ".join(one.range for one in found if one.range) or "not sent", quiet=True),)
+            if ranged
+            else ()
+        )
         return Row(
-            fact, codes.concept(fact.body.get("code")), (Cell(value),), struck=one[0].struck if one else ""
+            fact,
+            codes.concept(fact.body.get("code")),
+            (Cell(value), *ranges),
+            struck=found[0].struck if found else "",
         )
     if fact.rtype in events.TIMELINE:
         row = events.timeline([fact], chart.lookups.names)[0].rows[0]
@@ -435,5 +447,15 @@ async def _results_of(chart: Chart, report: Fact) -> Table | None:
         hi=dates.end_of(day) + timedelta(days=7),
         limit=400,
     )
-    rows = tuple(inside_row(fact, chart) for fact in facts if fact.id in wanted)
-    return Table("results", "Results", ("Test", "Value"), rows, str(len(rows))) if rows else None
+    listed = sorted((fact for fact in facts if fact.id in wanted), key=_test_order)
+    rows = tuple(inside_row(fact, chart, ranged=True) for fact in listed)
+    return (
+        Table("results", "Results", ("Test", "Value", "Range"), rows, str(len(rows)), edit=False)
+        if rows
+        else None
+    )
+
+
+def _test_order(fact: Fact) -> tuple[int, int, str]:
+    found = readings.read(fact)
+    return flowsheet.place(found[0]) if found else (99, 999, "")

@@ -378,7 +378,15 @@ def timeline(facts: Iterable[Fact], names: Names) -> list[Table]:
             row = _event(fact, names)
             years.setdefault(row.lead[-4:] if row.lead[-4:].isdigit() else "Without a date", []).append(row)
     return [
-        Table(f"y{year.replace(' ', '-')}", year, ("Date", "What", "Kind"), tuple(rows), lead=True)
+        Table(
+            f"y{year.replace(' ', '-')}",
+            year,
+            ("Date", "What", "Kind"),
+            tuple(rows),
+            lead=True,
+            kind="tl",
+            edit=False,
+        )
         for year, rows in years.items()
     ]
 

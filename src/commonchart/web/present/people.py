@@ -134,7 +134,7 @@ def _demographics(fact: Fact, on: date) -> Table:
             "Other names",
             ", ".join(values.name(name) for name in (body.get("name") or ()) if name is not best_name(body)),
         ),
-        ("Born", f"{dates.day(body.get('birthDate'))} {dates.age(body.get('birthDate'), on)}".strip()),
+        ("Born", _born(body, on)),
         ("Sex", _SEX.get(str(body.get("gender")), "")),
         ("Died", values.chosen(body, "deceased")),
         ("Marital status", codes.concept(body.get("maritalStatus"), "")),
@@ -145,7 +145,14 @@ def _demographics(fact: Fact, on: date) -> Table:
         Row(fact, label, (Cell(text or codes.NOT_RECORDED, quiet=not text),)) for label, text in lines
     )
     rows += tuple(_identifier(fact, one) for one in body.get("identifier") or ())
-    return Table("demographics", "Demographics", ("About", "Recorded"), rows)
+    return Table("demographics", "Demographics", ("About", "Recorded"), rows, kind="kvt", edit=False)
+
+
+def _born(body: Mapping[str, Any], on: date) -> str:
+    born = body.get("birthDate")
+    living = not values.choice(body, "deceased")[0] or body.get("deceasedBoolean") is False
+    years = dates.age(born, on) if living else ""
+    return f"{dates.day(born)}, {years}" if years else dates.day(born)
 
 
 def _ethnic(body: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -179,7 +186,7 @@ def _reach(fact: Fact) -> Table:
         rows.append(
             Row(fact, values.address(one) + use, (Cell(dates.period(one.get("period")), quiet=True),))
         )
-    return Table("reach", "Phone and address", ("How", "When"), tuple(rows))
+    return Table("reach", "Phone and address", ("How", "When"), tuple(rows), kind="kvt", edit=False)
 
 
 def _related(fact: Fact) -> Row:

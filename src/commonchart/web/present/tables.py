@@ -49,7 +49,7 @@ class Row(Struct, frozen=True):
 
 
 class Table(Struct, frozen=True):
-    """A headed list: `empty` is what is said when there is no row."""
+    """A headed list: `empty` is said when there is no row, `kind` is a CSS class, `edit` allows a column to correct rows."""
 
     id: str
     title: str
@@ -59,6 +59,8 @@ class Table(Struct, frozen=True):
     empty: str = "None recorded."
     lead: bool = False
     narrow: frozenset[int] = frozenset()
+    kind: str = ""
+    edit: bool = True
 
 
 def errors_last(rows: list[Row]) -> tuple[Row, ...]:

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from commonchart.web.present import dates
 from commonchart.web.present.readings import Reading
-from commonchart.web.present.values import number
+from commonchart.web.present.values import number, short
 
 WIDTH, HEIGHT, LEFT, TOP, BOTTOM = 640, 260, 46, 14, 26
 _STEPS = [Decimal(n) for n in ("1", "2", "5", "10")]
@@ -94,7 +94,7 @@ def chart(found: Sequence[Reading]) -> Chart | None:
     return Chart(
         _title(drawn),
         tuple(path for path in (_path(drawn, x, y, second) for second in (False, True)) if path),
-        tuple(_labelled(points)),
+        tuple(_labelled(points) if all(one.second is None for _, one in drawn) else points),
         tuple(
             Tick(y(bottom + step * n), number(bottom + step * n))
             for n in range(int((top - bottom) / step) + 1)
@@ -171,7 +171,7 @@ def _band(drawn: Sequence[tuple[date, Reading]]) -> tuple[Decimal | None, Decima
 
 
 def _point(x: float, y: float, one: Reading) -> Point:
-    return Point(x, y, one.text, one.flag.mark)
+    return Point(x, y, short(one.text), one.flag.mark)
 
 
 def _labelled(points: list[Point]) -> list[Point]:
