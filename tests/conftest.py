@@ -15,7 +15,7 @@ from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Identifier
 
 from commonchart.record.database import Database
-from commonchart.record.migrations import migrate
+from commonchart.record.upgrade import migrate
 
 _numbers = count(1)
 

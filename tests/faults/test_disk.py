@@ -12,7 +12,7 @@ import pytest
 from commonchart.fhir.outcome import Busy, Invalid, Refused
 from commonchart.record.database import Database
 from commonchart.record.embedded import Embedded
-from commonchart.record.migrations import migrate
+from commonchart.record.upgrade import migrate
 from commonchart.settings import load
 
 pytestmark = pytest.mark.fault

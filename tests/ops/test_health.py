@@ -4,7 +4,7 @@ import psycopg
 
 from commonchart.ops.health import health_of
 from commonchart.record.database import Database
-from commonchart.record.migrations import head
+from commonchart.record.upgrade import head
 
 
 async def test_a_migrated_database_is_healthy(database: Database) -> None:

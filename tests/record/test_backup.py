@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from commonchart.fhir.outcome import Conflict, Invalid, Malformed, Refused, Unsupported
 from commonchart.record import backup
-from commonchart.record.backup.container import Kind, Writer, blocks
+from commonchart.record.archive.container import Kind, Writer, blocks
 from commonchart.record.embedded import reached
-from commonchart.record.migrations import current, head
+from commonchart.record.upgrade import current, head
 
 NOW = datetime(2026, 11, 18, 10, 0, tzinfo=UTC)
 AWKWARD = "tab\there, line\nbreak, back\\slash, \\N, quote'\" and Zoë 🩺"

@@ -14,9 +14,11 @@ import psycopg
 import pytest
 
 from commonchart.fhir.outcome import Conflict, Invalid
-from commonchart.record.embedded import Embedded, binaries, reached
-from commonchart.record.embedded.binaries import find_bindir, major
-from commonchart.record.embedded.process import alive
+from commonchart.record.embedded import Embedded, reached
+from commonchart.record.postgres import binaries
+from commonchart.record.postgres.binaries import find_bindir, major
+from commonchart.record.postgres.process import alive
+from commonchart.record.upgrade import migrate
 
 
 @pytest.fixture(scope="module")
@@ -228,3 +230,22 @@ def test_postgres_does_not_run_as_root(embedded: Embedded) -> None:
     embedded.start()
     assert Path(f"/proc/{embedded.pid}").stat().st_uid != 0
     assert (embedded.cluster.stat().st_mode & 0o777, embedded.cluster.stat().st_uid != 0) == (0o700, True)
+
+
+@pytest.mark.skipif(
+    not Path("/usr/lib/postgresql/15/bin/initdb").exists(), reason="Debian's PostgreSQL 15 is not here"
+)
+def test_the_systems_postgres_will_do_in_an_ordinary_folder() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        server = Embedded(Path(name) / "data", bindir="/usr/lib/postgresql/15/bin", durable=False)
+        try:
+            url = server.start()
+            migrate(url)
+            assert str(one(url, "SHOW server_version")).startswith("15")
+            assert one(url, "SHOW data_directory") == f"{name}/data/postgres"
+            assert (server.data_dir / "run" / ".s.PGSQL.5432").is_socket()
+        finally:
+            server.stop()
+        with pytest.raises(Conflict, match="PostgreSQL 15"):
+            Embedded(Path(name) / "data").start()

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from commonchart.fhir.outcome import Busy, Conflict
-from commonchart.record.migrations import current, head, migrate, versions
+from commonchart.record.upgrade import current, head, migrate, versions
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def test_a_database_of_a_newer_program_is_refused(empty_url: str) -> None:
 
 
 def test_two_processes_at_once_migrate_once(empty_url: str) -> None:
-    program = "import sys; from commonchart.record.migrations import migrate; print(migrate(sys.argv[1]))"
+    program = "import sys; from commonchart.record.upgrade import migrate; print(migrate(sys.argv[1]))"
     both = [
         subprocess.Popen([sys.executable, "-c", program, empty_url], stdout=subprocess.PIPE, text=True)
         for _ in "ab"
@@ -51,7 +51,7 @@ def test_two_processes_at_once_migrate_once(empty_url: str) -> None:
 
 def test_nothing_to_do_does_not_import_alembic(database_url: str) -> None:
     program = (
-        "import sys; from commonchart.record.migrations import migrate; migrate(sys.argv[1]); "
+        "import sys; from commonchart.record.upgrade import migrate; migrate(sys.argv[1]); "
         "print('alembic' in sys.modules or 'sqlalchemy' in sys.modules)"
     )
     said = subprocess.run(

@@ -17,8 +17,9 @@ from commonchart.cli.open import data_option, settings_of
 from commonchart.cli.serve import now
 from commonchart.fhir.outcome import Conflict, Invalid
 from commonchart.record import backup as record_backup
-from commonchart.record.embedded import Embedded, folder, reached
-from commonchart.record.migrations import migrate
+from commonchart.record.embedded import Embedded, reached
+from commonchart.record.postgres import folder
+from commonchart.record.upgrade import migrate
 from commonchart.settings import default_data_dir
 
 PASSED_OVER = frozenset({"lock", "lost+found", folder.RESTORING})

@@ -14,7 +14,7 @@ import click
 
 from commonchart.record.database import Database
 from commonchart.record.embedded import reached
-from commonchart.record.migrations import migrate
+from commonchart.record.upgrade import migrate
 from commonchart.settings import Settings, load
 
 P = ParamSpec("P")

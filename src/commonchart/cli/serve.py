@@ -28,7 +28,7 @@ from commonchart.fhir.outcome import Busy, Invalid, Refused
 from commonchart.ops import logs
 from commonchart.record.database import Database
 from commonchart.record.embedded import Embedded
-from commonchart.record.migrations import migrate
+from commonchart.record.upgrade import migrate
 from commonchart.settings import Settings
 
 POOL = 8

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from commonchart.fhir.outcome import Refused
-from commonchart.record.migrations import head
+from commonchart.record.upgrade import head
 
 if TYPE_CHECKING:
     from commonchart.record.database import Database

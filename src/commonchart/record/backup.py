@@ -20,10 +20,10 @@ from msgspec import Struct
 from psycopg.conninfo import make_conninfo
 
 from commonchart.fhir.outcome import Busy, Conflict, Invalid, Malformed
-from commonchart.record import migrations
-from commonchart.record.backup import tables
-from commonchart.record.backup.container import BLOCK, Kind, Writer, blocks
-from commonchart.record.backup.tables import Connection, Counting, Sum, Table
+from commonchart.record import upgrade
+from commonchart.record.archive import tables
+from commonchart.record.archive.container import BLOCK, Kind, Writer, blocks
+from commonchart.record.archive.tables import Connection, Counting, Sum, Table
 
 FILES = ("secret", "commonchart.toml")
 LEVEL = 3
@@ -125,10 +125,10 @@ def restore(
     the backup is of a newer program, and like `verify`.
     """
     summary = verify(source, passphrase=passphrase, progress=progress)
-    if summary.about.schema > migrations.head():
+    if summary.about.schema > upgrade.head():
         raise Conflict("This backup was made by a newer Commonchart: restore it with that one")
     _demand_empty(url)
-    migrations.migrate(url, to=summary.about.schema)
+    upgrade.migrate(url, to=summary.about.schema)
     with source.open("rb", buffering=BLOCK) as file, _connected(url) as conn:
         reading = _Reading(file, passphrase)
         with conn.transaction():
@@ -140,7 +140,7 @@ def restore(
     with _connected(url) as conn:
         conn.autocommit = True
         conn.execute("ANALYZE")
-    migrations.migrate(url)
+    upgrade.migrate(url)
     return summary
 
 
@@ -251,7 +251,7 @@ def _compare(conn: Connection, summary: Summary, filled: dict[str, Table]) -> No
 
 
 def _demand_empty(url: str) -> None:
-    if migrations.current(url) is None:
+    if upgrade.current(url) is None:
         return
     with _connected(url) as conn:
         if any(tables.count(conn, table) for table in tables.tables(conn)):

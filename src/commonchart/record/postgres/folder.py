@@ -17,8 +17,8 @@ import tempfile
 from pathlib import Path
 
 from commonchart.fhir.outcome import Conflict, Invalid
-from commonchart.record.embedded.owner import Owner
-from commonchart.record.embedded.process import alive, end, gone_within, works_in
+from commonchart.record.postgres.owner import Owner
+from commonchart.record.postgres.process import alive, end, gone_within, works_in
 
 LONGEST_SOCKET = 107
 SOCKET_NAME = ".s.PGSQL.5432"
@@ -83,6 +83,12 @@ def prepared(data_dir: Path) -> Path:
     return data_dir.absolute()
 
 
+def let_in(data_dir: Path, owner: Owner) -> None:
+    """Let PostgreSQL's user pass through the data folder to what is its own, and read nothing else there."""
+    if owner.other:
+        data_dir.chmod(data_dir.stat().st_mode | 0o011)
+
+
 def demand_whole(data_dir: Path) -> None:
     """Raise Conflict when a restore into this folder did not come to its end."""
     if (data_dir / RESTORING).is_dir() and any((data_dir / RESTORING).iterdir()):
@@ -101,8 +107,6 @@ def written_by(cluster: Path) -> int | None:
 
 def socket_folder(data_dir: Path, owner: Owner) -> Path:
     """The folder for the socket, 0700 and the owner's, recorded in the data folder."""
-    if owner.other:
-        data_dir.chmod(data_dir.stat().st_mode | 0o011)
     usual = data_dir / "run"
     fits = len(os.fsencode(usual / SOCKET_NAME)) <= LONGEST_SOCKET and owner.may_enter(data_dir)
     folder = usual if fits else _elsewhere(data_dir, owner)

@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 from commonchart.fhir.outcome import Invalid
-from commonchart.record.embedded.owner import Owner
+from commonchart.record.postgres.owner import Owner
 
 OLDEST = 15
 SYSTEM = Path("/usr/lib/postgresql")

@@ -15,13 +15,14 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 
 from commonchart.fhir.outcome import Busy, Conflict, Invalid
-from commonchart.record.embedded import folder
-from commonchart.record.embedded.binaries import find_bindir, major, runnable
-from commonchart.record.embedded.owner import Owner, owner_of, user_name
-from commonchart.record.embedded.process import alive
+from commonchart.record.postgres import folder
+from commonchart.record.postgres.binaries import find_bindir, major, runnable
+from commonchart.record.postgres.owner import Owner, owner_of, user_name
+from commonchart.record.postgres.process import alive
 
 NAME = "commonchart"
 RECOVERY_SECONDS = 900
+FIRST_WITH_BUILTIN_LOCALE = 17
 PEER = f"local all all peer map={NAME}\n"
 
 
@@ -101,6 +102,7 @@ class Embedded:
 
     def _start(self) -> str:
         owner = owner_of(self.cluster)
+        folder.let_in(self.data_dir, owner)
         bindir = runnable(find_bindir(self._bindir), owner)
         self._check_version(bindir)
         if folder.written_by(self.cluster) is None:
@@ -122,7 +124,7 @@ class Embedded:
         making.mkdir(mode=0o700)
         owner.give(making)
         made = subprocess.run(
-            [bindir / "initdb", "-D", _place(making, owner), *_cluster_options(self._durable)],
+            [bindir / "initdb", "-D", _place(making, owner), *_cluster_options(major(bindir), self._durable)],
             cwd=making,
             env=_environment(),
             capture_output=True,
@@ -233,8 +235,8 @@ def reached(
 
 
 def _place(cluster: Path, owner: Owner) -> str:
-    """How the cluster is named to PostgreSQL: as another user it may not pass the folders above, and need not."""
-    return "/proc/self/cwd" if owner.other and Path("/proc/self/cwd").exists() else str(cluster)
+    """How the cluster is named to PostgreSQL: where its user may not pass the folders above, it need not either."""
+    return str(cluster) if owner.may_enter(cluster) else "/proc/self/cwd"
 
 
 def _url(sockets: Path, database: str) -> str:
@@ -253,8 +255,13 @@ def _environment() -> dict[str, str]:
     return {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
 
 
-def _cluster_options(durable: bool) -> list[str]:
-    locale = ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--encoding=UTF8"]
+def _cluster_options(version: int, durable: bool) -> list[str]:
+    builtin = (
+        ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
+        if version >= FIRST_WITH_BUILTIN_LOCALE
+        else []
+    )
+    locale = ["--locale=C", "--encoding=UTF8", *builtin]
     access = [f"--username={NAME}", "--auth=peer", "--no-instructions"]
     return [*locale, *access, *([] if durable else ["--no-sync"])]
 

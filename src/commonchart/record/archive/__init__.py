@@ -1,0 +1,1 @@
+"""What a backup is made of: the file, and the tables in it."""

@@ -1,0 +1,1 @@
+"""Running PostgreSQL: its programs, its user, its folder, its process."""
