@@ -117,4 +117,4 @@ def _change(one: readings.Reading, before: readings.Reading) -> str:
     if one.number is None or before.number is None or one.second is not None or one.unit != before.unit:
         return ""
     by = one.number - before.number
-    return f"{'+' if by > 0 else ''}{values.short(values.number(by))}"
+    return f"{'+' if by > 0 else ''}{values.short(values.number(by))}" if by else "0"

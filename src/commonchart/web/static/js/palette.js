@@ -31,7 +31,9 @@ export function preparePalette() {
         const part = document.createElement("div");
         part.setAttribute("role", "group");
         part.setAttribute("aria-labelledby", `g${n}`);
-        const head = document.createElement("h3");
+        const head = document.createElement("p");
+        head.setAttribute("role", "presentation");
+        head.className = "ghead";
         head.id = `g${n}`;
         head.textContent = name;
         part.append(head, ...found.map(option));
