@@ -25,10 +25,10 @@ CREATE TABLE resource (
     body      text,
     PRIMARY KEY (pk, tenant, rtype, id)
 );
-CREATE INDEX resource_patient_code_date ON resource (pk, tenant, rtype, code, date_lo DESC) WHERE NOT deleted;
-CREATE INDEX resource_patient_date ON resource (pk, tenant, rtype, date_lo DESC) WHERE NOT deleted;
-CREATE INDEX resource_code_date ON resource (tenant, rtype, code, date_lo DESC) WHERE NOT deleted;
-CREATE INDEX resource_date ON resource (tenant, rtype, date_lo DESC) WHERE NOT deleted;
+CREATE INDEX resource_patient_code_date ON resource (pk, tenant, rtype, code, date_lo DESC NULLS LAST, id) WHERE NOT deleted;
+CREATE INDEX resource_patient_date ON resource (pk, tenant, rtype, date_lo DESC NULLS LAST, id) WHERE NOT deleted;
+CREATE INDEX resource_code_date ON resource (tenant, rtype, code, date_lo DESC NULLS LAST, id) WHERE NOT deleted;
+CREATE INDEX resource_date ON resource (tenant, rtype, date_lo DESC NULLS LAST, id) WHERE NOT deleted;
 CREATE INDEX resource_recorded ON resource (tenant, rtype, recorded DESC, id);
 CREATE INDEX resource_long ON resource (tenant, rtype, date_hi) WHERE NOT deleted AND date_hi - date_lo > interval '40 days';
 CREATE INDEX resource_tokens ON resource USING gin (tokens) WITH (fastupdate = on, gin_pending_list_limit = 512);
@@ -55,6 +55,7 @@ CREATE TABLE history (
     body       text,
     PRIMARY KEY (pk, tenant, rtype, id, vid)
 );
+CREATE INDEX history_patient ON history (pk, tenant, rtype, date_lo DESC NULLS LAST);
 CREATE INDEX history_recorded ON history (tenant, rtype, recorded DESC, id);
 
 -- typed search rows, only for what tokens and hot scalars cannot answer (owner: search)
@@ -94,13 +95,6 @@ CREATE TABLE identifier_row (
     PRIMARY KEY (pk, tenant, rtype, id, n)
 );
 CREATE INDEX identifier_row_value ON identifier_row (tenant, rtype, value, system);
-CREATE TABLE sort_row (
-    pk bigint NOT NULL, tenant int NOT NULL, rtype text NOT NULL, id text NOT NULL, n int NOT NULL,
-    param text NOT NULL, text_value text, number_value numeric, date_value timestamptz,
-    PRIMARY KEY (pk, tenant, rtype, id, n)
-);
-CREATE INDEX sort_row_text ON sort_row (tenant, rtype, param, text_value);
-
 -- the due list: one row per patient and rule (owner: jobs/care)
 CREATE TABLE due (
     pk             bigint      NOT NULL,

@@ -1,0 +1,408 @@
+"""The record store: versions in, versions out. No policy and no audit here: `access.records` is the only caller.
+
+`resource` holds the current version of everything, `history` the superseded ones (docs/decisions/0003). A write locks
+its ids in a fixed order, decides, and moves rows; all of it is the caller's transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from psycopg import sql
+
+from commonchart.fhir import json
+from commonchart.fhir.dates import instant
+from commonchart.fhir.outcome import Conflict, Gone, NotFound, Stale
+from commonchart.record.keys import patient_key, resource_key
+from commonchart.record.rows import Index, Stamp, Stored, Write, Written
+from commonchart.record.schema import SEARCH_ROWS, VERSION_COLUMNS
+
+if TYPE_CHECKING:
+    from commonchart.record.database import Connection
+
+Key = tuple[str, str]
+
+COPY_FROM = 24
+TICK = timedelta(milliseconds=1)
+
+_COLUMNS = VERSION_COLUMNS.split(", ")
+_R = ", ".join(f"r.{name}" for name in _COLUMNS)
+_LOCATED = "FROM resource_loc l JOIN resource r ON r.pk = l.pk AND r.tenant = l.tenant AND r.rtype = l.rtype AND r.id = l.id"
+READ = f"SELECT {_R} {_LOCATED} WHERE l.tenant = %s AND l.rtype = %s AND l.id = %s"
+_KEYS = "unnest(%s::text[], %s::text[]) AS k(rtype, id)"
+READ_MANY = (
+    f"SELECT {_R} FROM {_KEYS} JOIN resource_loc l ON l.tenant = %s AND l.rtype = k.rtype AND l.id = k.id "
+    "JOIN resource r ON r.pk = l.pk AND r.tenant = l.tenant AND r.rtype = l.rtype AND r.id = l.id"
+)
+
+
+def row_stored(row: Sequence[Any]) -> Stored:
+    """A row of `VERSION_COLUMNS` (and `superseded`, if selected after them) as Stored."""
+    values = list(row)
+    if isinstance(values[8], str):
+        values[8] = values[8].encode()
+    return Stored(*values)
+
+
+async def read(conn: Connection, tenant: int, rtype: str, id: str) -> Stored | None:
+    """The current version, deleted or not; None if there never was one."""
+    cursor = await conn.execute(READ, (tenant, rtype, id))
+    row = await cursor.fetchone()
+    return row_stored(row) if row else None
+
+
+async def read_many(conn: Connection, tenant: int, keys: Sequence[Key]) -> dict[Key, Stored]:
+    """The current versions of those keys that exist, deleted ones included."""
+    if not keys:
+        return {}
+    cursor = await conn.execute(READ_MANY, ([rtype for rtype, _ in keys], [id for _, id in keys], tenant))
+    found = [row_stored(row) for row in await cursor.fetchall()]
+    return {(one.rtype, one.id): one for one in found}
+
+
+VREAD = f"""
+SELECT {_R}, NULL::timestamptz AS superseded {_LOCATED}
+WHERE l.tenant = %(tenant)s AND l.rtype = %(rtype)s AND l.id = %(id)s AND r.vid = %(vid)s
+UNION ALL
+SELECT {_R}, r.superseded FROM resource_loc l JOIN history r
+  ON r.pk = ANY(l.pk || l.former) AND r.tenant = l.tenant AND r.rtype = l.rtype AND r.id = l.id
+WHERE l.tenant = %(tenant)s AND l.rtype = %(rtype)s AND l.id = %(id)s AND r.vid = %(vid)s
+"""
+
+
+async def vread(conn: Connection, tenant: int, rtype: str, id: str, vid: int) -> Stored | None:
+    """One version, None if it is unknown."""
+    cursor = await conn.execute(VREAD, {"tenant": tenant, "rtype": rtype, "id": id, "vid": vid})
+    row = await cursor.fetchone()
+    return row_stored(row) if row else None
+
+
+# ---- writing ---------------------------------------------------------------------------------------------------
+
+
+async def write(conn: Connection, stamp: Stamp, writes: Sequence[Write]) -> list[Written]:
+    """Store one batch in the connection's transaction, in order; what each Write became, in order.
+
+    Raises Stale (if_match), Conflict (must_be_new, or an id that another source holds), NotFound and Gone for
+    deletions. After a raise the transaction must be rolled back.
+    """
+    out: dict[int, Written] = {}
+    for batch in _rounds(writes):
+        for n, written in zip(batch, await _write(conn, stamp, [writes[n] for n in batch]), strict=True):
+            out[n] = written
+    return [out[n] for n in range(len(writes))]
+
+
+def _rounds(writes: Sequence[Write]) -> list[list[int]]:
+    """Positions in rounds within which no id occurs twice."""
+    rounds: list[list[int]] = []
+    times: dict[Key, int] = {}
+    for n, one in enumerate(writes):
+        turn = times.get((one.rtype, one.id), 0)
+        times[one.rtype, one.id] = turn + 1
+        if turn == len(rounds):
+            rounds.append([])
+        rounds[turn].append(n)
+    return rounds
+
+
+async def _write(conn: Connection, stamp: Stamp, writes: Sequence[Write]) -> list[Written]:
+    claimed = await _claim(conn, stamp, writes)
+    held = [(w.rtype, w.id) for w in writes if (w.rtype, w.id) not in claimed]
+    sources = await _lock(conn, stamp.tenant, held)
+    current = await read_many(conn, stamp.tenant, held)
+    written = [
+        _decide(stamp, w, current.get((w.rtype, w.id)), sources.get((w.rtype, w.id), "")) for w in writes
+    ]
+    moving = [(w, done.stored) for w, done in zip(writes, written, strict=True) if done.state != "unchanged"]
+    replaced = {(s.rtype, s.id): current[s.rtype, s.id] for _, s in moving if (s.rtype, s.id) in current}
+    await _supersede(conn, stamp.tenant, replaced, [s for _, s in moving])
+    await _insert(conn, stamp.tenant, moving)
+    return written
+
+
+async def _claim(conn: Connection, stamp: Stamp, writes: Sequence[Write]) -> set[Key]:
+    """Take the ids that nobody has yet; a concurrent claim of the same id is waited for."""
+    fresh = sorted(
+        ((w.rtype, w.id), _pk(w.rtype, w.id, w.index.patient)) for w in writes if w.body is not None
+    )
+    if not fresh:
+        return set()
+    cursor = await conn.execute(
+        "INSERT INTO resource_loc (tenant, rtype, id, pk, source) "
+        "SELECT %s, k.rtype, k.id, k.pk, %s FROM unnest(%s::text[], %s::text[], %s::bigint[]) AS k(rtype, id, pk) "
+        "ON CONFLICT DO NOTHING RETURNING rtype, id",
+        (
+            stamp.tenant,
+            stamp.source,
+            [k[0] for k, _ in fresh],
+            [k[1] for k, _ in fresh],
+            [pk for _, pk in fresh],
+        ),
+    )
+    return {(row[0], row[1]) for row in await cursor.fetchall()}
+
+
+async def _lock(conn: Connection, tenant: int, keys: Sequence[Key]) -> dict[Key, str]:
+    """Lock known ids in order and say which source holds each. The rows are read after this, in a newer snapshot."""
+    if not keys:
+        return {}
+    cursor = await conn.execute(
+        f"SELECT l.rtype, l.id, l.source FROM resource_loc l JOIN {_KEYS} ON l.rtype = k.rtype AND l.id = k.id "
+        "WHERE l.tenant = %s ORDER BY l.rtype, l.id FOR UPDATE OF l",
+        ([rtype for rtype, _ in keys], [id for _, id in keys], tenant),
+    )
+    return {(row[0], row[1]): row[2] for row in await cursor.fetchall()}
+
+
+def _pk(rtype: str, id: str, patient: str | None) -> int:
+    return patient_key(patient) if patient else resource_key(rtype, id)
+
+
+def _decide(stamp: Stamp, write: Write, now: Stored | None, source: str) -> Written:
+    _check(stamp, write, now, source)
+    if write.body is None:
+        assert now is not None
+        return _deleted(stamp, write, now)
+    if now is not None and write.skip_unchanged and not now.deleted and _same(write.body, now):
+        return Written("unchanged", now)
+    vid = now.vid + 1 if now else 1
+    recorded = _after(stamp.recorded, now)
+    body = stamped(write.body, write.id, vid, recorded)
+    return Written(
+        "created" if now is None or now.deleted else "updated", _version(stamp, write, vid, recorded, body)
+    )
+
+
+def _check(stamp: Stamp, write: Write, now: Stored | None, source: str) -> None:
+    if write.if_match is not None and (now is None or now.deleted or now.vid != write.if_match):
+        raise Stale("If-Match names a version that is not the current one")
+    if now is None:
+        if write.body is None:
+            raise NotFound(f"There is no {write.rtype} with this id")
+        return
+    if write.must_be_new:
+        raise Conflict(f"A {write.rtype} with this id is already here")
+    if stamp.source and source != stamp.source:
+        raise Conflict(f"This id belongs to a {write.rtype} of another source", code="duplicate")
+
+
+def _deleted(stamp: Stamp, write: Write, now: Stored) -> Written:
+    if now.deleted:
+        raise Gone(f"This {write.rtype} is deleted already")
+    kept = Write(write.rtype, write.id, None, index=Index(patient=now.patient))
+    return Written("deleted", _version(stamp, kept, now.vid + 1, _after(stamp.recorded, now), None))
+
+
+def _after(recorded: datetime, now: Stored | None) -> datetime:
+    moment = recorded.astimezone(UTC)
+    moment = moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+    return moment if now is None or moment > now.recorded else now.recorded + TICK
+
+
+def _version(stamp: Stamp, write: Write, vid: int, recorded: datetime, body: bytes | None) -> Stored:
+    index = write.index
+    return Stored(
+        write.rtype, write.id, vid, recorded, stamp.org, stamp.actor, stamp.source, body is None, body,
+        index.patient, index.status, index.code, index.category, index.date_lo, index.date_hi,
+    )  # fmt: skip
+
+
+def stamped(body: Mapping[str, Any], id: str, vid: int, recorded: datetime) -> bytes:
+    """Canonical bytes of a version: resourceType, id and meta first; versionId and lastUpdated are ours."""
+    meta = {"versionId": str(vid), "lastUpdated": instant(recorded)}
+    meta |= {name: value for name, value in (body.get("meta") or {}).items() if name not in meta}
+    rest = {name: value for name, value in body.items() if name not in ("resourceType", "id", "meta")}
+    return json.encode({"resourceType": body["resourceType"], "id": id, "meta": meta, **rest})
+
+
+def _same(body: Mapping[str, Any], now: Stored) -> bool:
+    """Equal but for what the server stamps."""
+    blank = datetime(1, 1, 1, tzinfo=UTC)
+    old = json.decode(now.body or b"{}")
+    return stamped(body, now.id, 0, blank) == stamped(old, now.id, 0, blank)
+
+
+# ---- rows ------------------------------------------------------------------------------------------------------
+
+
+async def _supersede(
+    conn: Connection, tenant: int, replaced: Mapping[Key, Stored], new: Iterable[Stored]
+) -> None:
+    """Move the replaced rows to history and drop their search rows."""
+    if not replaced:
+        return
+    recorded = {(s.rtype, s.id): s.recorded for s in new}
+    keys = sorted(replaced)
+    arrays = (
+        [_pk(r, i, replaced[r, i].patient) for r, i in keys],
+        [r for r, _ in keys],
+        [i for _, i in keys],
+    )
+    names = ", ".join(name for name in _COLUMNS if name != "body")
+    await conn.execute(
+        "WITH k AS (SELECT * FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::timestamptz[]) AS k(pk, rtype, id, at)), "
+        "gone AS (DELETE FROM resource r USING k WHERE r.pk = k.pk AND r.tenant = %s AND r.rtype = k.rtype AND r.id = k.id "
+        "RETURNING r.*, k.at) "
+        f"INSERT INTO history (pk, tenant, superseded, body, {names}) SELECT pk, tenant, at, body, {names} FROM gone",
+        (*arrays, [recorded[key] for key in keys], tenant),
+    )
+    async with conn.pipeline():
+        for table in SEARCH_ROWS:
+            await conn.execute(
+                f"DELETE FROM {table} x USING unnest(%s::bigint[], %s::text[], %s::text[]) AS k(pk, rtype, id) "
+                "WHERE x.pk = k.pk AND x.tenant = %s AND x.rtype = k.rtype AND x.id = k.id",
+                (*arrays, tenant),
+            )
+        moved = [(r, i, replaced[r, i], s) for s in new for r, i in [(s.rtype, s.id)] if (r, i) in replaced]
+        for rtype, id, old, now in moved:
+            before, after = _pk(rtype, id, old.patient), _pk(rtype, id, now.patient)
+            if before != after:
+                await conn.execute(
+                    "UPDATE resource_loc SET pk = %s, former = array_remove(former, %s) || %s::bigint "
+                    "WHERE tenant = %s AND rtype = %s AND id = %s",
+                    (after, before, before, tenant, rtype, id),
+                )
+
+
+_RESOURCE = (
+    "pk", "tenant", "rtype", "id", "vid", "recorded", "org", "actor", "source", "deleted", "patient", "status", "code",
+    "category", "date_lo", "date_hi", "tokens", "body",
+)  # fmt: skip
+_CHANGE = ("tenant", "pk", "rtype", "id", "vid", "patient", "org", "recorded", "op")
+
+
+async def _insert(conn: Connection, tenant: int, moving: Sequence[tuple[Write, Stored]]) -> None:
+    if not moving:
+        return
+    tables: dict[str, list[tuple[Any, ...]]] = {"resource": [], "change": []}
+    for write_, version in moving:
+        pk = _pk(version.rtype, version.id, version.patient)
+        tables["resource"].append(_resource_row(pk, tenant, write_, version))
+        tables["change"].append(_change_row(pk, tenant, version))
+        for table, rows in write_.index.rows.items() if write_.body is not None else ():
+            held = tables.setdefault(table, [])
+            head = (pk, tenant, version.rtype, version.id)
+            held += [(*head, n, *row) for n, row in enumerate(rows)]
+    await _fill(conn, tables)
+
+
+def _resource_row(pk: int, tenant: int, write_: Write, s: Stored) -> tuple[Any, ...]:
+    tokens = list(write_.index.tokens) if write_.body is not None else []
+    body = s.body.decode() if s.body is not None else None
+    return (
+        pk, tenant, s.rtype, s.id, s.vid, s.recorded, s.org, s.actor, s.source, s.deleted, s.patient, s.status, s.code,
+        s.category, s.date_lo, s.date_hi, tokens, body,
+    )  # fmt: skip
+
+
+def _change_row(pk: int, tenant: int, s: Stored) -> tuple[Any, ...]:
+    op = "delete" if s.deleted else "create" if s.vid == 1 else "update"
+    return tenant, pk, s.rtype, s.id, s.vid, s.patient, s.org, s.recorded, op
+
+
+def _columns(table: str) -> tuple[str, ...]:
+    if table in SEARCH_ROWS:
+        return ("pk", "tenant", "rtype", "id", "n", *SEARCH_ROWS[table])
+    return _RESOURCE if table == "resource" else _CHANGE
+
+
+async def _fill(conn: Connection, tables: Mapping[str, Sequence[tuple[Any, ...]]]) -> None:
+    """Small sets as one pipelined round trip, large ones by COPY."""
+    large = {table for table, rows in tables.items() if len(rows) >= COPY_FROM}
+    async with conn.pipeline(), conn.cursor() as cursor:
+        for table, rows in tables.items():
+            if rows and table not in large:
+                names = _columns(table)
+                holders = ", ".join(["%s"] * len(names))
+                await cursor.executemany(f"INSERT INTO {table} ({', '.join(names)}) VALUES ({holders})", rows)
+        await cursor.execute("SELECT pg_notify('commonchart_change', '')")
+    for table in large:
+        await _copy(conn, table, tables[table])
+
+
+_TYPES = {
+    "pk": "int8", "tenant": "int4", "rtype": "text", "id": "text", "n": "int4", "vid": "int4", "recorded": "timestamptz",
+    "deleted": "bool", "code": "int8", "category": "int8", "date_lo": "timestamptz", "date_hi": "timestamptz",
+    "tokens": "int8[]", "token": "int8", "unit": "int8",
+}  # fmt: skip
+_NUMERIC = {"quantity_row": "numeric", "composite_row": "numeric", "date_row": "timestamptz"}
+
+
+async def _copy(conn: Connection, table: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    names = _columns(table)
+    statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(
+        sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, names))
+    )
+    async with conn.cursor() as cursor, cursor.copy(statement) as copy:
+        copy.set_types(
+            [
+                _TYPES.get(name) or (_NUMERIC.get(table, "text") if name in ("lo", "hi") else "text")
+                for name in names
+            ]
+        )
+        for row in rows:
+            await copy.write_row(row)
+
+
+# ---- history ---------------------------------------------------------------------------------------------------
+
+
+async def history(
+    conn: Connection,
+    tenant: int,
+    rtype: str | None,
+    id: str | None,
+    *,
+    since: datetime | None = None,
+    at: datetime | None = None,
+    after: tuple[datetime, str, str, int] | None = None,
+    limit: int = 51,
+    predicate: tuple[str, Sequence[Any]] = ("true", ()),
+) -> list[Stored]:
+    """Versions newest first: of one resource, a type, or everything; `after` is the last version of the page before.
+
+    `predicate` is the reader's visibility on the alias r, applied to every version. `at` keeps those current then.
+    """
+    own, args = _history_where(tenant, rtype, id, since, at, after)
+    text, visible = predicate
+    parts: list[str] = []
+    every: list[Any] = []
+    for table, superseded in (("resource", "NULL::timestamptz"), ("history", "r.superseded")):
+        where = own.replace("SUPERSEDED", superseded)
+        parts.append(f"(SELECT {_R}, {superseded} AS superseded FROM {table} r WHERE {where} AND {text})")
+        every += [*args, *visible]
+    order = "ORDER BY recorded DESC, rtype, id, vid DESC LIMIT %s"
+    cursor = await conn.execute(" UNION ALL ".join(parts) + " " + order, (*every, limit))
+    return [row_stored(row) for row in await cursor.fetchall()]
+
+
+def _history_where(
+    tenant: int,
+    rtype: str | None,
+    id: str | None,
+    since: datetime | None,
+    at: datetime | None,
+    after: tuple[datetime, str, str, int] | None,
+) -> tuple[str, list[Any]]:
+    where: list[str] = ["r.tenant = %s"]
+    args: list[Any] = [tenant]
+    if rtype is not None:
+        where.append("r.rtype = %s")
+        args.append(rtype)
+    if id is not None:
+        located = "SELECT unnest(l.pk || l.former) FROM resource_loc l WHERE l.tenant = %s AND l.rtype = %s AND l.id = %s"
+        where.append(f"r.id = %s AND r.pk IN ({located})")
+        args += [id, tenant, rtype, id]
+    if since is not None:
+        where.append("r.recorded >= %s")
+        args.append(since)
+    if at is not None:
+        where.append("r.recorded <= %s AND coalesce(SUPERSEDED, 'infinity') > %s")
+        args += [at, at]
+    if after is not None:
+        where.append("(r.recorded < %s OR (r.recorded = %s AND (r.rtype, r.id, -r.vid) > (%s, %s, %s)))")
+        args += [after[0], after[0], after[1], after[2], -after[3]]
+    return " AND ".join(where), args
