@@ -95,4 +95,4 @@ def period_bounds(period: dict[str, Any]) -> Bounds:
 
 def instant(moment: datetime) -> str:
     """A moment as a FHIR instant in UTC to the millisecond, such as 2026-11-18T10:00:00.000Z."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds")[:23] + "Z"
