@@ -110,11 +110,11 @@ async def main(
     """All rounds; what came of it."""
     random.seed(seed)
     server, tally = Server(data, command), Tally()
-    token = _token(data, command)
+    bearer = token(data, command)
     server.start()
     recoveries: dict[str, list[float]] = {victim: [] for victim in VICTIMS}
     stop = asyncio.Event()
-    at_work = [asyncio.create_task(write(n, server.port, token, tally, stop)) for n in range(writers)]
+    at_work = [asyncio.create_task(write(n, server.port, bearer, tally, stop)) for n in range(writers)]
     try:
         for n in range(rounds):
             victim = VICTIMS[n % len(VICTIMS)]
@@ -128,9 +128,9 @@ async def main(
     return _judged(data, tally) | {"recovery_seconds": recoveries}
 
 
-async def write(n: int, port: int, token: str, tally: Tally, stop: asyncio.Event) -> None:
+async def write(n: int, port: int, bearer: str, tally: Tally, stop: asyncio.Event) -> None:
     """One writer: a transaction after another until told to stop."""
-    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/fhir+json"}
+    headers = {"Authorization": f"Bearer {bearer}", "Content-Type": "application/fhir+json"}
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=20) as client:
         count = 0
         while not stop.is_set():
@@ -204,7 +204,8 @@ def _judged(data: Path, tally: Tally) -> dict[str, Any]:
     }
 
 
-def _token(data: Path, command: Sequence[str]) -> str:
+def token(data: Path, command: Sequence[str] = COMMONCHART) -> str:
+    """A new administrator's token."""
     words = [*command, "token", "create", "--role", "administrator", "--data", str(data)]
     return subprocess.run(words, capture_output=True, text=True, check=True).stdout.split()[-1]
 

@@ -34,8 +34,9 @@ def test_one_who_dies_is_started_again_and_later_each_time(tmp_path: Path) -> No
     crew.start()
     try:
         assert until(crew, lambda: lines(tmp_path / "dies") >= 3)
-        assert not crew.failing()
-        assert until(crew, crew.failing)
+        assert not crew.failing("dies")
+        assert until(crew, lambda: crew.failing("dies"))
+        assert not crew.failing("web")
     finally:
         crew.stop()
 

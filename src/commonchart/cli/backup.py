@@ -19,7 +19,6 @@ from commonchart.fhir.outcome import Conflict, Invalid
 from commonchart.record import backup as record_backup
 from commonchart.record.embedded import Embedded, reached
 from commonchart.record.postgres import folder
-from commonchart.record.upgrade import migrate
 from commonchart.settings import default_data_dir
 
 PASSED_OVER = frozenset({"lock", "lost+found", folder.RESTORING})
@@ -49,7 +48,6 @@ def backup(dest: Path, passphrase_file: Path | None, data: Path | None) -> None:
         reached(settings.data_dir, database_url=settings.database_url, bindir=settings.bindir) as url,
         _progress("Writing and checking") as progress,
     ):
-        migrate(url)
         summary = record_backup.make(
             url,
             settings.data_dir,
@@ -78,7 +76,7 @@ def restore(source: Path, passphrase_file: Path | None, data: Path | None) -> No
     url = os.environ.get("DATABASE_URL", "")
     with _progress("Checking and restoring") as progress:
         if url:
-            folder.prepared(data_dir)
+            _demand_empty(folder.prepared(data_dir))
             summary = record_backup.restore(source, url, data_dir, passphrase=passphrase, progress=progress)
         else:
             with _emptied(data_dir) as (making, url):

@@ -63,9 +63,9 @@ class Crew:
         post.pause = 0.0 if steady else min(LONGEST_PAUSE, max(0.2, post.pause * 2))
         post.pid, post.since = None, time.monotonic()
 
-    def failing(self) -> bool:
-        """Whether somebody keeps dying at once."""
-        return any(post.pause >= 1.0 for post in self._posts)
+    def failing(self, role: str) -> bool:
+        """Whether somebody whose role begins so keeps dying at once."""
+        return any(post.pause >= 1.0 for post in self._posts if post.role.startswith(role))
 
     def stop(self) -> None:
         """Ask everyone to finish what they do, and end those who do not."""

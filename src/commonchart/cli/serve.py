@@ -31,6 +31,7 @@ from commonchart.record.embedded import Embedded
 from commonchart.record.upgrade import migrate
 from commonchart.settings import Settings
 
+WEB = "web"
 POOL = 8
 BACKLOG = 512
 DRAIN_SECONDS = 10
@@ -165,7 +166,7 @@ class House:
 
     def _posts(self, settings: Settings) -> list[Post]:
         web = [
-            Post(f"web-{n}", lambda: serve_web(settings, self._listener))
+            Post(f"{WEB}-{n}", lambda: serve_web(settings, self._listener))
             for n in range(1, settings.workers + 1)
         ]
         worker = [Post("worker", lambda: work(settings))] if find_spec("commonchart.jobs.worker") else []
@@ -181,7 +182,7 @@ class House:
                 self._ready(self._settings)
                 return
             crew.mend()
-            if crew.failing():
+            if crew.failing(WEB):
                 raise Busy("The server ends as soon as it is started; the lines above say where.")
             self._rest(0.05)
 
@@ -234,7 +235,7 @@ def serve_web(settings: Settings, listener: socket.socket) -> None:
 
     from commonchart import app
 
-    logs.configure(settings.log_level, process="web")
+    logs.configure(settings.log_level, process=WEB)
     application = app.build(settings, Database.opened_later(settings.database_url, size=POOL), now)
     config = uvicorn.Config(
         logs.AccessLog(application),
