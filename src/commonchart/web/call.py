@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import quote
 
 from msgspec import Struct
 from starlette.requests import Request
@@ -16,6 +17,9 @@ from commonchart.web import rendering
 
 if TYPE_CHECKING:
     from commonchart.access.records import Records
+
+
+IDLE_SECONDS = 15 * 60 + 5
 
 
 class Preferences(Struct, frozen=True):
@@ -60,8 +64,11 @@ class Call:
         """May this person do this with resources of this type at all? For showing links; the records decide again."""
         return policy.allowed(self.actor, action, rtype)
 
-    def page(self, template: str, status: int = 200, **context: Any) -> HTMLResponse:
-        """A page with everything that the layout needs: `title` and what the template names in `context`."""
+    def page(self, template: str, status: int = 200, *, idle: bool = True, **context: Any) -> HTMLResponse:
+        """A page with everything that the layout needs: `title` and what the template names in `context`.
+
+        `idle` pages leave the screen by themselves when the session ends; give False for one with unsaved typing.
+        """
         shared = {
             "actor": self.actor,
             "csrf": self.csrf,
@@ -71,7 +78,11 @@ class Call:
             "today": self.today,
             "q": "",
         }
-        return rendering.html(template, shared | context, status)
+        response = rendering.html(template, shared | context, status)
+        if idle and not self.partial:
+            path = self.request.url.path + (f"?{self.request.url.query}" if self.request.url.query else "")
+            response.headers["refresh"] = f"{IDLE_SECONDS}; url=/timed-out?next={quote(path, safe='')}"
+        return response
 
 
 def go(address: str) -> RedirectResponse:

@@ -48,6 +48,7 @@ def page(request: Request, status: int, messages: list[str], **more: Any) -> Res
         "messages": [message for message in messages if message],
         "advice": ADVICE.get(status, ""),
         "status": status,
+        "chart": _chart_of(request),
         "actor": None,
         "prefs": Preferences(),
         "site": Site(),
@@ -55,6 +56,12 @@ def page(request: Request, status: int, messages: list[str], **more: Any) -> Res
         "q": "",
     }
     return rendering.html("refused.html", context | more, status)
+
+
+def _chart_of(request: Request) -> str:
+    """The address of the chart that this page lies in, empty for others."""
+    patient = request.path_params.get("patient")
+    return f"/patients/{patient}" if patient and request.url.path != f"/patients/{patient}" else ""
 
 
 def refused(request: Request, refusal: Refused) -> Response:

@@ -130,11 +130,11 @@ def headline(fact: Fact, chart: Chart) -> str:
     if fact.rtype in events.TIMELINE:
         return events.TIMELINE[fact.rtype][1](fact, chart.lookups.names)
     for name in ("code", "relationship", "type", "category"):
-        value = body.get(name)
+        about = body.get(name)
         words = (
-            codes.concepts(value) if isinstance(value, list) and value and isinstance(value[0], dict) else ""
+            codes.concepts(about) if isinstance(about, list) and about and isinstance(about[0], dict) else ""
         )
-        words = words or (codes.concept(value, "") if isinstance(value, dict) else "")
+        words = words or (codes.concept(about, "") if isinstance(about, dict) else "")
         if words:
             return words
     return "Demographics" if fact.rtype == "Patient" else fact.rtype

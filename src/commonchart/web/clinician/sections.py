@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 from msgspec.structs import replace
 from starlette.responses import Response
@@ -133,7 +134,7 @@ def _page_number(call: Call) -> int:
     return max(1, int(text)) if text.isascii() and text.isdigit() and len(text) < 6 else 1
 
 
-async def _paged(chart: Chart, rtypes: list[str]) -> tuple[list[Fact], dict[str, object]]:
+async def _paged(chart: Chart, rtypes: list[str]) -> tuple[list[Fact], dict[str, Any]]:
     page = _page_number(chart.call)
     facts, total = await chart.facts(rtypes, limit=PAGE, offset=(page - 1) * PAGE)
     path = chart.section
@@ -146,7 +147,7 @@ async def _paged(chart: Chart, rtypes: list[str]) -> tuple[list[Fact], dict[str,
     }
 
 
-def _list(chart: Chart, title: str, shown: list[Table], **more: object) -> Response:
+def _list(chart: Chart, title: str, shown: list[Table], **more: Any) -> Response:
     given = {
         "newer": "",
         "older": "",
@@ -397,7 +398,9 @@ async def timeline(call: Call) -> Response:
     for rtype, (words, _) in events.TIMELINE.items():
         kinds.setdefault(words, []).append(rtype)
     facts, paging = await _paged(chart, kinds.get(wanted) or list(events.TIMELINE))
-    chips = [(chart.url("timeline"), "Everything", None, wanted not in kinds)]
+    chips: list[tuple[str, str, int | None, bool]] = [
+        (chart.url("timeline"), "Everything", None, wanted not in kinds)
+    ]
     for words, rtypes in kinds.items():
         n = sum(chart.counts.get(rtype, 0) for rtype in rtypes)
         if n:
