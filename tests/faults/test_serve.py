@@ -119,6 +119,21 @@ def test_a_parent_that_is_killed_takes_its_children_with_it_and_the_next_adopts_
     assert processes_of(server.data) == []
 
 
+def test_killed_at_any_moment_of_its_first_start_it_starts_the_next_time(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    words = [*COMMONCHART, "serve", "--port", "0", "--data", str(data)]
+    for seconds in (0.2, 0.5, 0.8, 1.1):
+        first = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(seconds)
+        first.kill()
+        first.wait()
+    server = Server(data)
+    server.start()
+    assert asked(server, "/health")[0] == 200
+    server.stop()
+    assert processes_of(data) == []
+
+
 async def test_nothing_acknowledged_is_lost_and_nothing_is_half_written(tmp_path: Path) -> None:
     """The short form; `benchmarks/kill.py` is the long one."""
     found = await main(rounds=2, writers=4, data=tmp_path / "data", seed=int(time.time()))

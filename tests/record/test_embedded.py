@@ -137,6 +137,24 @@ def test_a_zombie_postmaster_counts_as_dead(embedded: Embedded, folder: Path) ->
     zombie.wait()
 
 
+def test_a_postmaster_that_was_killed_and_that_nobody_reaps_is_no_hindrance(folder: Path) -> None:
+    first = Embedded(folder)
+    with psycopg.connect(first.start(), autocommit=True) as conn:
+        conn.execute("CREATE TABLE acknowledged AS SELECT 7 AS n")
+        assert first.pid is not None
+        os.kill(first.pid, signal.SIGKILL)
+    while alive(first.pid):
+        time.sleep(0.01)
+    first.lock.free()
+    second = Embedded(folder)
+    try:
+        assert Path(f"/proc/{first.pid}/stat").read_text().split(") ")[1].startswith("Z")
+        assert one(second.start(), "SELECT n FROM acknowledged") == 7
+    finally:
+        second.stop()
+        first.stop()
+
+
 def test_a_number_that_another_process_has_now_counts_as_dead(embedded: Embedded, folder: Path) -> None:
     embedded.start()
     embedded.stop()
@@ -194,7 +212,7 @@ def test_the_wheel_is_preferred_to_the_system() -> None:
 
 
 def test_an_interrupted_initdb_leaves_nothing_in_the_way(tmp_path: Path) -> None:
-    half = tmp_path / "data" / "postgres.new"
+    half = tmp_path / "data" / "postgres.new-half"
     half.mkdir(parents=True)
     (half / "PG_VERSION").write_text("18\n")
     server = Embedded(tmp_path / "data", durable=False)

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import mkdtemp
 
 import psycopg
 from psycopg.conninfo import make_conninfo
@@ -119,9 +120,10 @@ class Embedded:
             )
 
     def _make_cluster(self, bindir: Path, owner: Owner) -> None:
-        making = self.data_dir / "postgres.new"
-        shutil.rmtree(making, ignore_errors=True)
-        making.mkdir(mode=0o700)
+        for left in self.data_dir.glob("postgres.new-*"):
+            shutil.rmtree(left, ignore_errors=True)
+        # a new name each time: an initdb whose parent was killed may still be writing under the last one
+        making = Path(mkdtemp(prefix="postgres.new-", dir=self.data_dir))
         owner.give(making)
         made = subprocess.run(
             [bindir / "initdb", "-D", _place(making, owner), *_cluster_options(major(bindir), self._durable)],
