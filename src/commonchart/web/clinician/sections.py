@@ -23,6 +23,7 @@ from commonchart.web.present import (
     people,
     problems,
     readings,
+    sources,
     texts,
     trend,
     values,
@@ -293,7 +294,7 @@ async def _inside(chart: Chart, visit: Fact) -> list[Fact]:
         return []
     lo, hi = dates.end_of(start) - timedelta(days=8), dates.end_of(end) + timedelta(days=7)
     facts, _ = await chart.facts(INSIDE, lo=lo, hi=hi, limit=400)
-    return [fact for fact in facts if events.encounter_of(fact.body) == visit.id][:200]
+    return [fact for fact in facts if sources.encounter_of(fact.body) == visit.id][:200]
 
 
 _WORDS = {

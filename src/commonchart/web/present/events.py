@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from commonchart.web.present import codes, dates, medications, problems, values
+from commonchart.web.present import codes, dates, medications, values
 from commonchart.web.present.absence import is_absence, known_none
 from commonchart.web.present.tables import Cell, Fact, Row, Table, entered_in_error, errors_last, notes
 
@@ -435,19 +435,3 @@ def _day_of(body: Mapping[str, Any], stem: str) -> str:
         if kind
         else codes.NOT_RECORDED
     )
-
-
-def encounter_of(body: Mapping[str, Any]) -> str:
-    """The id of the Encounter that a resource was recorded in, empty when it names none."""
-    link = (
-        body.get("encounter") or next(iter((body.get("context") or {}).get("encounter") or ()), None)
-        if isinstance(body.get("context") or {}, dict)
-        else None
-    )
-    target = str((link or {}).get("reference") or "") if isinstance(link, dict) else ""
-    return target.removeprefix("Encounter/") if target.startswith("Encounter/") else ""
-
-
-def is_problem(fact: Fact) -> bool:
-    """An active Condition."""
-    return fact.rtype == "Condition" and problems.is_active(fact.body)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -23,26 +23,43 @@ class Mark(Struct, frozen=True):
 
 def author_organization(body: Mapping[str, Any], encounters: Mapping[str, Mapping[str, Any]]) -> str:
     """The organisation that the resource itself, else its visit, names as author: an Organization id, or empty."""
-    direct = [body.get("serviceProvider"), body.get("custodian"), body.get("managingOrganization")]
-    for name in ("performer", "author"):
-        found = body.get(name)
-        for one in found if isinstance(found, list) else []:
-            direct.append(one.get("actor") if isinstance(one.get("actor"), dict) else one)
-            direct.append(one.get("onBehalfOf"))
-    for name in ("requester", "recorder", "asserter", "manufacturer"):
-        direct.append(body.get(name) if name != "manufacturer" else None)
-    for link in direct:
-        target = str((link or {}).get("reference") or "") if isinstance(link, dict) else ""
+    for link in _links(body):
+        target = str(link.get("reference") or "")
         if target.startswith("Organization/"):
             return target.removeprefix("Organization/")
-    visit = _encounter(body)
-    return author_organization(encounters[visit], {}) if visit in encounters else ""
+    visit = encounter_of(body)
+    return author_organization(encounters[visit], {}) if visit and visit in encounters else ""
 
 
-def _encounter(body: Mapping[str, Any]) -> str:
-    link = body.get("encounter")
-    target = str(link.get("reference") or "") if isinstance(link, dict) else ""
-    return target.removeprefix("Encounter/") if target.startswith("Encounter/") else ""
+def encounter_of(body: Mapping[str, Any]) -> str:
+    """The id of the Encounter that a resource was recorded in, empty when it names none."""
+    context = body.get("context")
+    inner = context.get("encounter") if isinstance(context, dict) else None
+    for link in (body.get("encounter"), context, *(inner if isinstance(inner, list) else ())):
+        target = str(link.get("reference") or "") if isinstance(link, dict) else ""
+        if target.startswith("Encounter/"):
+            return target.removeprefix("Encounter/")
+    return ""
+
+
+def _links(body: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """The references that can name an author organisation, most telling first."""
+    for name in (
+        "serviceProvider",
+        "custodian",
+        "managingOrganization",
+        "requester",
+        "recorder",
+        "asserter",
+        "performer",
+        "author",
+    ):
+        value = body.get(name)
+        for one in value if isinstance(value, list) else [value]:
+            if isinstance(one, dict):
+                yield from (
+                    part for part in (one.get("actor"), one.get("onBehalfOf"), one) if isinstance(part, dict)
+                )
 
 
 def marks(organizations: Sequence[str], names: Mapping[str, str], own: str) -> dict[str, Mark]:
