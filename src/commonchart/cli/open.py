@@ -50,7 +50,7 @@ async def opened_by(settings: Settings, *, size: int = 4) -> AsyncIterator[Datab
     # starting and stopping PostgreSQL blocks this loop: nothing else runs on it yet, or any more
     with reached(settings.data_dir, database_url=settings.database_url, bindir=settings.bindir) as url:
         migrate(url)
-        database = await Database.open(url, size=size)
+        database = await Database.open(url, size=size, statement_seconds=0)
         try:
             yield database
         finally:

@@ -21,30 +21,31 @@ from commonchart.fhir.outcome import Busy, TooCostly
 Connection = AsyncConnection[tuple[Any, ...]]
 
 STATEMENT_SECONDS = 30
-SESSION = (
-    "-c TimeZone=UTC -c DateStyle=ISO -c jit=off "
-    f"-c statement_timeout={STATEMENT_SECONDS}s -c lock_timeout=10s -c idle_in_transaction_session_timeout=60s"
-)
+SESSION = "-c TimeZone=UTC -c DateStyle=ISO -c jit=off -c lock_timeout=10s -c idle_in_transaction_session_timeout=60s"
 AWAY = "The database cannot be reached just now; nothing was stored. Try again in a moment."
 
 
 class Database:
     """A pool of connections. `connection()` is a transaction; `single()` is for one statement that commits itself."""
 
-    def __init__(self, url: str, size: int, patience: float) -> None:
+    def __init__(self, url: str, size: int, patience: float, statement_seconds: int) -> None:
         self.url = url
+        self._session = f"{SESSION} -c statement_timeout={statement_seconds}s"
         self._patience = patience
         self._places = asyncio.Semaphore(size)
         self._idle: list[Connection] = []
         self._closed = False
 
     @classmethod
-    async def open(cls, url: str, *, size: int = 8, patience: float = 10.0) -> Database:
+    async def open(
+        cls, url: str, *, size: int = 8, patience: float = 10.0, statement_seconds: int = STATEMENT_SECONDS
+    ) -> Database:
         """Connect once, to fail early: raises Busy when the server does not answer.
 
-        `patience` is how many seconds a caller waits for one of the `size` connections before it is refused with Busy.
+        `patience` is how many seconds a caller waits for one of the `size` connections before it is refused with Busy;
+        `statement_seconds` how long a statement may take, 0 for as long as it likes.
         """
-        database = cls(url, size, patience)
+        database = cls(url, size, patience, statement_seconds)
         async with database.single():
             pass
         return database
@@ -52,7 +53,7 @@ class Database:
     @classmethod
     def opened_later(cls, url: str, *, size: int = 8, patience: float = 10.0) -> Database:
         """A Database that connects when first used, for a server process that must start while PostgreSQL is away."""
-        return cls(url, size, patience)
+        return cls(url, size, patience, STATEMENT_SECONDS)
 
     async def close(self) -> None:
         """Close what is idle; what is still lent out is closed when it comes back."""
@@ -75,7 +76,7 @@ class Database:
     async def dedicated(self) -> AsyncIterator[Connection]:
         """A fresh autocommit connection outside the pool and without a statement time-out: for LISTEN and long work."""
         try:
-            conn = await _connect(self.url)
+            conn = await _connect(self.url, self._session)
             async with conn:
                 await conn.set_autocommit(True)
                 await conn.execute("SET statement_timeout = 0")
@@ -88,7 +89,7 @@ class Database:
         """A connection of the pool, which `give_back` must follow."""
         await self._place()
         try:
-            return self._live() or await _connect(self.url)
+            return self._live() or await _connect(self.url, self._session)
         except BaseException as error:
             self._places.release()
             raise_refusal(error)
@@ -175,9 +176,9 @@ def _refusal(error: BaseException | None) -> Busy | TooCostly | None:
     return None
 
 
-async def _connect(url: str) -> Connection:
+async def _connect(url: str, session: str) -> Connection:
     return await AsyncConnection.connect(
-        url, options=SESSION, connect_timeout=5, application_name="commonchart"
+        url, options=session, connect_timeout=5, application_name="commonchart"
     )
 
 
