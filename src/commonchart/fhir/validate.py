@@ -38,16 +38,15 @@ class Full(Exception):
 class _Run:
     """One validation: the issues so far, what `#` references point into, and whether `Type?query` may refer."""
 
-    __slots__ = ("conditional", "contained", "issues", "prefix")
+    __slots__ = ("conditional", "contained", "issues")
 
-    def __init__(self, prefix: str) -> None:
+    def __init__(self) -> None:
         self.issues: list[Issue] = []
-        self.prefix = prefix
         self.contained: dict[str, str] = {}
         self.conditional = False
 
     def add(self, at: At | None, code: str, message: str) -> None:
-        self.issues.append(Issue(code, message, self.prefix + _location(at)))
+        self.issues.append(Issue(code, message, _location(at)))
         if len(self.issues) >= MAX_ISSUES:
             raise Full
 
@@ -65,12 +64,15 @@ def _location(at: At | None) -> str:
 
 
 def validate(resource: Any, *, at: str = "") -> Valid:
-    """The resource as `Valid`. Raises Invalid with every issue found (at most `MAX_ISSUES`); `at` prefixes locations."""
-    run = _Run(f"{at}." if at else "")
+    """The resource as `Valid`. Raises Invalid with every issue found (at most `MAX_ISSUES`).
+
+    `at` says where the resource lies, such as `Bundle.entry[3].resource`, and begins the locations; else its type does.
+    """
+    run = _Run()
     try:
-        rtype = _typed(resource, None, run)
+        rtype = _typed(resource, (None, at, None) if at else None, run)
         if rtype is not None:
-            _resource(rtype)(resource, (None, rtype, None), run)
+            _resource(rtype)(resource, (None, at or rtype, None), run)
     except Full:
         pass
     if run.issues:
@@ -338,6 +340,7 @@ _RELATIVE = re.compile(r"([A-Z][A-Za-z]+)/[A-Za-z0-9\-.]{1,64}(?:/_history/[A-Za
 _ABSOLUTE = re.compile(
     r"https?://\S*?/([A-Z][A-Za-z]+)/[A-Za-z0-9\-.]{1,64}(?:/_history/[A-Za-z0-9\-.]{1,64})?"
 )
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://\S+|urn:\S+")
 _CONDITIONAL = re.compile(r"([A-Z][A-Za-z]+)\?\S+")
 
 
@@ -373,7 +376,7 @@ def _target(text: str, at: At, run: _Run) -> str | None:
         return found[1]
     if run.conditional and (found := _CONDITIONAL.fullmatch(text)):
         return found[1]
-    if "://" in text or text.startswith("urn:"):
+    if _URL.match(text):
         known = _ABSOLUTE.fullmatch(text)
         return known[1] if known else None
     run.add((at, "reference", None), "value", "must be Type/id, #id, a URL, or urn:uuid: and a UUID")
