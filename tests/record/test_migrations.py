@@ -6,8 +6,9 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
-from commonchart.fhir.outcome import Busy, Conflict
+from commonchart.fhir.outcome import Busy, Conflict, Invalid
 from commonchart.record.upgrade import current, head, migrate, versions
 
 
@@ -60,6 +61,21 @@ def test_nothing_to_do_does_not_import_alembic(database_url: str) -> None:
     assert said.stdout.strip() == "False"
 
 
-def test_an_unreachable_server_is_busy() -> None:
-    with pytest.raises(Busy):
+def test_an_unreachable_server_is_busy(server_url: str) -> None:
+    with pytest.raises(Busy, match="No such file"):
         migrate("host=/nowhere dbname=nothing")
+    with pytest.raises(Busy, match="no_such_database"):
+        migrate(make_conninfo(server_url, dbname="no_such_database"))
+
+
+def test_a_database_in_another_encoding_is_refused(server_url: str) -> None:
+    with psycopg.connect(server_url, autocommit=True) as conn:
+        conn.execute("DROP DATABASE IF EXISTS cctest_latin1")
+        conn.execute(
+            "CREATE DATABASE cctest_latin1 TEMPLATE template0 ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' LOCALE_PROVIDER libc"
+        )
+        try:
+            with pytest.raises(Invalid, match="UTF8"):
+                migrate(make_conninfo(server_url, dbname="cctest_latin1"))
+        finally:
+            conn.execute("DROP DATABASE cctest_latin1 WITH (FORCE)")

@@ -13,11 +13,12 @@ import psycopg
 from msgspec import Struct
 from psycopg.conninfo import make_conninfo
 
-from commonchart.fhir.outcome import Busy, Conflict
+from commonchart.fhir.outcome import Busy, Conflict, Invalid
 
 if TYPE_CHECKING:
     from alembic.script import Script
 
+OLDEST = 15
 LOCK = 7_266_366_247_001
 
 
@@ -60,7 +61,8 @@ def current(url: str) -> str | None:
 def migrate(url: str, *, to: str = "") -> bool:
     """Bring the database at `url` to `head()`, or only to the step `to`; says whether anything had to be done.
 
-    Raises Conflict when the database was written by a newer Commonchart, Busy when it cannot be reached.
+    Raises Conflict when the database was written by a newer Commonchart, Busy when it cannot be reached, Invalid when
+    it is too old or not in UTF-8.
     Alembic is imported only when there is something to do.
     """
     goal = to or head()
@@ -88,11 +90,23 @@ def _known(at: str | None) -> str | None:
 
 def _connected(url: str) -> psycopg.Connection[tuple[object, ...]]:
     try:
-        return psycopg.connect(
-            make_conninfo(url, connect_timeout=10, application_name="commonchart migrations")
-        )
+        conn = psycopg.connect(make_conninfo(url, connect_timeout=10, application_name="commonchart upgrade"))
     except psycopg.OperationalError as error:
-        raise Busy("The database cannot be reached.") from error
+        reason = str(error).strip().rsplit("\n", 1)[-1].split("FATAL:")[-1].strip()
+        raise Busy(f"The database cannot be reached: {reason}") from error
+    unfit = _unfit(conn.info.server_version, conn.info.parameter_status("server_encoding"))
+    if unfit:
+        conn.close()
+        raise Invalid(unfit)
+    return conn
+
+
+def _unfit(version: int, encoding: str | None) -> str:
+    if version < OLDEST * 10_000:
+        return f"The database is PostgreSQL {version // 10_000}; Commonchart needs {OLDEST} or later"
+    if encoding != "UTF8":
+        return f"The database is in {encoding}; Commonchart needs one in UTF8: CREATE DATABASE ... ENCODING 'UTF8'"
+    return ""
 
 
 def _current(conn: psycopg.Connection[tuple[object, ...]]) -> str | None:
