@@ -92,8 +92,8 @@ def _connected(url: str) -> psycopg.Connection[tuple[object, ...]]:
     try:
         conn = psycopg.connect(make_conninfo(url, connect_timeout=10, application_name="commonchart upgrade"))
     except psycopg.OperationalError as error:
-        reason = str(error).strip().rsplit("\n", 1)[-1].split("FATAL:")[-1].strip()
-        raise Busy(f"The database cannot be reached: {reason}") from error
+        said = str(error).partition("FATAL:")[2] or str(error).partition("\n")[0].rpartition("failed: ")[2]
+        raise Busy(f"The database cannot be reached: {said.strip()}") from error
     unfit = _unfit(conn.info.server_version, conn.info.parameter_status("server_encoding"))
     if unfit:
         conn.close()
