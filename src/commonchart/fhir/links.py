@@ -63,8 +63,11 @@ def _paths(type_name: str) -> Mapping[str, str]:
     out: dict[str, str] = {}
     for element in r4().elements(type_name).values():
         for name, child in element.spelled().items():
-            if child in _LINKS or child in ("xhtml", "Resource") or not r4().is_primitive(child):
+            primitive = r4().is_primitive(child)
+            if not primitive or child in _LINKS or child == "xhtml":
                 out[name] = child
+            if primitive:
+                out[f"_{name}"] = "Element"
     return out
 
 
