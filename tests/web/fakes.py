@@ -126,7 +126,7 @@ class Kept:
             and (not wanted or codes.key(body.get("code")) in wanted)
             and (not categories or bool(set(category) & set(categories)))
             and (lo is None or (row.date_lo is not None and row.date_lo >= lo))
-            and (hi is None or (row.date_lo is not None and row.date_lo <= hi))
+            and (hi is None or (row.date_lo is not None and row.date_lo < hi))
         )
 
     async def counts(self, patient: str, as_of: datetime | None = None) -> dict[str, int]:

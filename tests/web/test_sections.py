@@ -71,7 +71,11 @@ def _about(body: dict[str, Any], patient: str) -> dict[str, Any]:
         name: ({"reference": f"Patient/{patient}"} if name in _LINKS else value)
         for name, value in body.items()
     }
-    return {"id": "x"} | made | ({"subject": {"reference": f"Patient/{patient}"}} if not _LINKS & set(made) else {})
+    return (
+        {"id": "x"}
+        | made
+        | ({"subject": {"reference": f"Patient/{patient}"}} if not _LINKS & set(made) else {})
+    )
 
 
 async def test_the_published_examples_are_drawn_in_every_section_and_with_their_provenance() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from starlette.responses import Response
 
@@ -40,7 +40,7 @@ async def sheet(call: Call) -> Response:
 
 
 async def _page(chart: Chart, categories: tuple[str, ...], before: str) -> tuple[list[Fact], int]:
-    hi = datetime.fromisoformat(before).replace(tzinfo=UTC) - timedelta(microseconds=1) if before else None
+    hi = datetime.fromisoformat(before).replace(tzinfo=UTC) if before else None
     return await chart.facts(["Observation"], categories=categories, hi=hi, limit=FETCH)
 
 
@@ -73,7 +73,11 @@ async def one_test(call: Call) -> Response:
     page = call.request.query_params.get("page", "1")
     offset = (max(1, int(page)) - 1) * PAGE if page.isascii() and page.isdigit() and len(page) < 6 else 0
     code = key.split(">")[0]
-    facts, total = await chart.facts(["Observation"], codes=(code,), limit=PAGE, offset=offset)
+    coded = not code.startswith("text|")
+    if not coded:  # without a code there is nothing to look up by: take the newest
+        facts, total = await chart.facts(["Observation"], limit=FETCH)
+    else:
+        facts, total = await chart.facts(["Observation"], codes=(code,), limit=PAGE, offset=offset)
     found = [one for one in readings.readings(facts) if one.key == key]
     if not found:
         raise NotFound("There is no such test in this chart")
@@ -85,10 +89,10 @@ async def one_test(call: Call) -> Response:
         unit=found[0].unit,
         range=found[0].range,
         shown=_changes(found),
-        total=total,
+        total=total if coded else len(found),
         why_not=_why_not(found),
         newer=chart.url("results/trend", test=key, page=n - 1) if n > 1 else "",
-        older=chart.url("results/trend", test=key, page=n + 1) if offset + PAGE < total else "",
+        older=chart.url("results/trend", test=key, page=n + 1) if coded and offset + PAGE < total else "",
     )
 
 

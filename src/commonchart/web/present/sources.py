@@ -50,6 +50,7 @@ def _links(body: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         "managingOrganization",
         "requester",
         "recorder",
+        "informationSource",
         "asserter",
         "performer",
         "author",
