@@ -14,7 +14,7 @@ from commonchart.fhir.definitions import r4
 from commonchart.fhir.outcome import Unsupported
 from commonchart.record.keys import patient_key, token
 from commonchart.search.fold import fold
-from commonchart.search.parameters import UNIONS, patient_parameter, parameters
+from commonchart.search.parameters import UNIONS, parameters, patient_parameter
 from commonchart.search.query import Query, Sort, Term, Value, is_main_date
 from commonchart.search.visible import Visible
 

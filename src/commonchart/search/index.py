@@ -66,6 +66,8 @@ def extract(rtype: str, resource: dict[str, Any]) -> Index:
             code = _first_coding("code", nodes)
     patient = patient_of(rtype, resource)
     _compartments(rtype, resource, patient, found)
+    if rtype == "Patient":
+        _digits(resource, found)
     return Index(
         patient=patient,
         status=_status(resource),
@@ -336,6 +338,16 @@ def _compartments(rtype: str, resource: dict[str, Any], patient: str | None, fou
         for text in references_of(parameter.step(root(resource))) if parameter else ():
             if text.startswith("Patient/"):
                 found.tokens.add(token("_compartment", text))
+
+
+def _digits(resource: dict[str, Any], found: _Found) -> None:
+    """The digits of phone and record numbers, so that they are found however they are spaced."""
+    phones = [p.get("value") for p in resource.get("telecom") or () if p.get("system") in ("phone", "sms")]
+    numbers = [i.get("value") for i in resource.get("identifier") or ()]
+    for text in (*phones, *numbers):
+        digits = re.sub(r"\D", "", text or "")
+        if len(digits) >= 3:
+            found.row("string_row", "_digits", digits[-40:], "")
 
 
 def _first_coding(param: str, nodes: Collection) -> int | None:

@@ -63,8 +63,10 @@ async def run(fetch: Fetch, query: Query, visible: Visible, *, key: bytes, show:
 
 def stored(row: tuple[Any, ...]) -> Stored:
     """A row of `compile`'s columns as Stored."""
-    body = row[8]
-    return Stored(*row[:8], body.encode() if isinstance(body, str) else body, *row[9:15])
+    values = list(row[:15])
+    if isinstance(values[8], str):
+        values[8] = values[8].encode()
+    return Stored(*values)
 
 
 async def matching_ids(fetch: Fetch, query: Query, visible: Visible, limit: int) -> list[tuple[str, str]]:
@@ -178,7 +180,13 @@ def read_cursor(query: Query, visible: Visible, key: bytes) -> list[Any]:
 
 def _fingerprint(query: Query, visible: Visible) -> bytes:
     given = [pair for pair in query.given if pair[0] != "_cursor"]
-    scope = [visible.tenant, visible.everything, sorted(visible.patients), sorted(visible.shared)]
+    scope = [
+        visible.tenant,
+        visible.everything,
+        sorted(visible.patients),
+        sorted(visible.shared),
+        sorted(visible.types or ()),
+    ]
     return sha256(msgspec.json.encode([query.rtype, given, scope])).digest()
 
 

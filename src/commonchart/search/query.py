@@ -281,8 +281,7 @@ def _with_settings(query: Query, settings: dict[str, list[str]]) -> Query:
         raise Unsupported(
             "Searching contained resources is not offered", at="_contained", code="not-supported"
         )
-    out = Query(query.rtype, query.terms, given=query.given, ignored=query.ignored, **changes)
-    return out
+    return Query(query.rtype, query.terms, given=query.given, ignored=query.ignored, **changes)
 
 
 def _single(settings: dict[str, list[str]], name: str, default: str) -> str:

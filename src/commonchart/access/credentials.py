@@ -1,0 +1,181 @@
+"""Sessions and tokens: one table, kept by their sha256 only. What is cached is at most 5 seconds old."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+
+from commonchart.access.actors import Actor
+from commonchart.fhir.outcome import Unauthenticated
+
+if TYPE_CHECKING:
+    from commonchart.record.database import Database
+
+CACHE_SECONDS = 5.0
+CACHE_SIZE = 10_000
+
+_FIND = (
+    "SELECT u.tenant, u.id, u.name, u.role, u.org, c.client, u.patient, u.practitioner, c.expires, c.used, c.csrf, "
+    "u.preferences, c.created, c.scopes FROM credential c JOIN app_user u ON u.id = c.actor "
+    "WHERE c.sha256 = %s AND c.kind = %s AND c.revoked IS NULL AND u.active"
+)
+_cache: dict[tuple[int, bytes], tuple[float, Actor, datetime]] = {}
+
+
+class Found(Struct, frozen=True):
+    """A living credential and whose it is."""
+
+    actor: Actor
+    created: datetime
+    expires: datetime
+    used: datetime
+    csrf: str
+    preferences: str
+
+
+class Token(Struct, frozen=True):
+    """A token as the list of tokens shows it: never the token itself."""
+
+    label: str
+    user: str
+    role: str
+    created: datetime
+    expires: datetime
+    used: datetime
+    revoked: datetime | None
+    handle: str
+
+
+def digest(token: str) -> bytes:
+    """What is kept of a token."""
+    return sha256(token.encode()).digest()
+
+
+async def find(database: Database, token: str, kind: str) -> Found | None:
+    """The credential if it is known and not revoked; the caller looks at its times."""
+    async with database.single() as conn:
+        row = await (await conn.execute(_FIND, (digest(token), kind))).fetchone()
+    return _found(row) if row else None
+
+
+def _found(row: tuple[Any, ...]) -> Found:
+    (
+        tenant,
+        user,
+        name,
+        role,
+        org,
+        client,
+        patient,
+        practitioner,
+        expires,
+        used,
+        csrf,
+        preferences,
+        created,
+        scopes,
+    ) = row
+    actor = Actor(
+        tenant,
+        user,
+        name,
+        role,
+        org,
+        client,
+        patient=patient,
+        practitioner=practitioner,
+        scopes=frozenset(scopes.split()),
+    )
+    return Found(actor, created, expires, used, csrf, preferences)
+
+
+async def actor_of(database: Database, token: str, now: datetime) -> Actor:
+    """Whose bearer token this is. Raises Unauthenticated for one that is unknown, expired or revoked."""
+    key = (id(database), digest(token))
+    cached = _cache.get(key)
+    if cached and time.monotonic() - cached[0] < CACHE_SECONDS and now < cached[2]:
+        return cached[1]
+    found = await find(database, token, "token")
+    if found is None or found.expires <= now:
+        _cache.pop(key, None)
+        raise Unauthenticated("The token is unknown, expired or revoked")
+    if len(_cache) >= CACHE_SIZE:
+        _cache.clear()
+    _cache[key] = (time.monotonic(), found.actor, found.expires)
+    return found.actor
+
+
+async def issue(
+    database: Database,
+    user: str,
+    now: datetime,
+    *,
+    kind: str,
+    client: str,
+    lives: timedelta,
+    label: str = "",
+    csrf: str = "",
+) -> str:
+    """A new credential for a user; only its digest is kept, so this is the one time it can be shown."""
+    token = secrets.token_urlsafe(32)
+    async with database.single() as conn:
+        await conn.execute(
+            "INSERT INTO credential (sha256, kind, actor, client, created, expires, used, label, csrf) "
+            "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
+            (digest(token), kind, user, client, now, now + lives, now, label, csrf),
+        )
+    return token
+
+
+async def revoke(database: Database, token: str, now: datetime) -> None:
+    """End a credential; it stays in the table as revoked."""
+    async with database.single() as conn:
+        await conn.execute(
+            "UPDATE credential SET revoked = %s WHERE sha256 = %s AND revoked IS NULL", (now, digest(token))
+        )
+    _cache.pop((id(database), digest(token)), None)
+
+
+async def revoke_all(database: Database, user: str, now: datetime) -> None:
+    """End every credential of a user, as on a change of password or when somebody leaves."""
+    async with database.single() as conn:
+        await conn.execute(
+            "UPDATE credential SET revoked = %s WHERE actor = %s AND revoked IS NULL", (now, user)
+        )
+    _cache.clear()
+
+
+async def revoke_handle(database: Database, handle: str, now: datetime) -> bool:
+    """End the token whose list entry has this handle; whether there was one."""
+    async with database.single() as conn:
+        cursor = await conn.execute(
+            "UPDATE credential SET revoked = %s WHERE kind = 'token' AND revoked IS NULL "
+            "AND left(encode(sha256, 'hex'), 12) = %s",
+            (now, handle),
+        )
+    _cache.clear()
+    return cursor.rowcount == 1
+
+
+async def touch(database: Database, token: str, now: datetime, lives: timedelta) -> None:
+    """Say that a session is being used, and move its idle end."""
+    async with database.single() as conn:
+        await conn.execute(
+            "UPDATE credential SET used = %s, expires = %s WHERE sha256 = %s AND revoked IS NULL",
+            (now, now + lives, digest(token)),
+        )
+
+
+async def tokens(database: Database) -> list[Token]:
+    """Every bearer token, newest first."""
+    async with database.single() as conn:
+        cursor = await conn.execute(
+            "SELECT c.label, u.login, u.role, c.created, c.expires, c.used, c.revoked, left(encode(c.sha256, 'hex'), 12) "
+            "FROM credential c JOIN app_user u ON u.id = c.actor WHERE c.kind = 'token' ORDER BY c.created DESC"
+        )
+        return [Token(*row) for row in await cursor.fetchall()]

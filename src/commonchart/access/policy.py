@@ -1,0 +1,91 @@
+"""Who may do what, as data: role x interaction x resource type. Denied unless written here (DESIGN 9, deny by default)."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from commonchart.access.actors import Actor
+from commonchart.fhir.definitions import r4
+from commonchart.search.visible import Visible
+
+READ = frozenset({"read", "search", "history"})
+WRITE = frozenset({"create", "update", "delete"})
+ACTIONS = READ | WRITE
+
+# resources that say who and where, not what is the matter with whom
+DIRECTORY = frozenset(
+    {
+        "Organization",
+        "Practitioner",
+        "PractitionerRole",
+        "Location",
+        "HealthcareService",
+        "Endpoint",
+        "OrganizationAffiliation",
+    }
+)
+DESK = frozenset(
+    {
+        "Patient",
+        "RelatedPerson",
+        "Coverage",
+        "Account",
+        "Appointment",
+        "AppointmentResponse",
+        "Schedule",
+        "Slot",
+        "Encounter",
+    }
+)
+# what the patient role reads beside its own compartment
+KNOWN_TO_PATIENTS = DIRECTORY | {"Medication"}
+# never written by a client: the record makes them itself
+OURS = frozenset({"AuditEvent"})
+
+
+class Grant(Struct, frozen=True):
+    """Interactions that are allowed on a set of types; `types` None means every type."""
+
+    actions: frozenset[str]
+    types: frozenset[str] | None = None
+
+
+GRANTS: dict[str, tuple[Grant, ...]] = {
+    "clinician": (Grant(ACTIONS),),
+    "administrator": (Grant(ACTIONS),),
+    "system": (Grant(ACTIONS),),
+    "front-desk": (Grant(READ, DESK | DIRECTORY), Grant(frozenset({"create", "update"}), DESK)),
+    "patient": (Grant(READ),),
+}
+
+
+def allowed(actor: Actor, action: str, rtype: str) -> bool:
+    """Whether this actor may do this with this type at all; the records then decide on each resource."""
+    if rtype in OURS and action in WRITE:
+        return False
+    return any(
+        action in g.actions and (g.types is None or rtype in g.types) for g in GRANTS.get(actor.role, ())
+    )
+
+
+def visible(actor: Actor) -> Visible:
+    """What the actor may see, as the predicate of every statement. A patient without a record sees nothing."""
+    if actor.role == "patient":
+        own = frozenset({actor.patient} if actor.patient else ())
+        return Visible(actor.tenant, patients=own, shared=KNOWN_TO_PATIENTS if own else frozenset())
+    readable = [g.types for g in GRANTS.get(actor.role, ()) if "read" in g.actions]
+    if None in readable:
+        return Visible(actor.tenant, everything=True)
+    types = frozenset[str]().union(*(types for types in readable if types is not None))
+    return Visible(actor.tenant, everything=bool(types), types=types)
+
+
+def matrix() -> dict[str, dict[str, frozenset[str]]]:
+    """Role -> resource type -> allowed interactions: for the page that shows the policy."""
+    out: dict[str, dict[str, frozenset[str]]] = {}
+    for role in GRANTS:
+        actor = Actor(0, "", "", role, "", "")  # type: ignore[arg-type]
+        out[role] = {
+            t: frozenset(a for a in ACTIONS if allowed(actor, a, t)) for t in sorted(r4().resource_types)
+        }
+    return out

@@ -1,0 +1,299 @@
+"""The only door to stored resources: policy decides, the predicate is applied, the trail is written, then you get it.
+
+A hidden resource answers exactly like an unknown one. A read and its audit row are one statement; writes and theirs are
+one transaction (docs/decisions/0009).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+
+from commonchart.access import audit, charts, policy
+from commonchart.access.actors import Actor
+from commonchart.access.writes import Create, Delete, Put, Wanted, keep_signed, type_of, write_of
+from commonchart.fhir.outcome import Conflict, Forbidden, Gone, NotFound
+from commonchart.record import store
+from commonchart.record.keys import patient_key
+from commonchart.record.rows import Stamp, Stored, Write, Written
+from commonchart.search import page, patients
+from commonchart.search.compile import Statement
+from commonchart.search.page import Page
+from commonchart.search.query import Query
+from commonchart.search.visible import Visible
+
+if TYPE_CHECKING:
+    from commonchart.record.database import Connection, Database
+
+__all__ = ["Create", "Delete", "HistoryPage", "Put", "Records", "Transaction"]
+
+Key = tuple[str, str]
+Cursor = tuple[datetime, str, str, int]
+
+
+class HistoryPage(Struct, frozen=True):
+    """Versions newest first, and where the next page begins (None at the end)."""
+
+    matches: tuple[Stored, ...]
+    next: Cursor | None = None
+
+
+class Records:
+    """What one actor may see and change. `clock` is the only source of time; `key` signs search cursors."""
+
+    def __init__(
+        self, database: Database, actor: Actor, clock: Callable[[], datetime], *, key: bytes = b"commonchart"
+    ) -> None:
+        self.database = database
+        self.actor = actor
+        self.clock = clock
+        self.visible = policy.visible(actor)
+        self._key = key
+
+    # ---- reading
+
+    async def read(self, rtype: str, id: str) -> Stored:
+        """The current version. Raises Forbidden (the whole type), NotFound, Gone."""
+        await self.require("read", rtype)
+        statement = audit.noted(
+            read_statement(self.visible, rtype, id), self.actor, self.clock(), "read", id, rtype
+        )
+        async with self.database.single() as conn:
+            row = await (await conn.execute(statement.sql, statement.args)).fetchone()
+        if row is None:
+            await self._missed("read", rtype, id)
+            raise NotFound(f"There is no {rtype} with this id")
+        found = store.row_stored(row)
+        if found.deleted:
+            raise Gone(f"This {rtype} has been deleted")
+        return found
+
+    async def vread(self, rtype: str, id: str, vid: int) -> Stored:
+        """One version, which must be visible as it was. Raises Forbidden, NotFound, Gone."""
+        await self.require("history", rtype)
+        found = [one for one in (await self.history(rtype, id, count=1000)).matches if one.vid == vid]
+        if not found:
+            raise NotFound(f"There is no such version of this {rtype}")
+        if found[0].deleted:
+            raise Gone(f"This version is the deletion of the {rtype}")
+        return found[0]
+
+    async def history(
+        self,
+        rtype: str | None = None,
+        id: str | None = None,
+        *,
+        since: datetime | None = None,
+        at: datetime | None = None,
+        count: int = 50,
+        after: Cursor | None = None,
+    ) -> HistoryPage:
+        """Versions newest first, each judged by its own patient. Raises NotFound for an id nobody here can see."""
+        if rtype is not None:
+            await self.require("history", rtype)
+        predicate = self.visible.predicate("r")
+        async with self.database.connection() as conn:
+            found = await store.history(
+                conn,
+                self.actor.tenant,
+                rtype,
+                id,
+                since=since,
+                at=at,
+                after=after,
+                limit=count + 1,
+                predicate=predicate,
+            )
+            who = sorted({one.patient for one in found if one.patient})
+            await audit.note(conn, self.actor, self.clock(), "history", rtype=rtype, id=id, patients=who)
+        if id is not None and not found and since is None and at is None and after is None:
+            raise NotFound(f"There is no {rtype} with this id")
+        shown = tuple(found[:count])
+        last = shown[-1] if len(found) > count else None
+        return HistoryPage(shown, (last.recorded, last.rtype, last.id, last.vid) if last else None)
+
+    async def search(self, query: Query) -> Page:
+        """A page of matches with what it includes. Raises Forbidden, Malformed, TooCostly."""
+        await self.require("search", query.rtype)
+        text = "&".join(f"{name}={value}" for name, value in query.given)
+        now = self.clock()
+
+        async def show(statement: Statement) -> list[tuple[Any, ...]]:
+            counting = statement.sql.startswith("SELECT count")
+            wrapped = (
+                audit.counted(statement, self.actor, now, text, query.rtype)
+                if counting
+                else audit.noted(statement, self.actor, now, "search", text, query.rtype)
+            )
+            return await fetch(wrapped)
+
+        async with self.database.single() as conn:
+
+            async def fetch(statement: Statement) -> list[tuple[Any, ...]]:
+                return await (await conn.execute(statement.sql, statement.args)).fetchall()
+
+            return await page.run(fetch, query, self.visible, key=self._key, show=show)
+
+    # ---- writing
+
+    @asynccontextmanager
+    async def transaction(self, *, source: str = "") -> AsyncIterator[Transaction]:
+        """Reads and writes that become visible together, or not at all. `source` names who is being loaded."""
+        async with self.database.connection() as conn:
+            yield Transaction(self, conn, source)
+
+    async def commit(self, wanted: Sequence[Wanted], *, source: str = "") -> list[Written]:
+        """Store all of it in one transaction. Raises Forbidden, Stale, Conflict, NotFound, Gone; then nothing is stored."""
+        async with self.transaction(source=source) as tx:
+            return await tx.write(wanted)
+
+    # ---- the chart (see charts.py)
+
+    async def facts(self, patient: str, rtypes: Sequence[str], **how: Any) -> charts.Facts:
+        """A page of a person's facts of these types, now or as of a moment: see `charts.facts`."""
+        for rtype in rtypes:
+            await self.require("read", rtype)
+        return await charts.facts(self, patient, rtypes, **how)
+
+    async def counts(self, patient: str, as_of: datetime | None = None) -> dict[str, int]:
+        """How many facts of each readable type a person has."""
+        return await charts.counts(self, patient, as_of)
+
+    async def latest(self, patient: str, **how: Any) -> list[Stored]:
+        """The newest Observations of each code: see `charts.latest`."""
+        await self.require("read", "Observation")
+        return await charts.latest(self, patient, **how)
+
+    async def named(self, keys: Sequence[Key]) -> dict[Key, Stored]:
+        """Those of the keys that exist and may be seen, for showing names beside references."""
+        wanted = [key for key in keys if policy.allowed(self.actor, "read", key[0])]
+        return await charts.named(self, wanted)
+
+    async def find_patients(self, text: str, limit: int = 20) -> list[Stored]:
+        """Patients by whatever was typed into the one box: names, birth date, record number, phone."""
+        await self.require("search", "Patient")
+        statement = patients.finding(self.visible, text, limit)
+        return await self.shown(statement, "search", f"find={text}", "Patient")
+
+    async def recent_patients(self, limit: int = 12) -> list[Stored]:
+        """The patients whose charts this user opened last."""
+        await self.require("search", "Patient")
+        return await charts.recent(self, limit)
+
+    async def opened(self, patient: str) -> None:
+        """Remember that this user opened this chart."""
+        await charts.remember(self, patient)
+
+    async def audit_of(self, patient: str, limit: int = 100) -> list[audit.Event]:
+        """What was done with a patient's record; reading it is an act of its own."""
+        await self.read("Patient", patient)
+        async with self.database.connection() as conn:
+            await audit.note(conn, self.actor, self.clock(), "read-audit", patients=[patient])
+            return await audit.of_patient(conn, self.actor.tenant, patient, limit)
+
+    # ---- shared
+
+    async def shown(
+        self, statement: Statement, action: str, query: str, rtype: str | None = None
+    ) -> list[Stored]:
+        """Run a statement over version columns with its audit row, and give what it found."""
+        wrapped = audit.noted(statement, self.actor, self.clock(), action, query, rtype)
+        async with self.database.single() as conn:
+            rows = await (await conn.execute(wrapped.sql, wrapped.args)).fetchall()
+        return [store.row_stored(row[:15]) for row in rows]
+
+    async def require(self, action: str, rtype: str) -> None:
+        """Raises Forbidden, and leaves a row, if the actor's role does not allow this with this type."""
+        if policy.allowed(self.actor, action, rtype):
+            return
+        async with self.database.single() as conn:
+            await audit.note(conn, self.actor, self.clock(), action, outcome=audit.SERIOUS, rtype=rtype)
+        raise Forbidden(f"Your role does not allow {action} of {rtype}")
+
+    async def _missed(self, action: str, rtype: str, id: str) -> None:
+        async with self.database.single() as conn:
+            await audit.note(
+                conn, self.actor, self.clock(), action, outcome=audit.MINOR, rtype=rtype, id=id[:64]
+            )
+
+
+class Transaction:
+    """One database transaction of an actor: what it reads and writes stands or falls together."""
+
+    def __init__(self, records: Records, conn: Connection, source: str) -> None:
+        self.records = records
+        self.conn = conn
+        self.source = source
+
+    async def read(self, rtype: str, id: str) -> Stored | None:
+        """The current version if it may be seen, deleted ones included."""
+        return (await self.read_many([(rtype, id)])).get((rtype, id))
+
+    async def read_many(self, keys: Sequence[Key]) -> dict[Key, Stored]:
+        """The current versions that may be seen, deleted ones included."""
+        statement = keyed(self.records.visible, keys)
+        rows = await (await self.conn.execute(statement.sql, statement.args)).fetchall() if keys else []
+        found = [store.row_stored(row) for row in rows]
+        return {(one.rtype, one.id): one for one in found}
+
+    async def search_ids(self, query: Query, limit: int = 2) -> list[Key]:
+        """(type, id) of what matches among what may be seen: for conditional requests."""
+        await self.records.require("search", query.rtype)
+
+        async def fetch(statement: Statement) -> list[tuple[Any, ...]]:
+            return await (await self.conn.execute(statement.sql, statement.args)).fetchall()
+
+        return await page.matching_ids(fetch, query, self.records.visible, limit)
+
+    async def write(self, wanted: Sequence[Wanted]) -> list[Written]:
+        """Store in order, with audit rows. Raises Forbidden, Stale, Conflict, NotFound, Gone."""
+        records, now = self.records, self.records.clock()
+        for one in wanted:
+            action = (
+                "delete" if isinstance(one, Delete) else "create" if isinstance(one, Create) else "update"
+            )
+            await records.require(action, type_of(one))
+        writes = [write_of(one, now) for one in wanted]
+        await self._guard(writes)
+        actor = records.actor
+        stamp = Stamp(actor.tenant, actor.org, actor.user, now, self.source)
+        written = await store.write(self.conn, stamp, writes)
+        await audit.note_writes(self.conn, actor, now, written)
+        return written
+
+    async def _guard(self, writes: Sequence[Write]) -> None:
+        """Rules on what was there before: signed notes stay, and a patient with a record is not deleted."""
+        notes = [(w.rtype, w.id) for w in writes if w.rtype == "DocumentReference"]
+        before = await self.read_many(notes) if notes else {}
+        for one in writes:
+            old = before.get((one.rtype, one.id))
+            if old is not None and not old.deleted:
+                keep_signed(old, one.body)
+            if one.rtype == "Patient" and one.body is None:
+                await self._empty(one.id)
+
+    async def _empty(self, patient: str) -> None:
+        cursor = await self.conn.execute(
+            "SELECT 1 FROM resource WHERE pk = %s AND tenant = %s AND patient = %s AND rtype <> 'Patient' "
+            "AND NOT deleted LIMIT 1",
+            (patient_key(patient), self.records.actor.tenant, patient),
+        )
+        if await cursor.fetchone():
+            raise Conflict("This patient has a record: a Patient with anything in it is not deleted")
+
+
+def read_statement(visible: Visible, rtype: str, id: str) -> Statement:
+    """The current version of one resource, if visible."""
+    predicate, args = visible.predicate("r")
+    return Statement(f"{store.READ} AND {predicate}", (visible.tenant, rtype, id, *args))
+
+
+def keyed(visible: Visible, keys: Sequence[Key]) -> Statement:
+    """The current versions of many, if visible."""
+    predicate, args = visible.predicate("r")
+    rtypes, ids = [rtype for rtype, _ in keys], [id for _, id in keys]
+    return Statement(f"{store.READ_MANY} WHERE {predicate}", (rtypes, ids, visible.tenant, *args))

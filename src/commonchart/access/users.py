@@ -1,0 +1,136 @@
+"""The people and programs that may sign in."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import TYPE_CHECKING, get_args
+from uuid import NAMESPACE_URL, uuid5
+
+from msgspec import Struct
+from psycopg.errors import UniqueViolation
+
+from commonchart.access import credentials, passwords
+from commonchart.access.actors import Actor, Role
+from commonchart.fhir.outcome import Conflict, Invalid, NotFound
+
+if TYPE_CHECKING:
+    from commonchart.record.database import Database
+
+ROLES: tuple[str, ...] = get_args(Role)
+
+
+class User(Struct, frozen=True):
+    """Somebody who may sign in, without the password."""
+
+    id: str
+    tenant: int
+    login: str
+    name: str
+    role: str
+    org: str
+    patient: str | None
+    practitioner: str | None
+    active: bool
+    created: datetime
+
+
+_COLUMNS = "id, tenant, login, name, role, org, patient, practitioner, active, created"
+
+
+async def create(
+    database: Database,
+    *,
+    tenant: int,
+    login: str,
+    name: str,
+    role: str,
+    org: str,
+    now: datetime,
+    password: str | None = None,
+    patient: str | None = None,
+    practitioner: str | None = None,
+) -> User:
+    """A new user; without a password nobody can sign in as them (programs). Raises Invalid, Conflict (login taken)."""
+    _check(login, role, patient)
+    secret = await passwords.hashed(password) if password is not None else None
+    id = str(uuid5(NAMESPACE_URL, f"commonchart:user:{login}"))
+    async with database.connection() as conn:
+        try:
+            await conn.execute(
+                f"INSERT INTO app_user ({_COLUMNS}, password) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, true, %s, %s)",
+                (id, tenant, login, name, role, org, patient, practitioner, now, secret),
+            )
+        except UniqueViolation:
+            raise Conflict("This login is taken", at="login") from None
+    return User(id, tenant, login, name, role, org, patient, practitioner, True, now)
+
+
+def _check(login: str, role: str, patient: str | None) -> None:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9._@-]{1,63}", login):
+        raise Invalid("A login has 2 to 64 lower-case letters, digits, or . _ @ -", at="login")
+    if role not in ROLES:
+        raise Invalid(f"The role is one of {', '.join(ROLES)}", at="role")
+    if (role == "patient") != (patient is not None):
+        raise Invalid(
+            "A user of the role patient names the Patient they are, and nobody else does", at="patient"
+        )
+
+
+async def find(database: Database, login: str) -> User:
+    """The user with this login. Raises NotFound."""
+    async with database.single() as conn:
+        row = await (
+            await conn.execute(f"SELECT {_COLUMNS} FROM app_user WHERE login = %s", (login,))
+        ).fetchone()
+    if row is None:
+        raise NotFound("There is no user with this login", at="login")
+    return User(*row)
+
+
+async def everyone(database: Database) -> list[User]:
+    """All users by login."""
+    async with database.single() as conn:
+        cursor = await conn.execute(f"SELECT {_COLUMNS} FROM app_user ORDER BY login")
+        return [User(*row) for row in await cursor.fetchall()]
+
+
+async def set_active(database: Database, login: str, active: bool, now: datetime) -> None:
+    """Let somebody in again, or end everything they hold at once. Raises NotFound."""
+    user = await find(database, login)
+    async with database.single() as conn:
+        await conn.execute("UPDATE app_user SET active = %s WHERE id = %s", (active, user.id))
+    if not active:
+        await credentials.revoke_all(database, user.id, now)
+
+
+async def set_password(database: Database, login: str, password: str, now: datetime) -> None:
+    """A new password; every session and token of the user ends. Raises NotFound, Invalid."""
+    user = await find(database, login)
+    secret = await passwords.hashed(password)
+    async with database.single() as conn:
+        await conn.execute(
+            "UPDATE app_user SET password = %s, failures = 0, locked_until = NULL WHERE id = %s",
+            (secret, user.id),
+        )
+    await credentials.revoke_all(database, user.id, now)
+
+
+def actor(user: User, client: str) -> Actor:
+    """The user as the one asking."""
+    role: Role = user.role  # type: ignore[assignment]
+    return Actor(
+        user.tenant,
+        user.id,
+        user.name,
+        role,
+        user.org,
+        client,
+        patient=user.patient,
+        practitioner=user.practitioner,
+    )
+
+
+def system(tenant: int, name: str, org: str = "") -> Actor:
+    """A background act of the program itself, such as the due list."""
+    return Actor(tenant, name, name, "system", org, "commonchart", purpose="HOPERAT")

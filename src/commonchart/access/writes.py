@@ -1,0 +1,86 @@
+"""What an actor asks to be stored, and the rules that hold whichever door it comes through."""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime
+from typing import Any
+
+from msgspec import Struct
+
+from commonchart.fhir import json
+from commonchart.fhir.outcome import Conflict
+from commonchart.fhir.validate import Valid
+from commonchart.record.rows import Stored, Write
+from commonchart.search.index import extract
+
+
+class Put(Struct, frozen=True):
+    """Store under this id: a new resource, or the next version of it."""
+
+    valid: Valid
+    id: str
+    if_match: int | None = None
+    must_be_new: bool = False
+    skip_unchanged: bool = False
+
+
+class Create(Struct, frozen=True):
+    """Store under a new id of ours (UUIDv7)."""
+
+    valid: Valid
+
+
+class Delete(Struct, frozen=True):
+    """Mark as deleted; every version stays."""
+
+    rtype: str
+    id: str
+    if_match: int | None = None
+
+
+Wanted = Put | Create | Delete
+
+
+def new_id(now: datetime) -> str:
+    """A UUIDv7 (RFC 9562): milliseconds of `now`, then chance."""
+    value = int(now.timestamp() * 1000) << 80 | int.from_bytes(os.urandom(10), "big")
+    value = value & ~(0xF << 76) | 7 << 76
+    value = value & ~(0x3 << 62) | 2 << 62
+    text = f"{value:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def write_of(wanted: Wanted, now: datetime) -> Write:
+    """The store's Write, with what search keeps of the resource."""
+    if isinstance(wanted, Delete):
+        return Write(wanted.rtype, wanted.id, None, if_match=wanted.if_match)
+    id = new_id(now) if isinstance(wanted, Create) else wanted.id
+    rtype = wanted.valid.rtype
+    body = {**wanted.valid.resource, "id": id}
+    index = extract(rtype, body)
+    if isinstance(wanted, Create):
+        return Write(rtype, id, body, index, must_be_new=True)
+    return Write(rtype, id, body, index, wanted.if_match, wanted.must_be_new, wanted.skip_unchanged)
+
+
+def type_of(wanted: Wanted) -> str:
+    """The resource type that is written."""
+    return wanted.rtype if isinstance(wanted, Delete) else wanted.valid.rtype
+
+
+def keep_signed(old: Stored, new: dict[str, Any] | None) -> None:
+    """A signed note is only added to, by whichever door. Raises Conflict (hazard H8)."""
+    before = json.decode(old.body or b"{}")
+    if before.get("docStatus") not in ("final", "amended") or before.get("status") == "entered-in-error":
+        return
+    if new is None:
+        raise Conflict(
+            "A signed note is not deleted: mark it as entered in error", at="DocumentReference.docStatus"
+        )
+    retracted = new.get("status") == "entered-in-error"
+    kept = before.get("content", [])
+    if new.get("content", [])[: len(kept)] != kept or (
+        new.get("docStatus") not in ("final", "amended") and not retracted
+    ):
+        raise Conflict("A signed note is not changed: add an addendum", at="DocumentReference.content")
