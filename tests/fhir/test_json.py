@@ -1,6 +1,7 @@
 """What decodes is read in one way only, and encodes to the very same numbers."""
 
 import copy
+import gc
 import pickle
 import time
 from decimal import Decimal
@@ -112,6 +113,12 @@ def test_text_is_kept_as_utf8() -> None:
         (b"null", "not an object"),
         (b'{"a":1,"a":1}', "twice"),
         (b'{"a":1,"\\u0061":1}', "twice"),
+        (b'{"a":1,"a" :1}', "twice"),
+        (b'{"a":1,"a"\t:1}', "twice"),
+        (b'{"a":1,"a"\n:1}', "twice"),
+        (b'{"a":1,"a"\r\n:1}', "twice"),
+        (b'{"a":1,"a" :"\\":"}', "twice"),
+        (b'{"a":"\\":","a" :1}', "twice"),
         (b'{"b":[{"c":{"d":1,"e":2,"d" : 3}}]}', "twice"),
         (b'{"a":%s}' % (b"9" * 10_000), "not JSON"),
         (b'{"a":%s}' % (b"9" * 101), "digits"),
@@ -146,7 +153,7 @@ def nested(depth: int, opening: bytes = b"[", closing: bytes = b"]") -> bytes:
 
 def test_depth_is_bounded() -> None:
     assert decode(nested(64))
-    with pytest.raises(Malformed, match="65 deep"):
+    with pytest.raises(Malformed, match="more than 64 deep"):
         decode(nested(65))
     assert decode(nested(65), max_depth=65)
 
@@ -166,6 +173,29 @@ def test_a_huge_body_is_refused_before_it_is_read() -> None:
     with pytest.raises(TooLarge, match="50000000 bytes"):
         decode(b"[" * 50_000_000)
     assert time.perf_counter() - started < 0.1
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"a":[' + b"[]," * 5_000_000 + b"[]]}",
+        b'{"a":[' + b"1e9," * 3_900_000 + b"1]}",
+        b"{" + b",".join(b'"%d":1' % n for n in range(1_000_000)) + b"}",
+    ],
+    ids=["empty arrays", "numbers", "names"],
+)
+def test_a_body_of_very_many_small_values_is_refused_soon(body: bytes) -> None:
+    started = time.perf_counter()
+    with pytest.raises((Malformed, TooLarge)):
+        decode(body)
+    assert time.perf_counter() - started < 1
+
+
+def test_a_large_body_leaves_the_collector_running() -> None:
+    assert decode(b'{"a":"%s"}' % (b"x" * 100_000))
+    with pytest.raises(Malformed):
+        decode(b'{"a":"%s"' % (b"x" * 100_000))
+    assert gc.isenabled()
 
 
 def test_the_bound_on_size_is_the_callers() -> None:
