@@ -16,9 +16,9 @@ from commonchart.fhir.definitions import TABLE, Definitions, r4
 def test_the_table_is_small_and_loads_quickly() -> None:
     assert TABLE.stat().st_size < 5_000_000
     r4.cache_clear()
-    started = time.perf_counter()
+    started = time.process_time()
     assert isinstance(r4(), Definitions)
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
 
 
 def test_the_definitions_are_a_name_of_the_module_too() -> None:

@@ -162,17 +162,17 @@ def test_depth_is_bounded() -> None:
     "bomb", [b"[" * 100_000, b'{"a":' * 100_000, nested(100_000), b'{"a":' + b"[" * 5_000_000]
 )
 def test_a_depth_bomb_is_refused_at_once(bomb: bytes) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(Malformed):
         decode(bomb)
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
 
 
 def test_a_huge_body_is_refused_before_it_is_read() -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(TooLarge, match="50000000 bytes"):
         decode(b"[" * 50_000_000)
-    assert time.perf_counter() - started < 0.1
+    assert time.process_time() - started < 0.1
 
 
 @pytest.mark.parametrize(
@@ -185,10 +185,10 @@ def test_a_huge_body_is_refused_before_it_is_read() -> None:
     ids=["empty arrays", "numbers", "names"],
 )
 def test_a_body_of_very_many_small_values_is_refused_soon(body: bytes) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises((Malformed, TooLarge)):
         decode(body)
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
 
 
 def test_a_large_body_leaves_the_collector_running() -> None:

@@ -69,7 +69,7 @@ def _code(codes: frozenset[str], name: str) -> Bound:
     words = f"{_outside(name)}{few}"
 
     def check(value: Any) -> str | None:
-        return None if value in codes else words
+        return None if isinstance(value, str) and value in codes else words
 
     return check
 

@@ -102,7 +102,7 @@ def _xhtml(value: Any) -> str | None:
     return None if fits else "must be one XHTML div"
 
 
-_URI = r"\S+"
+_URI = r"(?u:\S+)"
 _INT = 2**31 - 1
 
 CHECKS: dict[str, Check] = {
@@ -122,7 +122,7 @@ CHECKS: dict[str, Check] = {
     ),
     "id": _shaped(r"[A-Za-z0-9\-.]{1,64}", "must be 1 to 64 letters, digits, - or ."),
     "code": _shaped(
-        r"[^\s\x00-\x1f]+( [^\s\x00-\x1f]+)*", "must be a code without spaces at its ends or in a row"
+        r"(?u:[^\s\x00-\x1f]+( [^\s\x00-\x1f]+)*)", "must be a code without spaces at its ends or in a row"
     ),
     "date": _dated(_DATE, "must be a date: YYYY, YYYY-MM or YYYY-MM-DD"),
     "dateTime": _dated(
