@@ -18,7 +18,7 @@ from commonchart.access.actors import Actor
 from commonchart.access.writes import Create, Delete, Put, Wanted, keep_signed, type_of, write_of
 from commonchart.fhir.outcome import Conflict, Forbidden, Gone, NotFound
 from commonchart.record import store
-from commonchart.record.keys import patient_key
+from commonchart.record.keys import hash64, patient_key
 from commonchart.record.rows import Stamp, Stored, Write, Written
 from commonchart.search import page, patients
 from commonchart.search.compile import Statement
@@ -248,6 +248,11 @@ class Transaction:
             return await (await self.conn.execute(statement.sql, statement.args)).fetchall()
 
         return await page.matching_ids(fetch, query, self.records.visible, limit)
+
+    async def alone(self, condition: str) -> None:
+        """Wait until no other transaction acts on the same condition, so that it is met at most once."""
+        key = hash64(f"{self.records.actor.tenant}\x1f{condition}")
+        await self.conn.execute("SELECT pg_advisory_xact_lock(%s)", (key,))
 
     async def write(self, wanted: Sequence[Wanted]) -> list[Written]:
         """Store in order, with audit rows. Raises Forbidden, Stale, Conflict, NotFound, Gone."""

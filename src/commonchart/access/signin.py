@@ -119,4 +119,5 @@ async def site(database: Database, tenant: int) -> dict[str, str]:
     """What the site has decided for itself (`record.site`): no patient data, and readable before anybody signs in."""
     async with database.single() as conn:
         cursor = await conn.execute("SELECT key, value FROM site_setting WHERE tenant = %s", (tenant,))
-        return {key: value for key, value in await cursor.fetchall()}
+        rows: list[tuple[str, str]] = await cursor.fetchall()  # type: ignore[assignment]
+        return dict(rows)

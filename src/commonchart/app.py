@@ -1,0 +1,23 @@
+"""The only place that wires: settings, database and clock into one ASGI application."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from starlette.applications import Starlette
+
+from commonchart.ops import health
+from commonchart.record.database import Database
+from commonchart.rest import routes as rest
+from commonchart.settings import Settings
+from commonchart.web import routes as web
+
+
+def build(settings: Settings, database: Database, clock: Callable[[], datetime]) -> Starlette:
+    """The application: FHIR API, pages, health. It opens nothing; `database` connects when it is first used."""
+    application = Starlette(routes=[*rest.routes(), *health.routes(), *web.routes()])
+    application.state.settings = settings
+    application.state.database = database
+    application.state.clock = clock
+    return application

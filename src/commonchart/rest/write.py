@@ -1,0 +1,131 @@
+"""create, update, delete, and their conditional forms. http://hl7.org/fhir/R4/http.html#create.
+
+Each works in the caller's transaction, so that a Bundle can use the same.
+"""
+
+from __future__ import annotations
+
+from commonchart.access.records import Create, Delete, Put, Transaction
+from commonchart.fhir.outcome import Ambiguous, Conflict, Gone, Malformed, Stale
+from commonchart.fhir.validate import validate
+from commonchart.record.rows import Stored, Written
+from commonchart.rest.exchange import (
+    ID,
+    Answer,
+    Asked,
+    Params,
+    if_match,
+    location,
+    query_params,
+    version_headers,
+)
+from commonchart.search.query import parse
+
+
+async def create(tx: Transaction, asked: Asked) -> Answer:
+    """Store under a new id (201); with If-None-Exist only if nothing matches, else the match (200)."""
+    valid = validate(asked.resource())
+    condition = asked.headers.get("if-none-exist")
+    if condition is not None:
+        existing = await matching(tx, asked.rtype, query_params(condition.lstrip("?")))
+        if existing is not None:
+            return answered(asked, existing, 200)
+    (written,) = await tx.write([Create(valid)])
+    return answered(asked, written.stored, 201)
+
+
+async def update(tx: Transaction, asked: Asked) -> Answer:
+    """Store the next version of this id, or the first (201)."""
+    resource = asked.resource()
+    if resource.get("id") != asked.id:
+        raise Malformed(
+            "The id in the body must be the id in the address", at=f"{asked.rtype}.id", code="invalid"
+        )
+    valid = validate(resource)
+    put = Put(
+        valid, asked.id, if_match(asked), must_be_new=asked.headers.get("if-none-match", "").strip() == "*"
+    )
+    return stored_answer(asked, (await written_or_stale(tx, put)))
+
+
+async def written_or_stale(tx: Transaction, put: Put) -> Written:
+    """Write; a `must_be_new` that is not new is a failed precondition (412)."""
+    try:
+        return (await tx.write([put]))[0]
+    except Stale:
+        raise
+    except Conflict as taken:
+        if put.must_be_new:
+            raise Stale("If-None-Match: * asks for a new resource, and this id is taken") from taken
+        raise
+
+
+def stored_answer(asked: Asked, written: Written) -> Answer:
+    """201 for a new resource, 200 for a next version."""
+    return answered(asked, written.stored, 201 if written.state == "created" else 200)
+
+
+async def update_where(tx: Transaction, asked: Asked) -> Answer:
+    """Conditional update: the one match becomes this, or it is created when nothing matches."""
+    resource = asked.resource()
+    existing = await matching(tx, asked.rtype, asked.params)
+    sent = resource.get("id")
+    if sent is not None and not (isinstance(sent, str) and ID.fullmatch(sent)):
+        validate(resource)
+    if existing is None:
+        valid = validate(resource)
+        wanted = Put(valid, str(sent), if_match(asked), must_be_new=True) if sent else Create(valid)
+        (written,) = await tx.write([wanted])
+        return stored_answer(asked, written)
+    if sent is not None and sent != existing.id:
+        raise Malformed("The id in the body is not that of the match", at=f"{asked.rtype}.id", code="invalid")
+    valid = validate({**resource, "id": existing.id})
+    (written,) = await tx.write([Put(valid, existing.id, if_match(asked))])
+    return stored_answer(asked, written)
+
+
+async def delete(tx: Transaction, asked: Asked) -> Answer:
+    """Mark as deleted (204); again is no error."""
+    try:
+        (written,) = await tx.write([Delete(asked.rtype, asked.id, if_match(asked))])
+    except Gone:
+        return Answer(204)
+    return Answer(204, None, version_headers(written.stored))
+
+
+async def delete_where(tx: Transaction, asked: Asked) -> Answer:
+    """Conditional delete of the one match; none is no error, many are refused (412)."""
+    existing = await matching(tx, asked.rtype, asked.params)
+    if existing is None:
+        return Answer(204)
+    (written,) = await tx.write([Delete(asked.rtype, existing.id, if_match(asked))])
+    return Answer(204, None, version_headers(written.stored))
+
+
+async def matching(tx: Transaction, rtype: str, params: Params) -> Stored | None:
+    """The one resource that a condition means, None if there is none. Raises Malformed, Ambiguous."""
+    query = parse(rtype, params, strict=True)
+    if not query.terms:
+        raise Malformed("A condition needs at least one search parameter")
+    await tx.alone(f"{rtype}?{sorted(params)}")
+    keys = await tx.search_ids(query)
+    if len(keys) > 1:
+        raise Ambiguous(f"The condition matches more than one {rtype}")
+    return (await tx.read_many(keys)).get(keys[0]) if keys else None
+
+
+def answered(asked: Asked, stored: Stored, status: int) -> Answer:
+    """The answer to a write: Location and version, and the body unless `Prefer: return` says otherwise."""
+    headers = {**version_headers(stored), "Location": location(asked, stored)}
+    how = asked.preference("return")
+    if how == "minimal":
+        return Answer(status, None, headers)
+    if how == "OperationOutcome":
+        return Answer(status, _DONE, headers)
+    return Answer(status, stored.body, headers)
+
+
+_DONE = (
+    b'{"resourceType":"OperationOutcome","issue":'
+    b'[{"severity":"information","code":"informational","diagnostics":"Stored"}]}'
+)
