@@ -40,7 +40,8 @@ async def sign_in(request: Request) -> Response:
     """Try a name and a password."""
     await check_token(request, request.cookies.get(DOOR_COOKIE, ""))
     fields = await form(request)
-    login, password = str(fields.get("login", "")).strip(), str(fields.get("password", ""))
+    login, password = (str(fields.get(name, "")).replace("\0", "")[:200] for name in ("login", "password"))
+    login = login.strip()
     target = local(str(fields.get("next", "/")))
     missing = [
         (name, words)
@@ -113,9 +114,8 @@ async def _door(request: Request, status: int = 200, **more: Any) -> Response:
     made: list[str] = []
     said = await signin.site(request.app.state.database, TENANT)
     seeding = _seeding(said.get("demo.progress", ""))
-    message = more.get("message") or (
-        TIMED_OUT if request.cookies.get(COOKIE) and request.query_params.get("next") else ""
-    )
+    ended = bool(request.cookies.get(COOKIE)) and bool(request.query_params.get("next"))
+    message = more.get("message") or (TIMED_OUT if ended else "")
     context: dict[str, Any] = {
         "title": "Sign in",
         "csrf": door_token(request, made.append),

@@ -91,3 +91,8 @@ def bug(request: Request, error: Exception) -> Response:
         "page_failed", kind=type(error).__name__, where=where, route=request.scope.get("route_path", "")
     )
     return page(request, 500, [])
+
+
+def handlers() -> dict[Any, Any]:
+    """For the app: pages for addresses that nothing answers, for refusals outside a view, and for bugs."""
+    return {HTTPException: unknown, Refused: refused, Exception: bug}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import re
 import secrets
 import time
 from collections.abc import Awaitable, Callable
@@ -15,7 +16,7 @@ from starlette.responses import Response
 
 from commonchart.access import signin
 from commonchart.access.records import Records
-from commonchart.fhir.outcome import Forbidden, Malformed, Refused, TooLarge, Unauthenticated
+from commonchart.fhir.outcome import Forbidden, Malformed, NotFound, Refused, TooLarge
 from commonchart.web import refusals
 from commonchart.web.call import Call, Preferences, Site
 from commonchart.web.rendering import secured
@@ -27,6 +28,7 @@ MOST_FIELDS = 400
 MOST_BYTES = 2_000_000
 View = Callable[[Call], Awaitable[Response]]
 Endpoint = Callable[[Request], Awaitable[Response]]
+_ID = re.compile(r"[A-Za-z0-9.\-]{1,64}")  # FHIR R4 id; types and form names fit it too
 _sites: dict[tuple[int, int], tuple[float, Site]] = {}
 
 
@@ -64,19 +66,26 @@ def https(request: Request) -> bool:
 
 
 async def _call(request: Request) -> Call:
-    """Who is asking. Raises Unauthenticated without a living session."""
+    """Who is asking. Raises Unauthenticated without a living session, NotFound for an address that names no id."""
+    if not all(_ID.fullmatch(value) for value in request.path_params.values() if isinstance(value, str)):
+        raise NotFound("There is no such page")
     state = request.app.state
     now = state.clock()
     session = await signin.resume(state.database, request.cookies.get(COOKIE, ""), now)
     return Call(
         request=request,
         actor=session.actor,
-        records=Records(state.database, session.actor, state.clock),
+        records=Records(state.database, session.actor, state.clock, key=signing_key(request)),
         now=now,
         csrf=session.csrf,
         prefs=preferences(session.preferences),
         site=await site(request, session.actor.tenant),
     )
+
+
+def signing_key(request: Request) -> bytes:
+    """What signs cursors: the installation's secret."""
+    return getattr(getattr(request.app.state, "settings", None), "secret", b"") or b"commonchart"
 
 
 def preferences(text: str) -> Preferences:
@@ -96,7 +105,7 @@ async def site(request: Request, tenant: int) -> Site:
         settings = getattr(request.app.state, "settings", None)
         said = await signin.site(database, tenant)
         found = Site(
-            said.get("mode") or getattr(settings, "mode", "practice"),
+            str(said.get("mode") or getattr(settings, "mode", "practice")),
             said.get("name", ""),
             bool(said.get("demo.accounts")),
         )
@@ -147,6 +156,6 @@ def door_token(request: Request, response_cookies: Callable[[str], None]) -> str
     return token
 
 
-def is_expired(error: Unauthenticated) -> bool:
-    """Did a session end by itself, rather than never begin?"""
-    return any(issue.code == "expired" for issue in error.issues)
+def forget_sites() -> None:
+    """Read the site's decisions afresh, as after one of them was changed in this process."""
+    _sites.clear()

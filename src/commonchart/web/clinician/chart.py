@@ -254,6 +254,8 @@ async def _allergies(call: Call, id: str, past: date | None) -> tuple[allergies.
 
 async def due_rail(call: Call, id: str) -> due.Rail | None:
     """The stored due list of a patient; never worked out here."""
-    from commonchart.access.due import due_of
-
+    try:
+        from commonchart.access.due import due_of
+    except ImportError:
+        return None
     return due.rail(await due_of(call.records, id), call.today)

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from commonchart.access import users
 from commonchart.record.rows import Stored
 from commonchart.web.present import codes, events, people, values
 from commonchart.web.present.tables import Fact
 
 if TYPE_CHECKING:
     from commonchart.access.records import Records
+    from commonchart.record.database import Database
 
 NAMED = {"Organization", "Practitioner", "PractitionerRole", "RelatedPerson", "Patient", "Medication", "Location", "Condition",
          "Encounter", "Device", "CareTeam", "HealthcareService", "Substance"}  # fmt: skip
@@ -37,6 +39,11 @@ class Lookups:
     names: dict[str, str] = field(default_factory=dict)
     encounters: dict[str, dict[str, Any]] = field(default_factory=dict)
     asked: set[str] = field(default_factory=set)
+    people: dict[str, str] = field(default_factory=dict)
+
+    async def learn_people(self, database: Database) -> None:
+        """The names of everybody who can record anything, by user id."""
+        self.people |= {user.id: user.name for user in await users.everyone(database)}
 
     async def learn(self, records: Records, facts: Sequence[Fact], organizations: Iterable[str] = ()) -> None:
         """Read what these facts refer to, and what their visits and roles refer to in turn."""

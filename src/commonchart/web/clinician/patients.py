@@ -18,7 +18,7 @@ async def index(call: Call) -> Response:
 
 async def patient_list(call: Call) -> Response:
     """Results for `?q=`, else the recent patients. Asked by htmx from another page, only a short list of links."""
-    q = call.request.query_params.get("q", "").strip()[:120]
+    q = call.request.query_params.get("q", "").replace("\0", "").strip()[:120]
     target = call.request.headers.get("hx-target", "")
     small = call.partial and "results" not in target
     limit = 8 if small else MOST

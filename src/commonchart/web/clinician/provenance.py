@@ -65,6 +65,7 @@ async def fact(call: Call) -> Response:
     chart = await opened(call, "facts", depth=3, rail=False)
     found = await versions(chart, params["rtype"], params["id"])
     shown, before = _picked(call, found)
+    await chart.lookups.learn_people(call.request.app.state.database)
     facts = [fact_of(one) for one in found]
     await chart.name([one for one in facts if len(one.body) > 2])
     here = fact_of(shown)
@@ -104,7 +105,7 @@ def _line(chart: Chart, one: Stored, shown: Stored) -> Version:
     return Version(
         one.vid,
         dates.stamp(one.recorded),
-        one.actor,
+        chart.lookups.people.get(one.actor, one.actor),
         chart.lookups.names.get(f"Organization/{one.org}", one.org) if chart.network else "",
         chart.url(f"facts/{one.rtype}/{one.id}", version=one.vid),
         one is shown,
@@ -166,11 +167,11 @@ def lines(fact: Fact, chart: Chart) -> list[tuple[str, str]]:
         said.append(
             (
                 "Recorded by",
-                f"{names.get(f'Organization/{fact.org}', fact.org or codes.NOT_RECORDED)}, {fact.actor}",
+                f"{names.get(f'Organization/{fact.org}', fact.org or codes.NOT_RECORDED)}, {chart.lookups.people.get(fact.actor, fact.actor)}",
             )
         )
     else:
-        said.append(("Recorded by", fact.actor or codes.NOT_RECORDED))
+        said.append(("Recorded by", chart.lookups.people.get(fact.actor, fact.actor) or codes.NOT_RECORDED))
     meta = body.get("meta") or {}
     said += [
         *([("Came as", str(meta["source"]))] if meta.get("source") else []),

@@ -1,0 +1,108 @@
+"""The pages over a real database: an app, people who may sign in, and clients that are signed in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from types import SimpleNamespace
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+
+from commonchart.access import users
+from commonchart.access.actors import Actor
+from commonchart.access.records import Put, Records
+from commonchart.fhir.validate import validate
+from commonchart.record.database import Database
+from commonchart.web import refusals, session
+from commonchart.web.routes import routes
+from tests.conftest import Clock
+from tests.web import people
+
+PASSWORD = "a long enough password"
+Client = httpx.AsyncClient
+SignIn = Callable[[str], Awaitable[Client]]
+
+
+@pytest.fixture
+async def app(database: Database, clock: Clock) -> Starlette:
+    """Only the pages, over a database with the invented people in it."""
+    session.forget_sites()
+    made = Starlette(routes=routes(), exception_handlers=refusals.handlers())
+    made.state.database, made.state.clock = database, clock
+    made.state.settings = SimpleNamespace(mode="network", base_url="", secret=b"s" * 32)
+    await fill(database, clock)
+    return made
+
+
+async def fill(database: Database, clock: Clock) -> None:
+    """Users of every role, and the charts of tests/web/people.py."""
+    for login, role, patient in (
+        ("sage", "clinician", None),
+        ("desk", "front-desk", None),
+        ("root", "administrator", None),
+        ("ines", "patient", "ines"),
+    ):
+        await users.create(
+            database,
+            tenant=1,
+            login=login,
+            name=f"{login.title()} Person",
+            role=role,
+            org="alder",
+            now=clock(),
+            password=PASSWORD,
+            patient=patient,
+        )
+    loader = Records(database, Actor(1, "loader", "Loader", "system", "alder", "test"), clock)
+    await loader.commit([Put(validate(body), body["id"]) for body in people.everybody()])
+
+
+@pytest.fixture
+async def visitor(app: Starlette) -> AsyncIterator[Client]:
+    """Somebody who is not signed in."""
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app, raise_app_exceptions=False), base_url="http://test"
+    ) as client:
+        yield client
+
+
+@pytest.fixture
+async def sign_in(app: Starlette) -> AsyncIterator[SignIn]:
+    """Gives a client in which this user is signed in."""
+    made: list[Client] = []
+
+    async def client_of(login: str) -> Client:
+        client = httpx.AsyncClient(
+            transport=httpx.ASGITransport(app, raise_app_exceptions=False), base_url="http://test"
+        )
+        made.append(client)
+        answer = await try_sign_in(client, login, PASSWORD)
+        assert answer.status_code == 303, answer.text
+        return client
+
+    yield client_of
+    for client in made:
+        await client.aclose()
+
+
+@pytest.fixture
+async def sage(sign_in: SignIn) -> Client:
+    """The clinician."""
+    return await sign_in("sage")
+
+
+async def try_sign_in(client: Client, login: str, password: str, next: str = "/") -> httpx.Response:
+    """Fill in the sign-in form as a browser would."""
+    page = await client.get("/sign-in")
+    return await client.post(
+        "/sign-in", data={"csrf": token_of(page), "login": login, "password": password, "next": next}
+    )
+
+
+def token_of(page: httpx.Response) -> str:
+    """The token in a page's form."""
+    found = re.search(r'name="csrf" value="([^"]+)"', page.text)
+    assert found, page.text[:500]
+    return found.group(1)
