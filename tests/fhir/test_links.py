@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from commonchart.fhir.json import decode, encode
-from commonchart.fhir.links import references, rewrite
+from commonchart.fhir.links import conditional, references, rewrite
 from tests.fhir.made import made
 from tests.fhir.samples import BUNDLE, GOOD, OBSERVATION, PATIENT, changed
 from tests.shared import shared_data
@@ -123,10 +123,25 @@ def test_a_malformed_resource_is_left_to_the_validator() -> None:
         "contained": [{"id": PLACE}],
     }
     assert rewrite(broken, MAPPING) == (broken, ())
+    assert rewrite({"link": PLACE}, MAPPING) == ({"link": PLACE}, ())
+    assert list(references({"id": "x"})) == []
     assert rewrite({"resourceType": "Nonsense", "a": PLACE}, MAPPING).resource == {
         "resourceType": "Nonsense",
         "a": PLACE,
     }
+
+
+def test_conditional_references_are_told_apart() -> None:
+    assert conditional("Patient?identifier=http://example.org/mrn|12345") == "Patient"
+    for text in (
+        "Patient/1",
+        "http://example.org/Patient?x=1",
+        "urn:uuid:x?y=1",
+        "Patient?",
+        "Patient?a b",
+        "#x?y",
+    ):
+        assert conditional(text) is None
 
 
 @given(st.sampled_from(GOOD), st.sampled_from(["Patient/p1", "Practitioner/d1", PLACE, "#o1"]))

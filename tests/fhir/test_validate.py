@@ -340,6 +340,15 @@ def test_a_search_may_refer_only_in_a_transaction() -> None:
     assert issues_of(BUNDLE) == ()
 
 
+def test_an_entry_of_a_transaction_may_be_validated_before_it_is_resolved() -> None:
+    entry = BUNDLE["entry"][2]["resource"]
+    assert validate(entry, conditional=True).resource is entry
+    assert [i.at for i in issues_of(entry)] == ["Observation.subject.reference"]
+    wrong = changed(entry, "subject.reference", "Practitioner?identifier=x")
+    with pytest.raises(Invalid, match="must refer to"):
+        validate(wrong, conditional=True)
+
+
 # ---- whatever comes, an answer ---------------------------------------------------------------------------------
 
 ANYTHING = st.recursive(

@@ -14,7 +14,14 @@ from typing import Any, NamedTuple
 from commonchart.fhir.definitions import r4
 
 _LINKS = frozenset({"uri", "url", "oid", "uuid"})
+_CONDITIONAL = re.compile(r"([A-Z][A-Za-z]+)\?\S+")
 _HREF = re.compile(r"""(\s(?:href|src)\s*=\s*)("([^"]*)"|'([^']*)')""")
+
+
+def conditional(text: str) -> str | None:
+    """The type that a conditional reference such as `Patient?identifier=urn:x|1` searches; None for any other text."""
+    found = _CONDITIONAL.fullmatch(text)
+    return found[1] if found else None
 
 
 class Rewritten(NamedTuple):
@@ -32,7 +39,8 @@ def references(resource: dict[str, Any]) -> Iterator[tuple[str, str]]:
         found.append((at, text))
         return text
 
-    _walk(resource, resource["resourceType"], resource["resourceType"], note, None)
+    rtype = str(resource.get("resourceType"))
+    _walk(resource, rtype, rtype, note, None)
     return iter(found)
 
 
@@ -50,7 +58,8 @@ def rewrite(resource: dict[str, Any], mapping: Mapping[str, str]) -> Rewritten:
             dangling.append((at, text))
         return text if target is None else target
 
-    out = _walk(resource, resource["resourceType"], resource["resourceType"], follow, mapping)
+    rtype = str(resource.get("resourceType"))
+    out = _walk(resource, rtype, rtype, follow, mapping)
     return Rewritten(out, tuple(dangling))
 
 

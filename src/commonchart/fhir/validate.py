@@ -14,6 +14,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from commonchart.fhir import links
 from commonchart.fhir.bindings import bound
 from commonchart.fhir.definitions import Element, r4
 from commonchart.fhir.outcome import Invalid, Issue
@@ -63,12 +64,14 @@ def _location(at: At | None) -> str:
     return ".".join(reversed(parts))
 
 
-def validate(resource: Any, *, at: str = "") -> Valid:
+def validate(resource: Any, *, at: str = "", conditional: bool = False) -> Valid:
     """The resource as `Valid`. Raises Invalid with every issue found (at most `MAX_ISSUES`).
 
     `at` says where the resource lies, such as `Bundle.entry[3].resource`, and begins the locations; else its type does.
+    `conditional`: references may still be searches, as in an entry of a transaction before it is resolved.
     """
     run = _Run()
+    run.conditional = conditional
     try:
         rtype = _typed(resource, (None, at, None) if at else None, run)
         if rtype is not None:
@@ -125,7 +128,7 @@ def _bundle(check: Checker) -> Checker:
     """Only in a transaction may a reference be a search (http://hl7.org/fhir/R4/http.html#trules)."""
 
     def checker(value: dict[str, Any], at: At, run: _Run) -> None:
-        outer, run.conditional = run.conditional, value.get("type") == "transaction"
+        outer, run.conditional = run.conditional, run.conditional or value.get("type") == "transaction"
         check(value, at, run)
         run.conditional = outer
 
@@ -341,7 +344,6 @@ _ABSOLUTE = re.compile(
     r"https?://\S*?/([A-Z][A-Za-z]+)/[A-Za-z0-9\-.]{1,64}(?:/_history/[A-Za-z0-9\-.]{1,64})?"
 )
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://\S+|urn:\S+")
-_CONDITIONAL = re.compile(r"([A-Z][A-Za-z]+)\?\S+")
 
 
 def _reference(targets: frozenset[str]) -> Checker:
@@ -374,8 +376,8 @@ def _target(text: str, at: At, run: _Run) -> str | None:
         if found[1] not in r4().resource_types:
             run.add((at, "reference", None), "value", "must name a resource type of FHIR R4")
         return found[1]
-    if run.conditional and (found := _CONDITIONAL.fullmatch(text)):
-        return found[1]
+    if run.conditional and (searched := links.conditional(text)):
+        return searched
     if _URL.match(text):
         known = _ABSOLUTE.fullmatch(text)
         return known[1] if known else None

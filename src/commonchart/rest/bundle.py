@@ -16,7 +16,7 @@ from msgspec import Struct
 from commonchart.access.records import Create, Delete, Put, Records, Transaction
 from commonchart.access.writes import new_id
 from commonchart.fhir import json
-from commonchart.fhir.links import references, rewrite
+from commonchart.fhir.links import conditional, references, rewrite
 from commonchart.fhir.outcome import Ambiguous, Gone, Invalid, Issue, Malformed, Refused, operation_outcome
 from commonchart.fhir.validate import Valid, validate
 from commonchart.record.rows import Stored
@@ -201,9 +201,9 @@ async def _linked(tx: Transaction, step: Step, mapping: dict[str, str], at: str)
     resource = step.asked.resource()
     if step.asked.method == "PUT" and len(step.asked.segments) == 2 and resource.get("id") != step.id:
         raise Invalid("The id in the body must be the id in the address", at=f"{at}.id")
-    validate(resource, at=at)
-    conditional = {text for _, text in references(resource) if "?" in text and "://" not in text}
-    known = {**mapping, **{text: await _condition(tx, text, at) for text in sorted(conditional)}}
+    validate(resource, at=at, conditional=True)
+    searches = {text for _, text in references(resource) if conditional(text)}
+    known = {**mapping, **{text: await _condition(tx, text, at) for text in sorted(searches)}}
     rewritten = rewrite({**resource, "id": step.id}, known)
     if rewritten.dangling:
         raise Invalid(
