@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -81,8 +82,24 @@ def _when(text: str) -> datetime | None:
         return datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
+class _Nobody:
+    """A database in which nobody may sign in."""
+
+    @asynccontextmanager
+    async def single(self) -> AsyncIterator[_Nobody]:
+        yield self
+
+    async def execute(self, *_: object) -> _Nobody:
+        return self
+
+    async def fetchall(self) -> list[tuple[str, ...]]:
+        return []
+
+
 class Kept:
     """Resources of one or more patients, each at one version."""
+
+    database = _Nobody()
 
     def __init__(self, bodies: Iterable[dict[str, Any]], recorded: datetime = NOW) -> None:
         self.rows = [(stored(body, recorded), body) for body in bodies]

@@ -16,7 +16,6 @@ from commonchart.web.present.tables import Fact
 
 if TYPE_CHECKING:
     from commonchart.access.records import Records
-    from commonchart.record.database import Database
 
 NAMED = {"Organization", "Practitioner", "PractitionerRole", "RelatedPerson", "Patient", "Medication", "Location", "Condition",
          "Encounter", "Device", "CareTeam", "HealthcareService", "Substance"}  # fmt: skip
@@ -41,9 +40,9 @@ class Lookups:
     asked: set[str] = field(default_factory=set)
     people: dict[str, str] = field(default_factory=dict)
 
-    async def learn_people(self, database: Database) -> None:
+    async def learn_people(self, records: Records) -> None:
         """The names of everybody who can record anything, by user id."""
-        self.people |= {user.id: user.name for user in await users.everyone(database)}
+        self.people |= {user.id: user.name for user in await users.everyone(records.database)}
 
     async def learn(self, records: Records, facts: Sequence[Fact], organizations: Iterable[str] = ()) -> None:
         """Read what these facts refer to, and what their visits and roles refer to in turn."""

@@ -65,7 +65,7 @@ async def fact(call: Call) -> Response:
     chart = await opened(call, "facts", depth=3, rail=False)
     found = await versions(chart, params["rtype"], params["id"])
     shown, before = _picked(call, found)
-    await chart.lookups.learn_people(call.request.app.state.database)
+    await chart.lookups.learn_people(call.records)
     facts = [fact_of(one) for one in found]
     await chart.name([one for one in facts if len(one.body) > 2])
     here = fact_of(shown)

@@ -29,6 +29,11 @@ class Standing(Struct, frozen=True):
     sentence: str = ""
     known_none: bool = False
 
+    @property
+    def first(self) -> int:
+        """How many tags a small screen shows: the grave ones, else two."""
+        return sum(tag.grave for tag in self.tags) or min(2, len(self.tags))
+
 
 def standing(facts: Sequence[Fact]) -> Standing:
     """The banner's allergies. Retracted, refuted, inactive and resolved ones are not in it."""

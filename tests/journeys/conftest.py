@@ -1,0 +1,127 @@
+"""A server with the invented people in it, and a real browser; skipped, with the reason, where there is no chromium."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import uvicorn
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, sync_playwright
+from starlette.applications import Starlette
+
+from commonchart.record import site as decisions
+from commonchart.record.database import Database
+from commonchart.web import refusals
+from commonchart.web.routes import routes
+from tests.conftest import Clock
+from tests.web.conftest import PASSWORD, fill
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+@pytest.fixture(scope="session")
+def address(empty_database: Any, template: str) -> Iterator[str]:
+    """The address of a server over a database of its own."""
+    if CHROMIUM is None:
+        pytest.skip("no chromium here: `make journeys` installs it where it may")
+    name = empty_database.create(template)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    server = uvicorn.Server(uvicorn.Config(_app(empty_database.url(name)), port=port, log_level="error"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    deadline = time.monotonic() + 30
+    while not server.started and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert server.started
+    yield f"http://127.0.0.1:{port}"
+    server.should_exit = True
+    thread.join(10)
+    empty_database.drop(name)
+
+
+def _app(url: str) -> Starlette:
+    asyncio.run(_prepared(url))
+    app = Starlette(routes=routes(), exception_handlers=refusals.handlers())
+    app.state.database, app.state.clock = Database.opened_later(url), Clock()
+    app.state.settings = SimpleNamespace(mode="network", base_url="", secret=b"s" * 32)
+    return app
+
+
+async def _prepared(url: str) -> None:
+    database = await Database.open(url)
+    await fill(database, Clock())
+    async with database.connection() as conn:
+        await decisions.put(conn, 1, "name", "Alder Street Family Practice")
+        await decisions.put(
+            conn, 1, "demo.accounts", '[{"login": "sage", "password": "synthetic", "role": "clinician"}]'
+        )
+    await database.close()
+
+
+@pytest.fixture(scope="session")
+def browser(address: str) -> Iterator[Browser]:
+    """One browser for all journeys."""
+    with sync_playwright() as play:
+        made = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield made
+        made.close()
+
+
+@pytest.fixture(scope="session")
+def signed(browser: Browser, address: str) -> Any:
+    """The cookies of the clinician."""
+    page = browser.new_page()
+    page.goto(f"{address}/sign-in")
+    page.get_by_label("User name").fill("sage")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Continue").click()
+    page.wait_for_url("**/patients")
+    state = page.context.storage_state()
+    page.context.close()
+    return state
+
+
+class Visit:
+    """A page in the browser of somebody who is signed in, watched for script errors."""
+
+    def __init__(self, page: Page, address: str) -> None:
+        self.page, self.address = page, address
+        self.errors: list[str] = []
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on(
+            "console",
+            lambda said: (
+                self.errors.append(said.text)
+                if said.type == "error" and "status of 4" not in said.text
+                else None
+            ),
+        )
+
+    def go(self, path: str) -> Page:
+        self.page.goto(self.address + path)
+        return self.page
+
+    def violations(self) -> list[str]:
+        """What axe finds, in one line each."""
+        found = Axe().run(self.page).response["violations"]
+        return [f"{one['id']}: {one['nodes'][0]['html'][:200]}" for one in found]
+
+
+@pytest.fixture
+def visit(browser: Browser, address: str, signed: Any) -> Iterator[Visit]:
+    """The clinician at a desk."""
+    context = browser.new_context(storage_state=signed, viewport={"width": 1280, "height": 900})
+    made = Visit(context.new_page(), address)
+    yield made
+    assert made.errors == []
+    context.close()
