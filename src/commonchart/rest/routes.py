@@ -12,7 +12,7 @@ import structlog
 from starlette.datastructures import State
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Mount
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import Receive, Scope, Send
 
 from commonchart.access import credentials
@@ -179,11 +179,12 @@ class Api:
 
 def routes() -> list[BaseRoute]:
     """The FHIR API, to be mounted by the application."""
-    return [Mount("/fhir", app=Api())]
+    api = Api()
+    return [Route("/fhir", api), Mount("/fhir", app=api)]
 
 
 def _segments(request: Request) -> tuple[str, ...]:
-    path = request.scope["path"].removeprefix(request.scope.get("root_path", "")).removeprefix("/")
+    path = request.scope["path"].removeprefix("/fhir").removeprefix("/")
     if path.endswith("/"):
         path = path[:-1]
     segments = tuple(path.split("/")) if path else ()
