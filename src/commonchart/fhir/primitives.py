@@ -19,7 +19,7 @@ Check = Callable[[Any], str | None]
 
 MAX_STRING = 1_048_576
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]")
 _BASE64 = re.compile(r"[0-9A-Za-z+/]*={0,2}")
 _SPACE = re.compile(r"\s")
 
@@ -36,7 +36,7 @@ def _string(value: Any) -> str | None:
         return "must not be empty"
     if len(value) > MAX_STRING:
         return f"must have at most {MAX_STRING} characters"
-    return "must not hold control characters" if _CONTROL.search(value) else None
+    return "must not hold control characters or halves of characters" if _CONTROL.search(value) else None
 
 
 def _boolean(value: Any) -> str | None:
@@ -102,7 +102,7 @@ def _xhtml(value: Any) -> str | None:
     return None if fits else "must be one XHTML div"
 
 
-_URI = r"(?u:\S+)"
+_URI = r"(?u:[^\s\ud800-\udfff]+)"
 _INT = 2**31 - 1
 
 CHECKS: dict[str, Check] = {
@@ -122,7 +122,8 @@ CHECKS: dict[str, Check] = {
     ),
     "id": _shaped(r"[A-Za-z0-9\-.]{1,64}", "must be 1 to 64 letters, digits, - or ."),
     "code": _shaped(
-        r"(?u:[^\s\x00-\x1f]+( [^\s\x00-\x1f]+)*)", "must be a code without spaces at its ends or in a row"
+        r"(?u:[^\s\x00-\x1f\ud800-\udfff]+( [^\s\x00-\x1f\ud800-\udfff]+)*)",
+        "must be a code without spaces at its ends or in a row",
     ),
     "date": _dated(_DATE, "must be a date: YYYY, YYYY-MM or YYYY-MM-DD"),
     "dateTime": _dated(
