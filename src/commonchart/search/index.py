@@ -318,7 +318,7 @@ _KEEP: dict[str, Keep] = {
 
 
 def patient_of(rtype: str, resource: dict[str, Any]) -> str | None:
-    """The id of the patient that a resource is about: its own for a Patient, else by the compartment's first parameter."""
+    """The id of the patient that a resource is about: its own for a Patient, else by the compartment (`patient_parameter`)."""
     if rtype == "Patient":
         found = resource.get("id")
         return str(found) if found else None
@@ -333,7 +333,7 @@ def _compartments(rtype: str, resource: dict[str, Any], patient: str | None, fou
     """Every patient compartment the resource is in beside its own patient's, as `_compartment` tokens."""
     if patient:
         found.tokens.add(token("_compartment", f"Patient/{patient}"))
-    for code in r4().compartment("Patient").get(rtype, ())[1:]:
+    for code in r4().compartment("Patient").get(rtype, ()):
         parameter = parameters(rtype).get(code)
         for text in references_of(parameter.step(root(resource))) if parameter else ():
             if text.startswith("Patient/"):

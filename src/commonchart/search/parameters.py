@@ -147,6 +147,11 @@ def main_code(rtype: str) -> str:
 
 @cache
 def patient_parameter(rtype: str) -> str:
-    """The first parameter of the Patient compartment, "" if the type is in none."""
-    codes = r4().compartment("Patient").get(rtype)
-    return codes[0] if codes else ""
+    """The parameter that says whom a resource is about, of those of the Patient compartment; "" if the type is in none.
+
+    The compartment lists who holds a Coverage before whom it covers, so the first one will not do there.
+    """
+    codes = r4().compartment("Patient").get(rtype) or ()
+    return next(
+        (code for code in ("subject", "patient", "beneficiary") if code in codes), codes[0] if codes else ""
+    )
