@@ -262,9 +262,17 @@ class Transaction:
                 "delete" if isinstance(one, Delete) else "create" if isinstance(one, Create) else "update"
             )
             await records.require(action, type_of(one))
-        writes = [write_of(one, now) for one in wanted]
+        return await self._store([write_of(one, now) for one in wanted], now)
+
+    async def write_prepared(self, writes: Sequence[Write]) -> list[Written]:
+        """Store what the loader validated and extracted in other processes. Raises as `write` does."""
+        for rtype in {one.rtype for one in writes}:
+            await self.records.require("update", rtype)
+        return await self._store(writes, self.records.clock())
+
+    async def _store(self, writes: Sequence[Write], now: datetime) -> list[Written]:
         await self._guard(writes)
-        actor = records.actor
+        actor = self.records.actor
         stamp = Stamp(actor.tenant, actor.org, actor.user, now, self.source)
         written = await store.write(self.conn, stamp, writes)
         await audit.note_writes(self.conn, actor, now, written)

@@ -11,7 +11,7 @@ from msgspec import Struct
 from commonchart.fhir import json
 from commonchart.fhir.outcome import Conflict
 from commonchart.fhir.validate import Valid
-from commonchart.record.rows import Stored, Write
+from commonchart.record.rows import Index, Stored, Write
 from commonchart.search.index import extract
 
 
@@ -62,6 +62,13 @@ def write_of(wanted: Wanted, now: datetime) -> Write:
     if isinstance(wanted, Create):
         return Write(rtype, id, body, index, must_be_new=True)
     return Write(rtype, id, body, index, wanted.if_match, wanted.must_be_new, wanted.skip_unchanged)
+
+
+def write_ready(put: Put, index: Index) -> Write:
+    """The store's Write of a resource that carries its id and was extracted already (elsewhere, by the loader)."""
+    return Write(
+        put.valid.rtype, put.id, put.valid.resource, index, put.if_match, put.must_be_new, put.skip_unchanged
+    )
 
 
 def type_of(wanted: Wanted) -> str:

@@ -1,1 +1,1 @@
-"""TODO."""
+"""What comes from and goes to other systems."""

@@ -1,0 +1,1 @@
+"""Files in, with a receipt that accounts for every entry."""
