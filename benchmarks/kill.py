@@ -41,6 +41,7 @@ class Tally:
 
     acknowledged: set[str] = field(default_factory=set)
     unknown: set[str] = field(default_factory=set)
+    wrong: str = ""
     when: list[float] = field(default_factory=list)
 
 
@@ -149,7 +150,8 @@ async def write(n: int, port: int, bearer: str, tally: Tally, stop: asyncio.Even
                 tally.unknown.add(name)
                 await asyncio.sleep(0.02)
             else:
-                raise RuntimeError(f"{answer.status_code}: {answer.text[:500]}")
+                tally.wrong = f"{answer.status_code}: {answer.text[:500]}"
+                return
 
 
 def pair(name: str) -> dict[str, Any]:
@@ -178,6 +180,8 @@ async def _killed(server: Server, victim: str, tally: Tally) -> float:
     if victim == "server":
         await asyncio.to_thread(server.start)
     while not tally.when or tally.when[-1] < killed + 1.5:
+        if tally.wrong:
+            raise RuntimeError(tally.wrong)
         if time.monotonic() - killed > 60:
             raise RuntimeError(f"no write was acknowledged within a minute of killing {victim}")
         await asyncio.sleep(0.05)

@@ -78,23 +78,30 @@ async def answer(request: Request) -> PlainTextResponse:
     return PlainTextResponse("ok")
 
 
+async def api(scope: Any, receive: Any, send: Any) -> None:
+    await PlainTextResponse("ok")(scope, receive, send)
+
+
 @pytest.mark.parametrize(
     ("path", "said"),
     [
         ("/patients/ada", "/patients/{id}"),
-        ("/fhir/Patient/ada-1/_history/3", "/fhir/{rtype}/{id}/_history/{vid}"),
-        ("/fhir/Patient", "/fhir/{rtype}"),
+        ("/fhir/Patient/ada-1/_history/3", "/fhir/Patient/{id}/_history/{id}"),
+        ("/fhir/Patient/Ada/$everything", "/fhir/Patient/{id}/$everything"),
+        ("/fhir/Patient", "/fhir/Patient"),
+        ("/fhir/metadata", "/fhir/metadata"),
+        ("/fhir", "/fhir"),
+        ("/fhir/Lovelace", "/fhir/{id}"),
         ("/nothing/ada", "unknown"),
-        ("/fhir/a/ada/c/d", "unknown"),
+        ("/somewhere/ada/c", "unknown"),
         ("/static/css/main.css", "/static/{path}"),
     ],
 )
 async def test_a_request_is_its_route_without_ids_or_query(lines: Lines, path: str, said: str) -> None:
-    fhir = [Route("/{rtype}/{id}/_history/{vid}", answer), Route("/{rtype}", answer)]
-    static = [Route("/{path:path}", answer)]
-    app = Starlette(
-        routes=[Route("/patients/{id}", answer), Mount("/fhir", routes=fhir), Mount("/static", routes=static)]
-    )
+    static = Mount("/static", routes=[Route("/{path:path}", answer)])
+    somewhere = Mount("/somewhere", routes=[Route("/else", answer)])
+    fhir = [Route("/fhir", answer), Mount("/fhir", app=api)]
+    app = Starlette(routes=[Route("/patients/{id}", answer), *fhir, static, somewhere])
     await asked(app, path)
     (line,) = lines()
     assert line["path"] == said

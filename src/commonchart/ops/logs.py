@@ -19,6 +19,8 @@ import structlog
 from starlette.applications import Starlette
 from starlette.routing import Router
 
+from commonchart.fhir.definitions import r4
+
 SAYABLE = frozenset(
     {
         "event",
@@ -50,6 +52,7 @@ SAYABLE = frozenset(
     | {"rule", "pack", "version", "files", "stored", "unchanged", "rejected"}
 )
 LONGEST = 300
+FHIR = "/fhir/"
 OURS = ("commonchart", "uvicorn")
 
 Scope = MutableMapping[str, Any]
@@ -141,6 +144,8 @@ class AccessLog:
 
 def route(scope: Scope) -> str:
     """The path with its parameters as names (`/patients/{id}`); "unknown" for one that no route serves."""
+    if scope["path"].startswith(FHIR):
+        return _interaction(scope["path"].removeprefix(FHIR).split("/"))
     parameters: dict[str, Any] = scope.get("path_params") or {}
     if isinstance(scope.get("endpoint"), Router | Starlette | None):
         return "unknown"
@@ -150,6 +155,17 @@ def route(scope: Scope) -> str:
         if "/" in value:
             whole = whole.replace(value, names[value])
     return "/".join(names.get(part, part) for part in whole.split("/"))
+
+
+def _interaction(segments: list[str]) -> str:
+    """A FHIR address without what is only somebody's: types, `_history`, `$operation` and `metadata` stay."""
+    known = [
+        part
+        if n == 0 and (part in r4().resource_types or part == "metadata") or part[:1] in ("", "_", "$")
+        else "{id}"
+        for n, part in enumerate(segments)
+    ]
+    return FHIR + "/".join(part if part.isascii() and len(part) < 40 else "{id}" for part in known)
 
 
 def _named(process: str) -> structlog.typing.Processor:
