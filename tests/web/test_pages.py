@@ -414,3 +414,9 @@ async def test_a_stranger_cannot_tell_an_unknown_page_from_a_hidden_one(visitor:
         await visitor.get("/patients/nobody"),
     ]
     assert {answer.status_code for answer in answers} == {303}
+
+
+async def test_a_coverage_is_in_the_chart_of_the_one_it_covers(sage: Client) -> None:
+    page = await sage.get("/patients/ines/insurance")
+    assert "Lakeside Health Plan" in page.text
+    assert "LH-20417" in page.text
