@@ -161,7 +161,7 @@ def _interaction(segments: list[str]) -> str:
     """A FHIR address without what is only somebody's: types, `_history`, `$operation` and `metadata` stay."""
     known = [
         part
-        if n == 0 and (part in r4().resource_types or part == "metadata") or part[:1] in ("", "_", "$")
+        if (n == 0 and (part in r4().resource_types or part == "metadata")) or part[:1] in ("", "_", "$")
         else "{id}"
         for n, part in enumerate(segments)
     ]
