@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import uvicorn
@@ -27,9 +27,22 @@ from tests.web.conftest import PASSWORD, fill
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
+class Place(NamedTuple):
+    """Where a server answers, and where its database is."""
+
+    address: str
+    database: str
+
+
 @pytest.fixture(scope="session")
-def address(empty_database: Any, template: str) -> Iterator[str]:
-    """The address of a server over a database of its own."""
+def address(place: Place) -> str:
+    """Where the server answers."""
+    return place.address
+
+
+@pytest.fixture(scope="session")
+def place(empty_database: Any, template: str) -> Iterator[Place]:
+    """A server over a database of its own."""
     if CHROMIUM is None:
         pytest.skip("no chromium here: `make journeys` installs it where it may")
     name = empty_database.create(template)
@@ -43,7 +56,7 @@ def address(empty_database: Any, template: str) -> Iterator[str]:
     while not server.started and time.monotonic() < deadline:
         time.sleep(0.05)
     assert server.started
-    yield f"http://127.0.0.1:{port}"
+    yield Place(f"http://127.0.0.1:{port}", empty_database.url(name))
     server.should_exit = True
     thread.join(10)
     empty_database.drop(name)

@@ -6,10 +6,11 @@ import os
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.journeys.conftest import Visit
+from tests.journeys.conftest import Place, Visit
 
 pytestmark = pytest.mark.journey
 CHART = ["", "/timeline", "/visits", "/visits/v3", "/conditions", "/medications", "/allergies", "/immunizations", "/results",
@@ -175,3 +176,26 @@ def test_everything_can_be_read_without_script(browser: Browser, address: str, s
 def test_two_open_patients_never_share_a_title(visit: Visit) -> None:
     titles = [visit.go(f"/patients/{id}/conditions").title() for id in ("ines", "late", "blank")]
     assert len(set(titles)) == 3
+
+
+def test_the_door_follows_the_seeding_without_losing_what_was_typed(browser: Browser, place: Place) -> None:
+    def say(text: str) -> None:
+        with psycopg.connect(place.database, autocommit=True) as conn:
+            conn.execute(
+                "INSERT INTO site_setting VALUES (1, 'demo.progress', %s) ON CONFLICT (tenant, key) DO UPDATE SET value = excluded.value",
+                [text],
+            )
+
+    say('{"done": 10, "total": 20, "state": "running"}')
+    visit = Visit(browser.new_page(), place.address)
+    page = visit.go("/sign-in")
+    expect(page.locator("#seeding")).to_contain_text("10 of 20 patients")
+    page.get_by_label("User name").fill("sag")
+    assert visit.violations() == []
+    say('{"done": 15, "total": 20, "state": "running"}')
+    expect(page.locator("#seeding")).to_contain_text("15 of 20 patients")
+    say('{"done": 20, "total": 20, "state": "done"}')
+    expect(page.locator("#seeding")).to_have_count(0)
+    expect(page.get_by_label("User name")).to_have_value("sag")
+    assert visit.errors == []
+    page.close()

@@ -27,7 +27,7 @@ from commonchart.web.session import (
 )
 
 TENANT = 1
-LOOK_AGAIN_SECONDS = 3
+DONE = ("done", "ready", "finished", "complete")
 TIMED_OUT = "You were signed out after 15 minutes without activity. Nothing that you had saved is lost."
 
 
@@ -135,22 +135,24 @@ async def _door(request: Request, status: int = 200, **more: Any) -> Response:
         response.set_cookie(
             DOOR_COOKIE, made[0], httponly=True, samesite="strict", secure=https(request), path="/sign-in"
         )
-    if seeding and status == 200 and not more:
-        response.headers["refresh"] = str(LOOK_AGAIN_SECONDS)
     return response
 
 
 def _seeding(text: str) -> dict[str, Any] | None:
     """How far the demonstration is, None when it is not being seeded."""
     said = _json(text, {})
-    if not isinstance(said, dict) or said.get("state") not in ("running", "seeding", "starting", "failed"):
+    if not isinstance(said, dict) or not said.get("state") or said["state"] in DONE:
         return None
     words = (
         "Seeding stopped with an error: see the log."
         if said["state"] == "failed"
         else "The synthetic practice is being made."
     )
-    return {"words": words, "done": int(said.get("done") or 0), "total": int(said.get("total") or 0)}
+    return {"words": words, "done": _whole(said.get("done")), "total": _whole(said.get("total"))}
+
+
+def _whole(value: Any) -> int:
+    return value if isinstance(value, int) and value >= 0 else 0
 
 
 def _json(text: str, otherwise: Any) -> Any:
