@@ -10,7 +10,20 @@ import pytest
 
 SRC = Path(__file__).resolve().parents[2] / "src" / "commonchart"
 FILES = sorted(SRC.rglob("*.py"))
-VAGUE = {"utils", "helpers", "common", "core", "base", "lib", "misc", "manager", "service", "handler", "processor", "impl"}
+VAGUE = {
+    "utils",
+    "helpers",
+    "common",
+    "core",
+    "base",
+    "lib",
+    "misc",
+    "manager",
+    "service",
+    "handler",
+    "processor",
+    "impl",
+}
 
 
 def _functions(path: Path) -> list[int]:
@@ -39,4 +52,8 @@ def test_modules_have_names_that_someone_would_look_for() -> None:
 def test_a_package_marker_only_describes() -> None:
     """No re-exports in `__init__` (the command line's lazy group aside)."""
     markers = [path for path in FILES if path.name == "__init__.py" and path.parent.name != "cli"]
-    assert [path for path in markers if any(isinstance(n, ast.ImportFrom) for n in ast.parse(path.read_text()).body)] == []
+    assert [
+        path
+        for path in markers
+        if any(isinstance(n, ast.ImportFrom) for n in ast.parse(path.read_text()).body)
+    ] == []
