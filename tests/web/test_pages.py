@@ -207,6 +207,8 @@ async def test_the_front_desk_sees_who_and_when_but_nothing_clinical(sign_in: Si
     assert "Penicillin" not in page.text
     assert "/patients/ines/conditions" not in page.text
     assert 'id="due"' not in page.text
+    assert "/patients/ines/edit/Patient/ines" in page.text
+    assert "/patients/ines/new/contact" in page.text
     for section in ("/insurance", "/visits"):
         assert (await desk.get(f"/patients/ines{section}")).status_code == 200
     assert "Diabetes" not in (await desk.get("/patients/ines/timeline")).text.replace("Diabetes review", "")

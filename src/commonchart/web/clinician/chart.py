@@ -47,6 +47,8 @@ SECTIONS = (
     Section("contacts", "Contacts and demographics", ("RelatedPerson", "CareTeam"), counted=False),
 )
 
+_WRITES = {"visits": "Encounter", "insurance": "Coverage", "contacts": "RelatedPerson"}
+
 
 class Entry(Struct, frozen=True):
     """One drawn navigation entry."""
@@ -93,8 +95,8 @@ class Chart:
 
     @property
     def may_write(self) -> bool:
-        """Are there actions? Never in the past."""
-        return self.past is None and self.call.may("create", "Condition")
+        """Are there actions in this section for this person? Never in the past."""
+        return self.past is None and self.call.may("create", _WRITES.get(self.section, "Condition"))
 
     def form_for(self, fact: Fact) -> str:
         """The form that corrects a resource, empty when there is none or it is not allowed."""
@@ -148,7 +150,7 @@ class Chart:
 
     def _entry(self, one: Section) -> Entry:
         n = sum(self.counts.get(rtype, 0) for rtype in one.rtypes) if one.counted else 0
-        count = str(n) if n else "none" if one.counted else ""
+        count = str(n) if one.counted else ""
         root = f"/patients/{self.id}"
         href = (f"{root}/{one.path}" if one.path else root) + (
             f"?as_of={self.past.isoformat()}" if self.past else ""

@@ -156,9 +156,11 @@ def _list(chart: Chart, title: str, shown: list[Table], **more: Any) -> Response
         "notes": [],
         "chips": [],
         "add": "",
+        "acts": [],
         "empty": "None recorded.",
     } | more
-    given["add"] = given["add"] if chart.may_write else ""
+    if not chart.may_write:
+        given |= {"add": "", "acts": []}
     given.pop("total", None)
     return chart.page("chart/list.html", title, shown=shown, **given)
 
@@ -230,13 +232,14 @@ async def contacts(call: Call) -> Response:
     facts, _ = await chart.facts(["Patient", "RelatedPerson", "CareTeam"], limit=100)
     mine = [fact for fact in facts if fact.rtype != "Patient" or fact.id == chart.id]
     shown = people.contacts(mine, chart.lookups.names, chart.on)
+    acts = [(f"edit/Patient/{chart.id}", "Correct demographics", "e")]
     others = [fact for fact in facts if fact.rtype == "Patient" and fact.id != chart.id]
     notes = (
         [f"Linked with {len(others)} other record(s) of the same person; the chart shows the union."]
         if others
         else []
     )
-    return _list(chart, "Contacts and demographics", shown, add="contact", notes=notes)
+    return _list(chart, "Contacts and demographics", shown, add="contact", acts=acts, notes=notes)
 
 
 async def visit_list(call: Call) -> Response:
@@ -250,7 +253,7 @@ async def visit_list(call: Call) -> Response:
         (chart.url("visits"), "All visits", None if stays else total, not stays),
         (chart.url("visits", show="stays"), "Hospital stays", total if stays else None, stays),
     ]
-    return _list(chart, "Visits", [table], chips=chips, **paging)
+    return _list(chart, "Visits", [table], chips=chips, acts=[("visits/new", "New visit", "n")], **paging)
 
 
 async def _stays(chart: Chart) -> list[Fact]:

@@ -22,6 +22,8 @@ _USE_ORDER = {
     "maiden": 6,
     "old": 7,
 }
+_IDENTIFIERS = {"MR": "Medical record number", "SS": "Social security number", "DL": "Driver's license", "PPN": "Passport",
+                "MC": "Medicare number", "MA": "Medicaid number", "MB": "Member number", "NPI": "National provider identifier"}  # fmt: skip
 _SEX = {"male": "Male", "female": "Female", "other": "Other", "unknown": "Unknown"}
 
 
@@ -122,7 +124,7 @@ def contacts(facts: Sequence[Fact], names: Names, on: date) -> list[Table]:
     return [
         *tables,
         Table("people", "Family and contacts", ("Person", "Relation", "How to reach"), tuple(related)),
-        Table("team", "Care team", ("Member", "Role", "Since"), tuple(general + team)),
+        Table("team", "Care team", ("Member", "Role", "Since"), tuple(general + team), edit=False),
     ]
 
 
@@ -170,10 +172,16 @@ def _ethnic(body: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _identifier(fact: Fact, one: Mapping[str, Any]) -> Row:
-    label = codes.concept(one.get("type"), "") or str(one.get("system") or "Identifier")
+    label = _label(one.get("type")) or str(one.get("system") or "Identifier")
     value = str(one.get("value") or codes.NOT_RECORDED)
     private = any(c.code == "SS" for c in codes.codings(one.get("type")))
     return Row(fact, label, (Cell(f"ends in {value[-4:]}" if private and len(value) > 4 else value),))
+
+
+def _label(kind: Mapping[str, Any] | None) -> str:
+    """What an identifier is called: as written, else by its HL7 v2 table 0203 code."""
+    words = codes.concept(dict(kind or {}), "")
+    return _IDENTIFIERS.get(words, words)
 
 
 def _reach(fact: Fact) -> Table:
