@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from types import SimpleNamespace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -17,10 +17,10 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 from starlette.applications import Starlette
 
+from commonchart.app import build
 from commonchart.record import site as decisions
 from commonchart.record.database import Database
-from commonchart.web import refusals
-from commonchart.web.routes import routes
+from commonchart.settings import Settings
 from tests.conftest import Clock
 from tests.web.conftest import PASSWORD, fill
 
@@ -64,10 +64,8 @@ def place(empty_database: Any, template: str) -> Iterator[Place]:
 
 def _app(url: str) -> Starlette:
     asyncio.run(_prepared(url))
-    app = Starlette(routes=routes(), exception_handlers=refusals.handlers())
-    app.state.database, app.state.clock = Database.opened_later(url), Clock()
-    app.state.settings = SimpleNamespace(mode="network", base_url="", secret=b"s" * 32)
-    return app
+    settings = Settings(data_dir=Path("/nowhere"), mode="network", secret=b"s" * 32)
+    return build(settings, Database.opened_later(url), Clock())
 
 
 async def _prepared(url: str) -> None:

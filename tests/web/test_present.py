@@ -422,3 +422,26 @@ def test_visits_tell_hospital_stays_apart() -> None:
     assert events.is_stay({"class": {"code": "IMP"}})
     assert not events.is_stay({"class": {"code": "AMB"}})
     assert events.visit_class({"class": {"code": "EMER"}}) == "Emergency"
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (
+            {"class": {"code": "IMP"}, "period": {"start": "2011-06-01T08:00:00Z", "end": "2011-06-04"}},
+            "3 nights",
+        ),
+        (
+            {"class": {"code": "IMP"}, "status": "in-progress", "period": {"start": "2026-11-17"}},
+            "still in, as far as recorded",
+        ),
+        (
+            {"class": {"code": "IMP"}, "status": "finished", "period": {"start": "2026-11-17"}},
+            "end not recorded",
+        ),
+        ({"class": {"code": "AMB"}, "period": {"start": "2011-06-01", "end": "2011-06-04"}}, ""),
+        ({"class": {"code": "IMP"}}, ""),
+    ],
+)
+def test_the_length_of_a_hospital_stay(body: dict[str, Any], said: str) -> None:
+    assert events.nights(body) == said

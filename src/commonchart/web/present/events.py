@@ -28,6 +28,18 @@ def is_stay(body: Mapping[str, Any]) -> bool:
     return (body.get("class") or {}).get("code") in STAYS or bool(body.get("hospitalization"))
 
 
+def nights(body: Mapping[str, Any]) -> str:
+    """How long a hospital stay was: `3 nights`, `still in`; empty for other visits and when nobody recorded it."""
+    period = body.get("period") or {}
+    start, end = dates.first_day(period.get("start")), dates.first_day(period.get("end"))
+    if not is_stay(body) or start is None:
+        return ""
+    if end is None:
+        return "still in, as far as recorded" if body.get("status") == "in-progress" else "end not recorded"
+    count = (end - start).days
+    return "one day" if count <= 0 else "1 night" if count == 1 else f"{count} nights"
+
+
 def visit_title(body: Mapping[str, Any]) -> str:
     """What a visit is called: its type, else its service, else its class."""
     return codes.concepts(body.get("type")) or codes.concept(body.get("serviceType"), "") or visit_class(body)
@@ -63,6 +75,7 @@ def _visit(fact: Fact, names: Names) -> Row:
     status = str(body.get("status") or "")
     said = [
         codes.plain(status) if status not in ("finished", "entered-in-error") else "",
+        nights(body),
         f"left to: {left}" if left else "",
     ]
     return Row(
