@@ -94,15 +94,31 @@ async def api(scope: Any, receive: Any, send: Any) -> None:
         ("/fhir/Lovelace", "/fhir/{id}"),
         ("/nothing/ada", "unknown"),
         ("/somewhere/ada/c", "unknown"),
-        ("/static/css/main.css", "/static/{path}"),
+        ("/files/css/main.css", "/files/{path}"),
     ],
 )
 async def test_a_request_is_its_route_without_ids_or_query(lines: Lines, path: str, said: str) -> None:
-    static = Mount("/static", routes=[Route("/{path:path}", answer)])
+    files = Mount("/files", routes=[Route("/{path:path}", answer)])
     somewhere = Mount("/somewhere", routes=[Route("/else", answer)])
     fhir = [Route("/fhir", answer), Mount("/fhir", app=api)]
-    app = Starlette(routes=[Route("/patients/{id}", answer), *fhir, static, somewhere])
+    app = Starlette(routes=[Route("/patients/{id}", answer), *fhir, files, somewhere])
     await asked(app, path)
     (line,) = lines()
     assert line["path"] == said
     assert "Ada" not in str(line)
+
+
+async def test_what_is_asked_all_the_time_is_not_told(lines: Lines) -> None:
+    await asked(Starlette(routes=[Route("/health", answer)]), "/health")
+    assert lines() == []
+
+
+def test_for_people_it_is_a_plain_line() -> None:
+    event = {
+        "timestamp": "2026-11-18T10:00:00.5Z",
+        "level": "info",
+        "process": "web",
+        "event": "request",
+        "status": 200,
+    }
+    assert logs.plain(None, "info", event) == b"10:00:00 web request status=200"

@@ -1,4 +1,4 @@
-"""One line of JSON per event on standard error, and nothing of a patient in it.
+"""One line per event on standard error, JSON unless that is a terminal, and nothing of a patient in it.
 
 What may be said is listed, not what may not: a value under a name outside `SAYABLE` is left out, an error is its type and
 the places it passed through without its message, and a request is its route without the ids and the query string.
@@ -53,6 +53,7 @@ SAYABLE = frozenset(
 )
 LONGEST = 300
 FHIR = "/fhir/"
+QUIET = ("/health", "/static/")
 OURS = ("commonchart", "uvicorn")
 
 Scope = MutableMapping[str, Any]
@@ -71,7 +72,7 @@ def configure(level: str = "info", *, process: str = "") -> None:
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             _named(process),
             redacted,
-            structlog.processors.JSONRenderer(serializer=_encoded),
+            plain if os.isatty(2) else structlog.processors.JSONRenderer(serializer=_encoded),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(number),
         logger_factory=structlog.BytesLoggerFactory(file=os.fdopen(2, "wb", buffering=0, closefd=False)),
@@ -92,6 +93,15 @@ def redacted(logger: object, name: str, event: MutableMapping[str, Any]) -> Muta
     if isinstance(error, BaseException):
         kept |= {"error": type(error).__name__, "places": places(error)}
     return kept
+
+
+def plain(logger: object, name: str, event: MutableMapping[str, Any]) -> bytes:
+    """The processor for people: the time, the event and the rest in a line."""
+    rest = {
+        key: value for key, value in event.items() if key not in ("timestamp", "event", "level", "process")
+    }
+    said = [event["timestamp"][11:19], event.get("process", ""), event["event"]]
+    return " ".join([*said, *(f"{key}={value}" for key, value in rest.items())]).encode()
 
 
 def places(error: BaseException) -> list[str]:
@@ -138,7 +148,7 @@ class AccessLog:
             await self._app(scope, receive, noted)
         finally:
             ms = round((perf_counter() - started) * 1000, 1)
-            say = self._log.debug if scope["path"].startswith("/health") else self._log.info
+            say = self._log.debug if scope["path"].startswith(QUIET) else self._log.info
             say("request", method=scope["method"], path=route(scope), status=status, ms=ms)
 
 
