@@ -158,9 +158,9 @@ class Chart:
         return Entry(href, one.title, count, one.key, one.path == self.section)
 
     async def facts(
-        self, rtypes: Sequence[str], *, limit: int = 50, offset: int = 0, **how: Any
+        self, rtypes: Sequence[str], *, limit: int = 50, offset: int = 0, named: bool = True, **how: Any
     ) -> tuple[list[Fact], int]:
-        """A page of facts of these types, with the names that they refer to looked up; and how many there are."""
+        """A page of facts of these types, the names they refer to looked up unless not `named`; and how many there are."""
         allowed = [rtype for rtype in rtypes if self.call.may("read", rtype)]
         if not allowed:
             return [], 0
@@ -168,7 +168,8 @@ class Chart:
             self.id, allowed, as_of=self.as_of, limit=limit, offset=offset, **how
         )
         facts = [fact_of(stored) for stored in found.items]
-        await self.name(facts)
+        if named:
+            await self.name(facts)
         return facts, found.total
 
     async def name(self, facts: Iterable[Fact]) -> None:

@@ -25,7 +25,9 @@ async def sheet(call: Call) -> Response:
     before = _day(call, "before")
     categories = next((found for name, _, found in GROUPS if name == show), ())
     facts, total = await _page(chart, categories, before)
-    drawn = flowsheet.sheet(readings.readings(facts), whole=len(facts) >= total)
+    found = readings.readings(facts)
+    drawn = flowsheet.sheet(found, whole=len(facts) >= total)
+    await chart.name({one.fact.key: one.fact for one in found if one.day in drawn.days}.values())
     chips = [(chart.url("results", show=name), words, None, name == show) for name, words, _ in GROUPS]
     return chart.page(
         "chart/results.html",
@@ -41,7 +43,7 @@ async def sheet(call: Call) -> Response:
 
 async def _page(chart: Chart, categories: tuple[str, ...], before: str) -> tuple[list[Fact], int]:
     hi = datetime.fromisoformat(before).replace(tzinfo=UTC) if before else None
-    return await chart.facts(["Observation"], categories=categories, hi=hi, limit=FETCH)
+    return await chart.facts(["Observation"], categories=categories, hi=hi, limit=FETCH, named=False)
 
 
 def _letters(chart: Chart, facts: list[Fact], day: str) -> str:

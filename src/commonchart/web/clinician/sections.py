@@ -72,7 +72,6 @@ async def _newest(chart: Chart, category: str, per_code: int) -> dict[str, list[
         chart.id, categories=(category,), as_of=chart.as_of, per_code=per_code
     )
     facts = [fact_of(one) for one in stored]
-    await chart.name(facts)
     found: dict[str, list[readings.Reading]] = {}
     for one in sorted(readings.readings(facts), key=lambda one: (one.day, one.at), reverse=True):
         if not one.struck:
@@ -89,6 +88,7 @@ async def _vitals(chart: Chart) -> list[tuple[str, readings.Reading, str]]:
         series = next((series for key, series in found.items() if key.rsplit("|", 1)[-1] in wanted), None)
         if series:
             out.append((label, series[0], _change(series)))
+    await chart.name([one.fact for _, one, _ in out])
     return out
 
 
@@ -115,6 +115,7 @@ async def _latest(chart: Chart) -> list[tuple[readings.Reading, trend.Spark | No
     first = sorted(
         found.values(), key=lambda series: (series[0].day, bool(series[0].flag.mark)), reverse=True
     )[:12]
+    await chart.name([series[0].fact for series in first])
     out = []
     for series in first:
         one = series[0]
