@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -34,6 +37,32 @@ async def test_alone_it_starts_postgres_for_its_own_life(data: Path) -> None:
     async with opened(data) as database:
         await put(database, "alone")
         assert (data / "postgres" / "postmaster.pid").exists()
+    assert not (data / "postgres" / "postmaster.pid").exists()
+
+
+WAITING = """
+import sys, time
+from pathlib import Path
+import click
+from commonchart import cli
+from commonchart.record.embedded import reached
+@click.command()
+def wait():
+    with reached(Path(sys.argv[1])):
+        print("started", flush=True)
+        time.sleep(60)
+cli.Program.get_command = lambda *_: wait
+cli.main(["wait"])
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_told_to_end_it_takes_postgres_with_it(data: Path, number: signal.Signals) -> None:
+    command = subprocess.Popen([sys.executable, "-c", WAITING, str(data)], stdout=subprocess.PIPE)
+    assert command.stdout is not None
+    assert command.stdout.readline() == b"started\n"
+    command.send_signal(number)
+    assert command.wait(30) != 0
     assert not (data / "postgres" / "postmaster.pid").exists()
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 import traceback
 from importlib import import_module
+from types import FrameType
 from typing import Any, NoReturn
 
 import click
@@ -48,7 +51,10 @@ class Program(click.Group):
         return found
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
-        """Run, and leave with a message instead of a traceback."""
+        """Run, and leave with a message instead of a traceback; SIGTERM ends what was started, as Ctrl-C does."""
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGTERM, signal.SIGHUP):
+                signal.signal(number, _ended_by)
         try:
             return super().main(*args, **kwargs)
         except Refused as refused:
@@ -72,6 +78,10 @@ def _bug(error: Exception) -> str:
         f"something went wrong that should not ({type(error).__name__} in {frame.name}, line {frame.lineno} of "
         f"{frame.filename}). COMMONCHART_DEBUG=1 shows all of it."
     )
+
+
+def _ended_by(number: int, frame: FrameType | None) -> NoReturn:
+    sys.exit(128 + number)
 
 
 def _leave(message: str) -> NoReturn:

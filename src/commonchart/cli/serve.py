@@ -139,22 +139,28 @@ class House:
         """Start everything, keep it running until told to stop, and stop everything."""
         self._heed_signals()
         try:
-            url = self._database()
-            migrate(url)
-            settings = msgspec.structs.replace(self._settings, database_url=url)
-            crew = Crew(self._posts(settings), self._in_child)
-            try:
-                crew.start()
-                self._until_ready(crew)
-                while not self._stopping:
-                    self._rest(TICK_SECONDS)
-                    self._mend_database()
-                    crew.mend()
-            finally:
-                crew.stop()
+            self._serve()
+        except Refused:
+            if not self._stopping:
+                raise
         finally:
             if self._embedded is not None:
                 self._embedded.stop()
+
+    def _serve(self) -> None:
+        url = self._database()
+        migrate(url)
+        settings = msgspec.structs.replace(self._settings, database_url=url)
+        crew = Crew(self._posts(settings), self._in_child)
+        try:
+            crew.start()
+            self._until_ready(crew)
+            while not self._stopping:
+                self._rest(TICK_SECONDS)
+                self._mend_database()
+                crew.mend()
+        finally:
+            crew.stop()
 
     def _database(self) -> str:
         if self._settings.database_url:
