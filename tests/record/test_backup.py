@@ -272,9 +272,11 @@ def test_encrypted_blocks_cannot_be_moved_doubled_or_left_out(
         list(blocks(forged, b"p"))
 
 
-def commonchart(*words: str) -> subprocess.CompletedProcess[str]:
+def commonchart(*words: str, **env: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", "from commonchart.cli import main; main()", *words]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, env={"PATH": "/usr/bin:/bin"})
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=120, env={"PATH": "/usr/bin:/bin", **env}
+    )
 
 
 def test_the_commands_from_folder_to_folder(tmp_path: Path) -> None:
@@ -309,3 +311,17 @@ def test_an_interrupted_restore_is_not_taken_for_a_record(saved: Path, tmp_path:
     assert commonchart("restore", str(saved), "--data", str(new)).returncode == 0
     with reached(new) as url, psycopg.connect(url) as conn:
         assert conn.execute("SELECT count(*) FROM resource").fetchone() == (5000,)
+
+
+def test_a_database_given_by_address_is_backed_up_and_restored_into(
+    filled: str, emptied: str, tmp_path: Path
+) -> None:
+    target, data = tmp_path / "a.backup", tmp_path / "data"
+    made = commonchart("backup", str(target), "--data", str(tmp_path / "old"), DATABASE_URL=filled)
+    assert made.returncode == 0, made.stderr
+    restored = commonchart("restore", str(target), "--data", str(data), DATABASE_URL=emptied)
+    assert restored.returncode == 0, restored.stderr
+    assert content(emptied) == content(filled)
+    again = commonchart("restore", str(target), "--data", str(tmp_path / "other"), DATABASE_URL=emptied)
+    assert again.returncode == 1
+    assert "already" in again.stderr
