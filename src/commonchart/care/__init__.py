@@ -1,1 +1,1 @@
-"""TODO."""
+"""Clinical rules: pure functions of evidence, person, rules and a date. Care decides; records commit."""

@@ -16,6 +16,7 @@ import click
 from commonchart.fhir.outcome import Refused
 
 LAZY = {
+    "assess": "commonchart.cli.due:assess",
     "backup": "commonchart.cli.backup:backup",
     "check": "commonchart.cli.check:check",
     "demo": "commonchart.cli.demo:demo",

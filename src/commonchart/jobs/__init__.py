@@ -1,1 +1,1 @@
-"""TODO."""
+"""Work that happens after a commit: what reads the change feed."""

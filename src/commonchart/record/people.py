@@ -5,18 +5,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from commonchart.record.database import Database
+    from commonchart.record.database import Connection, Database
 
 
 async def linked(database: Database, tenant: int, patient: str) -> list[str]:
     """The ids of all Patients linked to the same person as this one, itself first."""
     async with database.single() as conn:
-        cursor = await conn.execute(
-            "SELECT other.patient FROM person_link mine JOIN person_link other "
-            "ON other.tenant = mine.tenant AND other.person = mine.person AND other.unlinked_at IS NULL "
-            "WHERE mine.tenant = %s AND mine.patient = %s AND mine.unlinked_at IS NULL AND other.patient <> mine.patient "
-            "ORDER BY other.patient",
-            (tenant, patient),
-        )
-        rows = await cursor.fetchall()
+        return await linked_on(conn, tenant, patient)
+
+
+async def linked_on(conn: Connection, tenant: int, patient: str) -> list[str]:
+    """The same, on a connection."""
+    cursor = await conn.execute(
+        "SELECT other.patient FROM person_link mine JOIN person_link other "
+        "ON other.tenant = mine.tenant AND other.person = mine.person AND other.unlinked_at IS NULL "
+        "WHERE mine.tenant = %s AND mine.patient = %s AND mine.unlinked_at IS NULL AND other.patient <> mine.patient "
+        "ORDER BY other.patient",
+        (tenant, patient),
+    )
+    rows = await cursor.fetchall()
     return [patient, *(row[0] for row in rows)]

@@ -135,8 +135,10 @@ async def read(records: Records, run: str) -> Receipt:
         ).fetchone()
         reasons = await _reasons(conn, run)
     sums = Count(*(total or ("Total", 0, 0, 0, 0)))
-    who = list(head)
-    return Receipt(*who, sums, types, reasons, int((files or (0,))[0]))
+    id, source, org, actor, state, started, finished = head
+    return Receipt(
+        id, source, org, actor, state, started, finished, sums, types, reasons, int((files or (0,))[0])
+    )
 
 
 async def _reasons(conn: Any, run: str) -> tuple[Reason, ...]:

@@ -1,0 +1,49 @@
+"""A due item defends itself: what was used and what not, the rule and who stands behind it, what would satisfy it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from commonchart.care.evidence import Fact
+from commonchart.care.rules import Pack, Rule
+
+if TYPE_CHECKING:
+    from commonchart.care.verdict import Verdict
+
+
+def describe(rule: Rule, pack: Pack, verdict: Verdict) -> dict[str, Any]:
+    """The explanation as plain data, for the due table and every face that shows it."""
+    return {
+        "because": verdict.because,
+        "states": rule.states,
+        "plain": rule.plain,
+        "authority": f"{rule.authority}{f', grade {rule.grade}' if rule.grade else ''}",
+        "source": rule.source,
+        "review": rule.review,
+        "outreach": rule.outreach,
+        "used": [_shown(fact) for fact in verdict.used],
+        "unused": [_shown(one.fact) | {"reason": one.reason} for one in verdict.unused],
+        "satisfied_by": verdict.satisfied_by,
+        "exclusions": _exclusions(rule, pack, verdict),
+        "question": verdict.question or (rule.question if verdict.status == "cannot-tell" else ""),
+        "pack_hash": pack.hash[:16],
+    }
+
+
+def _exclusions(rule: Rule, pack: Pack, verdict: Verdict) -> str:
+    names = ", ".join(name.replace("-", " ") for name in (*pack.everywhere, *rule.excluded_by))
+    return names if verdict.status == "excluded" else f"{names}: none found"
+
+
+def _shown(fact: Fact) -> dict[str, str]:
+    value = f" {fact.comparator}{fact.value} {fact.unit}".rstrip() if fact.value is not None else ""
+    words = f": {fact.words}" if fact.words else ""
+    return {"words": f"{fact.text or 'No name'}{value}{words}", "when": fact.shown, "link": fact.ref}
+
+
+def shown_day(fact: Fact) -> str:
+    """The date of a fact with the precision it was written in: 05-Mar-2024, Mar-2024 or 2024."""
+    text = fact.shown[:10]
+    if fact.day is None:
+        return "an unknown date"
+    return fact.day.strftime({4: "%Y", 7: "%b-%Y"}.get(len(text), "%d-%b-%Y"))

@@ -1,0 +1,124 @@
+"""Keeping the due table right: patients are assessed again when a fact changed, a day came, or the pack is another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import date, datetime
+from functools import cache
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from commonchart.access import audit, users
+from commonchart.care.assess import Due, assess
+from commonchart.care.evidence import evidence, moment_day, person
+from commonchart.care.rules import Pack, built_in
+from commonchart.record import changes, due
+from commonchart.record.due import DueRow
+from commonchart.record.keys import token
+from commonchart.record.people import linked_on
+
+if TYPE_CHECKING:
+    from commonchart.record.database import Connection, Database
+
+CURSOR = "due"
+CHANGES = 2000
+PATIENTS = 50
+
+_SYSTEMS = {"loinc": "http://loinc.org", "sct": "http://snomed.info/sct"}
+
+Progress = Callable[[int], None]
+
+
+@cache
+def wanted_tokens(pack_hash: str) -> tuple[int, ...]:
+    """The code tokens of Observations that any rule of the built-in pack looks at."""
+    pack = built_in()
+    codes = {
+        (system, code) for held in pack.sets.values() for system in _SYSTEMS for code in getattr(held, system)
+    }
+    return tuple(
+        token(param, f"{_SYSTEMS[system]}|{code}")
+        for system, code in sorted(codes)
+        for param in ("code", "component-code")
+    )
+
+
+async def follow(database: Database, now: datetime) -> int:
+    """Take one batch of the feed and assess the patients it is about; how many changes were taken."""
+    async with database.connection() as conn:
+        batch = await changes.take(conn, CURSOR, CHANGES)
+        if not batch.changes:
+            return 0
+        patients = {(change.tenant, change.patient) for change in batch.changes if change.patient}
+        await _assess_all(conn, sorted((t, p) for t, p in patients if p), now)
+        await changes.advance(conn, CURSOR, batch)
+        return len(batch.changes)
+
+
+async def pass_days(database: Database, now: datetime) -> int:
+    """Assess some of those whose stored answers change by today; how many."""
+    async with database.connection() as conn:
+        found = await due.changing(conn, moment_day(now), PATIENTS)
+        await _assess_all(conn, found, now)
+        return len(found)
+
+
+async def follow_pack(database: Database, now: datetime, progress: Progress | None = None) -> bool:
+    """Assess everybody when the pack is another than the stored one; whether it was."""
+    pack = built_in()
+    async with database.connection() as conn:
+        if await due.active_pack(conn, pack.id) == pack.hash:
+            return False
+    await everyone(database, now, progress)
+    async with database.connection() as conn:
+        body = msgspec.json.encode(
+            {"rules": pack.rules, "sets": pack.sets, "analytes": pack.analytes}
+        ).decode()
+        await due.activate_pack(conn, pack.id, pack.version, pack.hash, pack.authority, body, now)
+    return True
+
+
+async def everyone(database: Database, now: datetime, progress: Progress | None = None) -> int:
+    """Assess every patient; how many."""
+    after, done = (-1, ""), 0
+    while True:
+        async with database.connection() as conn:
+            found = await due.everybody(conn, after, PATIENTS)
+            await _assess_all(conn, found, now)
+        if not found:
+            return done
+        after, done = found[-1], done + len(found)
+        if progress is not None:
+            progress(done)
+
+
+async def _assess_all(conn: Connection, patients: Iterable[tuple[int, str]], now: datetime) -> None:
+    by_tenant: dict[int, list[str]] = {}
+    for tenant, patient in patients:
+        rows = await assessed(conn, tenant, patient, built_in(), now)
+        await due.replace(conn, tenant, patient, rows)
+        by_tenant.setdefault(tenant, []).append(patient)
+    for tenant, done in by_tenant.items():
+        await audit.note(conn, users.system(tenant, "due-worker"), now, "assess", patients=done)
+
+
+async def assessed(
+    conn: Connection, tenant: int, patient: str, pack: Pack, now: datetime, as_of: date | None = None
+) -> list[DueRow]:
+    """The rows of one patient, worked out from the record of the person; none for an unknown or deleted patient."""
+    same = await linked_on(conn, tenant, patient)
+    found = await due.resources(conn, tenant, same, wanted_tokens(pack.hash))
+    own = next((r for r in found if r["resourceType"] == "Patient" and r.get("id") == patient), None)
+    if own is None:
+        return []
+    day = as_of or moment_day(now)
+    answers = assess(evidence(found), person(own, day), pack, day)
+    return [_row(patient, one, day, now) for one in answers]
+
+
+def _row(patient: str, one: Due, day: date, now: datetime) -> DueRow:
+    return DueRow(
+        patient, one.rule, one.kind, one.title, one.status, one.due_on, one.overdue_on, one.until, one.next_change_on,
+        msgspec.json.encode(one.why).decode(), one.pack, one.version, day, now,
+    )  # fmt: skip

@@ -1,0 +1,109 @@
+"""The due table: one row per patient and rule, replaced as a whole for a patient, read by charts and registries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+
+from commonchart.care.evidence import TYPES
+from commonchart.fhir import json
+from commonchart.record.keys import patient_key
+
+if TYPE_CHECKING:
+    from commonchart.record.database import Connection
+
+COLUMNS = "patient, rule, kind, title, status, due_on, overdue_on, until, next_change_on, why, pack, version, assessed_on, assessed_at"
+_NAMES = COLUMNS.split(", ")
+
+
+class DueRow(Struct, frozen=True):
+    """A row of the due table; `why` is the explanation as JSON text."""
+
+    patient: str
+    rule: str
+    kind: str
+    title: str
+    status: str
+    due_on: date | None
+    overdue_on: date | None
+    until: date | None
+    next_change_on: date | None
+    why: str
+    pack: str
+    version: str
+    assessed_on: date
+    assessed_at: datetime
+
+
+async def replace(conn: Connection, tenant: int, patient: str, rows: Iterable[DueRow]) -> None:
+    """All rows of a patient become these, in the transaction of the connection."""
+    pk = patient_key(patient)
+    values = [(pk, tenant, *(getattr(row, name) for name in _NAMES)) for row in rows]
+    holders = ", ".join(["%s"] * (len(_NAMES) + 2))
+    async with conn.pipeline(), conn.cursor() as cursor:
+        await cursor.execute(
+            "DELETE FROM due WHERE pk = %s AND tenant = %s AND patient = %s", (pk, tenant, patient)
+        )
+        if values:
+            await cursor.executemany(f"INSERT INTO due (pk, tenant, {COLUMNS}) VALUES ({holders})", values)
+
+
+async def of_patient(conn: Connection, tenant: int, patient: str) -> list[DueRow]:
+    """The stored rows of a patient."""
+    cursor = await conn.execute(
+        f"SELECT {COLUMNS} FROM due WHERE pk = %s AND tenant = %s AND patient = %s ORDER BY rule",
+        (patient_key(patient), tenant, patient),
+    )
+    return [DueRow(*row) for row in await cursor.fetchall()]
+
+
+async def changing(conn: Connection, as_of: date, limit: int) -> list[tuple[int, str]]:
+    """(tenant, patient) of those whose stored answers say that they change by this day."""
+    cursor = await conn.execute(
+        "SELECT DISTINCT tenant, patient FROM due WHERE next_change_on <= %s LIMIT %s", (as_of, limit)
+    )
+    return [(row[0], row[1]) for row in await cursor.fetchall()]
+
+
+async def resources(
+    conn: Connection, tenant: int, patients: Sequence[str], tokens: Sequence[int]
+) -> list[dict[str, Any]]:
+    """What rules look at in these patients' records: Observations only with one of these code tokens."""
+    keys = [patient_key(patient) for patient in patients]
+    cursor = await conn.execute(
+        "SELECT r.body FROM resource r WHERE r.pk = ANY(%s) AND r.tenant = %s AND r.patient = ANY(%s) AND NOT r.deleted "
+        "AND r.rtype = ANY(%s) AND (r.rtype <> 'Observation' OR (r.tokens || '{}'::bigint[]) && %s::bigint[])",
+        (keys, tenant, list(patients), [*TYPES, "Patient"], list(tokens)),
+    )
+    return [json.decode(row[0].encode()) for row in await cursor.fetchall()]
+
+
+async def everybody(conn: Connection, after: tuple[int, str], limit: int) -> list[tuple[int, str]]:
+    """(tenant, id) of the next Patients in order, for working through all of them."""
+    cursor = await conn.execute(
+        "SELECT tenant, id FROM resource_loc WHERE rtype = 'Patient' AND (tenant, id) > (%s, %s) ORDER BY tenant, id LIMIT %s",
+        (*after, limit),
+    )
+    return [(row[0], row[1]) for row in await cursor.fetchall()]
+
+
+async def active_pack(conn: Connection, pack: str) -> str:
+    """The hash of the version of a pack that the stored rows were worked out with, "" before the first."""
+    cursor = await conn.execute("SELECT hash FROM content_pack WHERE id = %s AND retired IS NULL", (pack,))
+    row = await cursor.fetchone()
+    return row[0] if row else ""
+
+
+async def activate_pack(
+    conn: Connection, pack: str, version: str, digest: str, authority: str, body: str, now: datetime
+) -> None:
+    """From now on this version of the pack is the one; the one before is kept."""
+    await conn.execute("UPDATE content_pack SET retired = %s WHERE id = %s AND retired IS NULL", (now, pack))
+    await conn.execute(
+        "INSERT INTO content_pack (id, version, hash, authority, activated, body) VALUES (%s, %s, %s, %s, %s, %s) "
+        "ON CONFLICT (id, version, hash) DO UPDATE SET activated = excluded.activated, retired = NULL",
+        (pack, version, digest, authority, now, body),
+    )
