@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from commonchart.fhir.outcome import Conflict, Invalid, Malformed, Refused, Unsupported
 from commonchart.record import backup
 from commonchart.record.archive.container import Kind, Writer, blocks
+from commonchart.record.archive.tables import Counting, Sum
 from commonchart.record.embedded import reached
 from commonchart.record.upgrade import current, head
 
@@ -31,7 +32,7 @@ def filled(database_url: str) -> str:
         conn.execute(
             "INSERT INTO resource (pk, tenant, rtype, id, vid, recorded, org, actor, tokens, date_lo, body) "
             "SELECT n, 1, 'Observation', 'o' || n, 1, %s, 'org', 'actor', ARRAY[n, -n], "
-            "'0001-01-01 00:00:00+00', %s || n FROM generate_series(1, 5000) n",
+            "'0001-01-01 00:00:00+00', %s || n || repeat('x', (n * 7919) %% 6000) FROM generate_series(1, 5000) n",
             [NOW, AWKWARD],
         )
         conn.execute(
@@ -237,6 +238,26 @@ def test_any_cut_and_any_changed_byte_is_noticed(
                 backup.verify(target, passphrase=passphrase)
     target.write_bytes(whole)
     assert backup.verify(target, passphrase=passphrase) == made
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.binary(max_size=20).map(lambda row: row.replace(b"\n", b"")), max_size=8), st.data())
+def test_a_sum_knows_the_rows_and_neither_their_order_nor_how_they_were_cut(
+    rows: list[bytes], data: Any
+) -> None:
+    def summed(some: list[bytes], size: int) -> Sum:
+        counting = Counting("t")
+        whole = b"".join(row + b"\n" for row in some)
+        for start in range(0, len(whole), size):
+            counting.add(whole[start : start + size])
+        return counting.sum()
+
+    whole = summed(rows, 1000)
+    assert whole.rows == len(rows)
+    assert summed(data.draw(st.permutations(rows)), data.draw(st.integers(1, 30))) == whole
+    assert summed([*rows, b"one more"], 7) != whole
+    if rows:
+        assert summed([*rows[1:], rows[0] + b"!"], 7) != whole
 
 
 @settings(max_examples=30, deadline=None)
