@@ -15,6 +15,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from commonchart.access import policy
 from commonchart.access.actors import Actor
 from commonchart.fhir.json import encode
 from commonchart.fhir.outcome import NotFound
@@ -89,6 +90,8 @@ class _Nobody:
     async def single(self) -> AsyncIterator[_Nobody]:
         yield self
 
+    connection = single
+
     async def execute(self, *_: object) -> _Nobody:
         return self
 
@@ -100,6 +103,13 @@ class Kept:
     """Resources of one or more patients, each at one version."""
 
     database = _Nobody()
+    actor = ACTOR
+    visible = policy.visible(ACTOR)
+
+    def clock(self) -> datetime:
+        return NOW
+
+    async def require(self, *_: str) -> None: ...
 
     def __init__(self, bodies: Iterable[dict[str, Any]], recorded: datetime = NOW) -> None:
         self.rows = [(stored(body, recorded), body) for body in bodies]

@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 from msgspec import Struct
 from starlette.responses import HTMLResponse
 
+from commonchart.access.due import due_of
 from commonchart.fhir.outcome import Gone, Invalid, NotFound
 from commonchart.record.rows import Stored
 from commonchart.web.call import Call
@@ -75,6 +76,7 @@ class Chart:
     since: int = 0
     counts: dict[str, int] = field(default_factory=dict)
     due: due.Rail | None = None
+    evidence: dict[str, Fact] = field(default_factory=dict)
     lookups: Lookups = field(default_factory=Lookups)
     letters: dict[str, Mark] = field(default_factory=dict)
 
@@ -139,6 +141,11 @@ class Chart:
             return Mark("i", "", own=True)
         source = self.source_of(fact)
         return self.letters.get(source) or Mark("??", "Source not recorded", own=False)
+
+    def evidence_mark(self, link: str) -> Mark:
+        """The source mark of a fact that a due item names as `Type/id`."""
+        fact = self.evidence.get(link)
+        return self.mark(fact) if fact else Mark("i", "", own=True)
 
     def nav(self) -> list[Entry]:
         """The sections that this person may open."""
@@ -213,6 +220,7 @@ async def opened(call: Call, section: str, *, depth: int = 1, rail: bool = True)
     )
     if rail and past is None and call.may("read", "Condition"):
         chart.due = await due_rail(call, id)
+        await _learn_evidence(chart)
     return chart
 
 
@@ -255,10 +263,20 @@ async def _allergies(call: Call, id: str, past: date | None) -> tuple[allergies.
     return allergies.standing(then), sum(tag.id not in known for tag in allergies.standing(now).tags)
 
 
-async def due_rail(call: Call, id: str) -> due.Rail | None:
+async def _learn_evidence(chart: Chart) -> None:
+    """Read the facts that the open due items rest on, for their source marks; a single practice has no need of them."""
+    items = chart.due.open if chart.due else ()
+    links = {used.link for item in items for used in (*item.used, *item.unused) if used.link}
+    if not chart.network or not links:
+        return
+    keys = [(rtype, id) for rtype, _, id in (link.partition("/") for link in sorted(links)[:60])]
+    found = await chart.call.records.named(keys)
+    chart.evidence = {
+        f"{rtype}/{id}": fact_of(stored) for (rtype, id), stored in found.items() if stored.body
+    }
+    await chart.name(chart.evidence.values())
+
+
+async def due_rail(call: Call, id: str) -> due.Rail:
     """The stored due list of a patient; never worked out here."""
-    try:
-        from commonchart.access.due import due_of
-    except ImportError:
-        return None
     return due.rail(await due_of(call.records, id), call.today)
