@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -48,19 +50,31 @@ def clock() -> Clock:
 
 
 @pytest.fixture(scope="session")
-def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A PostgreSQL server: COMMONCHART_TEST_DATABASE_URL, else the embedded one for the length of the session."""
+def server_url() -> Iterator[str]:
+    """A PostgreSQL server: COMMONCHART_TEST_DATABASE_URL, else the embedded one for the length of the session.
+
+    COMMONCHART_BINDIR=/usr/lib/postgresql/15/bin runs the tests on Debian's.
+    """
     given = os.environ.get("COMMONCHART_TEST_DATABASE_URL")
     if given:
         yield given
         return
     from commonchart.record.embedded import Embedded
 
-    embedded = Embedded(tmp_path_factory.mktemp("server") / "data", durable=False)
+    bindir = os.environ.get("COMMONCHART_BINDIR", "")
+    embedded = Embedded(_folder() / "data", bindir=bindir, durable=False)
     try:
         yield embedded.start()
     finally:
         embedded.stop()
+        shutil.rmtree(embedded.data_dir.parent)
+
+
+def _folder() -> Path:
+    """A folder that a PostgreSQL of before 16 can reach as another user, which pytest's own is not for root."""
+    folder = Path(tempfile.mkdtemp(prefix="commonchart-tests-"))
+    folder.chmod(0o711)
+    return folder
 
 
 @pytest.fixture(scope="session")
