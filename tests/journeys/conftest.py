@@ -79,16 +79,16 @@ async def _prepared(url: str) -> None:
     await database.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(address: str) -> Iterator[Browser]:
-    """One browser for all journeys."""
+    """One browser a file: while it is open, its event loop stands in the way of tests that need one of their own."""
     with sync_playwright() as play:
         made = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield made
         made.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def signed(browser: Browser, address: str) -> Any:
     """The cookies of the clinician."""
     page = browser.new_page()

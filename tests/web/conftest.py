@@ -14,6 +14,7 @@ from commonchart.access import users
 from commonchart.access.actors import Actor
 from commonchart.access.records import Put, Records
 from commonchart.fhir.validate import validate
+from commonchart.jobs import worker
 from commonchart.record.database import Database
 from commonchart.web import refusals, session
 from commonchart.web.routes import routes
@@ -57,6 +58,7 @@ async def fill(database: Database, clock: Clock) -> None:
         )
     loader = Records(database, Actor(1, "loader", "Loader", "system", "alder", "test"), clock)
     await loader.commit([Put(validate(body), body["id"]) for body in people.everybody()])
+    await worker.drain(database, clock)
 
 
 @pytest.fixture

@@ -426,3 +426,26 @@ async def test_a_coverage_is_in_the_chart_of_the_one_it_covers(sage: Client) -> 
     page = await sage.get("/patients/ines/insurance")
     assert "Lakeside Health Plan" in page.text
     assert "LH-20417" in page.text
+
+
+async def test_what_is_due_stands_beside_the_chart_with_its_reasons(sage: Client) -> None:
+    page = await sage.get("/patients/ines/conditions")
+    rail = page.text[page.text.index('<aside class="rail"') :]
+    for shown in (
+        "Due now",
+        "HbA1c",
+        "Overdue",
+        "Facts used",
+        "8.4",
+        "/patients/ines/facts/Observation/h5",
+        "Authority",
+        "Worked out 18-Nov-2026 10:00 UTC",
+    ):
+        assert shown in rail, shown
+
+
+async def test_a_chart_page_never_works_out_what_is_due(sage: Client, database: Database) -> None:
+    async with database.connection() as conn:
+        await conn.execute("DELETE FROM due")
+    page = await sage.get("/patients/ines")
+    assert "NOT CHECKED: the due list of this patient has not been worked out yet." in page.text
