@@ -123,7 +123,7 @@ async def _door(request: Request, status: int = 200, **more: Any) -> Response:
         "login": "",
         "issues": [],
         "seeding": seeding,
-        "demo_accounts": _json(said.get("demo.accounts", ""), []),
+        "demo_accounts": _accounts(said.get("demo.accounts", "")),
         "actor": None,
         "prefs": Preferences(),
         "site": await site(request, TENANT),
@@ -149,6 +149,13 @@ def _seeding(text: str) -> dict[str, Any] | None:
         else "The synthetic practice is being made."
     )
     return {"words": words, "done": _whole(said.get("done")), "total": _whole(said.get("total"))}
+
+
+def _accounts(text: str) -> list[dict[str, str]]:
+    """The accounts of a demonstration, for showing; nothing outside one."""
+    said = _json(text, [])
+    found = [one for one in said if isinstance(one, dict)] if isinstance(said, list) else []
+    return [{name: str(one.get(name, "")) for name in ("login", "password", "role")} for one in found]
 
 
 def _whole(value: Any) -> int:

@@ -219,7 +219,8 @@ async def opened(call: Call, section: str, *, depth: int = 1, rail: bool = True)
         counts=await call.records.counts(id, as_of=dates.end_of(past) if past else None),
     )
     if rail and past is None and call.may("read", "Condition"):
-        chart.due = await due_rail(call, id)
+        found = await due_rail(call, id)
+        chart.due = None if chart.banner.died and not (found.open or found.closed) else found
         await _learn_evidence(chart)
     return chart
 

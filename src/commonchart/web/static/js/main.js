@@ -18,3 +18,7 @@ document.addEventListener("click", (event) => {
 });
 
 document.getElementById("errors")?.focus();
+
+const nav = document.querySelector(".side");
+const here = nav?.querySelector("[aria-current]");
+if (here && nav.scrollWidth > nav.clientWidth) nav.scrollLeft = here.offsetLeft - nav.offsetLeft - 16;
