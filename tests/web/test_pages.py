@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -277,43 +276,6 @@ async def test_versions_can_be_opened_and_compared(sage: Client, database: Datab
     assert "<h1>Type 2 diabetes with kidney disease</h1>" in older.text
 
 
-async def test_the_past_shows_what_was_known_then(sage: Client, database: Database, clock: Clock) -> None:
-    first = clock.now.date()
-    clock.advance(days=30)
-    changed = people.condition("c2", "CKD stage 4", "N18.4", "2025-08")
-    allergy = people.about("AllergyIntolerance", "a9", code={"text": "Latex"}, criticality="high")
-    await records(database, clock).commit(
-        [Put(validate(changed), "c2"), Put(validate(allergy), "a9"), Delete("Condition", "c3")]
-    )
-    again = await try_again(sage)
-    past = await again.get(f"/patients/ines/conditions?as_of={first}")
-    assert "CKD stage 3a" in past.text
-    assert "Hypertension with CKD" in past.text
-    assert "CKD stage 4" not in past.text
-    assert "1 allergy</b> recorded since" in past.text
-    assert 'data-mode="past"' in past.text
-    assert not re.search(r"/(new|edit|retract)/", past.text)
-    fact = await again.get(f"/patients/ines/facts/Condition/c2?as_of={first}")
-    assert "CKD stage 3a" in fact.text
-    assert "CKD stage 4" not in fact.text
-    today = await again.get("/patients/ines/conditions")
-    assert "CKD stage 4" in today.text
-    assert "Hypertension with CKD" not in today.text
-
-
-async def try_again(client: Client) -> Client:
-    """Sign in once more: the session has long ended."""
-    client.cookies.clear()
-    await try_sign_in(client, "sage", PASSWORD)
-    return client
-
-
-async def test_a_day_before_anything_was_known_is_not_found(sage: Client) -> None:
-    page = await sage.get("/patients/ines?as_of=2020-01-01")
-    assert page.status_code == 404
-    assert "not known here on 01-Jan-2020" in page.text
-
-
 async def test_a_practice_is_shown_nothing_about_sharing(
     app: Starlette, sage: Client, database: Database
 ) -> None:
@@ -394,18 +356,6 @@ async def test_reading_a_chart_leaves_a_trail(sage: Client, database: Database) 
         ).fetchone()
     assert row is not None
     assert row[0] >= 3
-
-
-async def test_the_newest_moment_of_a_day_counts_as_that_day(
-    sage: Client, database: Database, clock: Clock
-) -> None:
-    clock.set(datetime(2026, 11, 18, 23, 59, 59, tzinfo=UTC))
-    await records(database, clock).commit(
-        [Put(validate(people.condition("late", "Gout", "M10.9", "2026")), "late")]
-    )
-    clock.set(clock.now + timedelta(days=2))
-    again = await try_again(sage)
-    assert "Gout" in (await again.get("/patients/ines/conditions?as_of=18-Nov-2026")).text
 
 
 def test_templates_hold_no_inline_script_or_style() -> None:

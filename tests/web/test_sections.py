@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from commonchart.fhir.outcome import Invalid, NotFound
+from commonchart.fhir.outcome import NotFound
 from commonchart.web.clinician import patients, provenance, results, sections
 from commonchart.web.present.dates import day as day_of
 from commonchart.web.session import View
@@ -187,46 +187,6 @@ async def test_a_trend_shows_every_number_beside_the_picture() -> None:
     assert page.count('<circle class="pt"') == 5
     for shown in ("7.10", "11.10", "+1.00", "06-Jan-2026"):
         assert shown in page
-
-
-async def test_the_past_is_unmistakable_and_offers_no_action() -> None:
-    kept = Kept([ADA], recorded=call(None, "/").now.replace(year=2024))
-    page = await drawn(kept, "conditions", sections.conditions, query="as_of=2024-12-31")
-    assert 'data-mode="past"' in page
-    assert "As known on 31-Dec-2024" in page
-    assert "Not kept for past dates." in page
-    assert "(39y on this date)" in page
-    assert "/new/" not in page
-    assert "/edit/" not in page
-    assert 'href="/patients/p/medications?as_of=2024-12-31"' in page
-
-
-async def test_allergies_recorded_since_the_past_day_are_announced() -> None:
-    then = call(None, "/").now.replace(year=2024)
-    allergy = {
-        "resourceType": "AllergyIntolerance",
-        "id": "a",
-        "patient": {"reference": "Patient/p"},
-        "code": {"text": "Penicillin"},
-    }
-    kept = Kept([ADA], recorded=then)
-    later = Kept([allergy])
-    kept.rows += later.rows
-    kept.by_key |= later.by_key
-    page = await drawn(kept, "", sections.summary, query="as_of=2024-12-31")
-    assert "1 allergy</b> recorded since" in page
-    assert "Penicillin" not in page
-
-
-@pytest.mark.parametrize("day", ["2027-01-01", "soon", "2024-02-31"])
-async def test_a_day_that_cannot_be_shown_is_refused_in_words(day: str) -> None:
-    with pytest.raises(Invalid):
-        await drawn(Kept([ADA]), "", sections.summary, query=f"as_of={day}")
-
-
-async def test_a_patient_who_was_not_known_on_that_day_is_not_found() -> None:
-    with pytest.raises(NotFound, match="not known here on 12-Mar-2024"):
-        await drawn(Kept([ADA]), "", sections.summary, query="as_of=2024-03-12")
 
 
 async def test_a_single_practice_is_told_nothing_about_sources() -> None:
