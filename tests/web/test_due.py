@@ -57,7 +57,7 @@ def test_what_asks_for_something_comes_first_and_is_counted_in_words() -> None:
     [
         ("overdue", {"overdue_on": date(2026, 8, 6), "due_on": date(2026, 7, 6)}, "since 06-Aug-2026"),
         ("due", {"due_on": date(2026, 10, 22)}, "since 22-Oct-2026"),
-        ("due", {}, "now, none recorded"),
+        ("due", {}, "now"),
         ("due-soon", {"due_on": date(2027, 1, 20)}, "on 20-Jan-2027"),
         ("up-to-date", {"until": date(2027, 3, 1)}, "until 01-Mar-2027"),
         ("up-to-date", {}, ""),
@@ -96,3 +96,16 @@ def test_cannot_tell_says_what_to_ask() -> None:
 @pytest.mark.parametrize("why", ["{}", '{"used": ["a fact"], "unused": null, "exclusions": ["a", "b"]}'])
 def test_a_thin_explanation_is_still_drawn(why: str) -> None:
     assert due.item(row("due", why=why)).title == "HbA1c"
+
+
+def test_what_was_never_done_is_not_said_to_wait_since_childhood() -> None:
+    item = due.item(
+        row(
+            "overdue",
+            due_on=date(1986, 3, 14),
+            overdue_on=date(1986, 6, 12),
+            why=json.dumps(WHY | {"used": []}),
+        )
+    )
+    assert item.when == "none recorded"
+    assert dict(item.rule_lines)["Since"] == "14-Mar-1986"

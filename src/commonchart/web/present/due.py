@@ -101,11 +101,13 @@ def item(row: Any) -> Item:
 
 
 def _when(row: Any, why: Mapping[str, Any]) -> str:
+    if row.status in ("overdue", "due") and not why.get("used"):
+        return "none recorded"
     if row.status == "overdue":
         day = row.overdue_on or row.due_on
         return f"since {dates.of_date(day)}" if day else ""
     if row.status == "due":
-        return f"since {dates.of_date(row.due_on)}" if row.due_on else "now, none recorded"
+        return f"since {dates.of_date(row.due_on)}" if row.due_on else "now"
     if row.status == "due-soon":
         return f"on {dates.of_date(row.due_on)}" if row.due_on else ""
     if row.status == "up-to-date":
@@ -136,6 +138,8 @@ def _rule_lines(row: Any, why: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
     for label, name in (("States", "states"), ("Authority", "authority"), ("Source", "source")):
         if why.get(name):
             yield label, _sentence(why[name])
+    if row.due_on and row.status in ("overdue", "due") and not why.get("used"):
+        yield "Since", dates.of_date(row.due_on)
     review = " (not reviewed by a clinician)" if why.get("review") == "needed" else ""
     yield "Version", f"{row.rule} in pack {row.pack} {row.version}{review}"
     considered = why.get("exclusions") or why.get("exclusions_considered")
