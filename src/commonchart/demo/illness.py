@@ -86,6 +86,8 @@ ILLNESSES = {
     "hepatitis-c": Illness("B18.2", "Chronic hepatitis C", "128302006", checks=(("liver", 6),)),
     "bipolar": Illness("F31.9", "Bipolar disorder", "13746004"),
     "hospice": Illness("Z51.5", "Hospice care", "385763009"),
+    "pregnancy": Illness("Z34.90", "Pregnancy", "77386006", ladder=(Step("folate", "folic-acid", "1 tablet each day", 0),),
+                         checks=(("blood-count", 3),)),
     "eczema": Illness("L20.9", "Eczema", "24079001"),
 }  # fmt: skip
 

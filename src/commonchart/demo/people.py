@@ -32,7 +32,16 @@ GIVEN = {
         "Zoltán", "Ángel",
     ),
 }  # fmt: skip
-STREETS = ("Mill Lane", "Orchard Road", "Harbor Row", "Canal Street", "Linden Avenue", "Quarry Hill", "Station Road", "Maple Court")
+STREETS = (
+    "Mill Lane",
+    "Orchard Road",
+    "Harbor Row",
+    "Canal Street",
+    "Linden Avenue",
+    "Quarry Hill",
+    "Station Road",
+    "Maple Court",
+)
 
 RACES = (("2106-3", "White"), ("2054-5", "Black or African American"), ("2028-9", "Asian"), ("", ""))
 
@@ -86,13 +95,16 @@ def _household(house: int, room: int) -> list[Plan]:
     adults = len(ages)
     if kind == "family":
         ages += [
-            max(0.15, ages[0] - chance.uniform(20, 33)) for _ in range(chance.choices((1, 2, 3), (40, 40, 20))[0])
+            max(0.15, ages[0] - chance.uniform(20, 33))
+            for _ in range(chance.choices((1, 2, 3), (40, 40, 20))[0])
         ]
     sexes = ["female", "male"] if chance.random() < 0.9 else ["female", "female"]
     made = []
     for n, age in enumerate(ages[:room]):
         sex = sexes[n] if n < adults else chance.choice(("female", "male"))
-        made.append(_member(chance, f"{house}-{n}", family, sex, age, house, race, "head" if n < adults else "child"))
+        made.append(
+            _member(chance, f"{house}-{n}", family, sex, age, house, race, "head" if n < adults else "child")
+        )
     return made
 
 
@@ -121,7 +133,11 @@ def _member(
 def _illnesses(chance: Random, age: float, heavy: bool, sex: str) -> list[tuple[str, float]]:
     """Illness and for how many years: likelier with age and weight."""
     if age < 18:
-        return [(name, age * 0.4) for name, p in (("asthma", 0.1), ("eczema", 0.12)) if age > 2 and chance.random() < p]
+        return [
+            (name, age * 0.4)
+            for name, p in (("asthma", 0.1), ("eczema", 0.12))
+            if age > 2 and chance.random() < p
+        ]
     grade = max(0.0, (age - 30) / 60) + (0.12 if heavy else 0)
     odds = {
         "hypertension": 0.75 * grade, "diabetes": 0.35 * grade, "lipids": 0.55 * grade, "kidney": 0.25 * max(0, grade - 0.4),
@@ -131,7 +147,11 @@ def _illnesses(chance: Random, age: float, heavy: bool, sex: str) -> list[tuple[
         "colon-cancer": 0.03 * grade, "hepatitis-c": 0.012, "brca": 0.012 if sex == "female" else 0,
         "no-uterus": 0.12 * grade if sex == "female" else 0, "hospice": 0.15 if age > 88 else 0,
     }  # fmt: skip
-    found = [(name, round(chance.uniform(0.5, min(12, age - 17)), 2)) for name, p in odds.items() if chance.random() < p]
+    found = [
+        (name, round(chance.uniform(0.5, min(12, age - 17)), 2))
+        for name, p in odds.items()
+        if chance.random() < p
+    ]
     if heavy:
         found.append(("obesity", round(chance.uniform(1, min(8, age - 17)), 2)))
     names = {name for name, _ in found}
