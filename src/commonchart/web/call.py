@@ -74,7 +74,7 @@ class Call:
             "csrf": self.csrf,
             "prefs": self.prefs,
             "site": self.site,
-            "may": {"registry": self.may("read", "Condition")},
+            "may": {"registry": self.may("search", "Condition"), "register": self.may("create", "Patient")},
             "today": self.today,
             "q": "",
         }

@@ -7,7 +7,17 @@ from collections.abc import Callable
 from starlette.routing import BaseRoute, Route
 
 from commonchart.web import accounts, assets
-from commonchart.web.clinician import patients, provenance, results, sections
+from commonchart.web.clinician import (
+    notes,
+    patients,
+    provenance,
+    receipts,
+    registration,
+    registry,
+    results,
+    sections,
+    writing,
+)
 from commonchart.web.session import Endpoint, View, guarded, signed_in
 
 READING: dict[str, View] = {
@@ -30,10 +40,29 @@ READING: dict[str, View] = {
     "/patients/{patient}/contacts": sections.contacts,
     "/patients/{patient}/facts/{rtype}/{id}": provenance.fact,
     "/account": accounts.account,
+    "/registry": registry.page,
+    "/receipts": receipts.recent,
+    "/receipts/{run}": receipts.one,
+    "/receipts/{run}/json": receipts.download,
+}
+WRITING: dict[str, tuple[View, View]] = {
+    "/patients/{patient}/new/{form}": (writing.new, writing.create),
+    "/patients/{patient}/edit/{rtype}/{id}": (writing.edit, writing.correct),
+    "/patients/{patient}/retract/{rtype}/{id}": (writing.retract, writing.retracting),
+    "/patients/{patient}/visits/new": (notes.new_visit, notes.create_visit),
+    "/patients/{patient}/notes/new": (notes.new_note, notes.create_note),
+    "/patients/{patient}/notes/{id}/edit": (notes.edit_note, notes.save_note),
+    "/patients/{patient}/notes/{id}/amend": (notes.amend, notes.add_addendum),
+    "/patients/new": (registration.new_patient, registration.create_patient),
 }
 # After the addresses that a writing page may claim, such as visits/new.
 LAST: dict[str, View] = {"/patients/{patient}/visits/{visit}": sections.visit}
-SIGNED_POST: dict[str, View] = {"/account": accounts.save_account, "/sign-out": accounts.sign_out}
+SIGNED_POST: dict[str, View] = {
+    "/account": accounts.save_account,
+    "/sign-out": accounts.sign_out,
+    "/drafts": writing.keep_draft,
+    "/drafts/drop": writing.drop_draft,
+}
 PUBLIC: list[tuple[str, Endpoint, list[str]]] = [
     ("/sign-in", accounts.sign_in_page, ["GET"]),
     ("/sign-in", accounts.sign_in, ["POST"]),
@@ -46,6 +75,8 @@ def routes(door: Callable[[View], Endpoint] = signed_in) -> list[BaseRoute]:
     return [
         Route("/static/{digest}/{path:path}", assets.serve, methods=["GET"]),
         *(Route(path, guarded(endpoint), methods=methods) for path, endpoint, methods in PUBLIC),
+        *(Route(path, door(show), methods=["GET"]) for path, (show, _) in WRITING.items()),
+        *(Route(path, door(store), methods=["POST"]) for path, (_, store) in WRITING.items()),
         *(Route(path, door(view), methods=["GET"]) for path, view in READING.items()),
         *(Route(path, door(view), methods=["POST"]) for path, view in SIGNED_POST.items()),
         *(Route(path, door(view), methods=["GET"]) for path, view in LAST.items()),

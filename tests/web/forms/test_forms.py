@@ -137,7 +137,7 @@ def test_a_blank_form_has_a_value_for_every_field(key: str) -> None:
 def test_bad_input_is_refused_at_its_field(key: str, field: str, value: str) -> None:
     with pytest.raises(Invalid) as refused:
         _build(key, **{field: value})
-    assert _fields(refused) <= {field, "substance", "reason"}
+    assert _fields(refused) <= {field, "substance", "reason", "value"}
     assert all(issue.message for issue in refused.value.issues)
 
 

@@ -53,6 +53,11 @@ class Field(Struct, frozen=True):
     future: bool = False
     autocomplete: str = ""
 
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        """The options as (value, label)."""
+        return [(option.value, option.label) for option in self.options]
+
 
 class Context(Struct, frozen=True):
     """Whom the form is about, who fills it, and when: the only place a form learns the time from."""

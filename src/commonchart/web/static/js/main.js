@@ -1,10 +1,12 @@
 // Everything here has a link or a button first; without this file the pages still work.
+import { keepDrafts } from "./drafts.js";
 import { listenForKeys } from "./keys.js";
 import { preparePalette } from "./palette.js";
 import { preparePopover } from "./pop.js";
 
 preparePopover();
 const palette = preparePalette();
+keepDrafts();
 listenForKeys(palette);
 
 document.addEventListener("click", (event) => {
