@@ -72,7 +72,7 @@ async def _seed_beside(settings: Settings, scale: int) -> None:
 
 
 async def _fill(database: Database, scale: int, console: Console) -> None:
-    if not await seed.prepare(database, _now()):
+    if not await seed.prepare(database, _now(), scale):
         return
     columns = (
         TextColumn("Filling the practice"),

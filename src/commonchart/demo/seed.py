@@ -1,10 +1,11 @@
 """Filling a data folder with the synthetic practice, replaying its years by the record's own clock.
 
-Ids are the same every time and what is unchanged is not written again, so a seeding that was cut off goes on.
+Ids are the same every time and a patient who is there is left alone, so a seeding that was cut off goes on.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Iterable, Iterator
 from datetime import UTC, date, datetime
@@ -15,7 +16,7 @@ from msgspec import Struct
 
 from commonchart.access import users
 from commonchart.access.actors import Actor
-from commonchart.access.records import Put, Records
+from commonchart.access.records import Put, Records, Transaction
 from commonchart.demo import practice
 from commonchart.demo.courses import PRACTICE, Entry
 from commonchart.fhir.outcome import Conflict
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 TENANT = 1
 PROGRESS = "demo.progress"
 ACCOUNTS = "demo.accounts"
+TOGETHER = 3
 
 
 class Account(Struct, frozen=True):
@@ -49,7 +51,7 @@ def accounts() -> tuple[Account, ...]:
     )
 
 
-async def prepare(database: Database, now: datetime) -> bool:
+async def prepare(database: Database, now: datetime, count: int = practice.PATIENTS) -> bool:
     """Make the accounts and say that this is a demo; whether seeding is still to be done."""
     first = practice.patient_id(0)
     for one in accounts():
@@ -69,24 +71,43 @@ async def prepare(database: Database, now: datetime) -> bool:
         if not await site.get(conn, TENANT, site.MODE):
             await site.put(conn, TENANT, site.MODE, "network")
         progress = json.loads(await site.get(conn, TENANT, PROGRESS, "{}"))
-    return bool(progress.get("state") != "done")
+    return bool(progress.get("state") != "done" or progress.get("total", 0) < count)
 
 
 async def seed(
     database: Database, until: date, count: int = practice.PATIENTS
 ) -> AsyncIterator[tuple[int, int]]:
-    """Store everybody; yields (patients done, patients in all) after each."""
+    """Store everybody, some at a time; yields (patients done, patients in all) as they are.
+
+    A patient is one transaction, so after a kill at any moment each is there as a whole or not at all.
+    """
+    day = await _begun(database, until)
+    await _store(database, practice.staff(), "Organization", practice.ORGANIZATIONS[0][0])
+    await _say(database, 0, count, "running", day)
+    done, running = 0, set[asyncio.Task[None]]()
+    try:
+        for n in range(count):
+            running.add(asyncio.create_task(_member(database, n, day)))
+            if len(running) < TOGETHER and n + 1 < count:
+                continue
+            left = 0 if n + 1 == count else TOGETHER - 1
+            while len(running) > left:
+                ended, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                for task in ended:
+                    task.result()
+                    done += 1
+                await _say(database, done, count, "running" if done < count else "done", day)
+                yield done, count
+    finally:
+        for task in running:
+            task.cancel()
+
+
+async def _begun(database: Database, until: date) -> date:
+    """The day until which the practice lived when its seeding began: a later run goes on with that one."""
     async with database.connection() as conn:
         known = json.loads(await site.get(conn, TENANT, PROGRESS, "{}"))
-    day = date.fromisoformat(known["until"]) if known.get("until") else until
-    begun = int(known.get("done", 0)) if known.get("total") == count else 0
-    if not begun:
-        await _store(database, practice.staff())
-        await _say(database, 0, count, "running", day)
-    for n in range(begun, count):
-        await _store(database, practice.member(n, day).entries)
-        await _say(database, n + 1, count, "running" if n + 1 < count else "done", day)
-        yield n + 1, count
+    return date.fromisoformat(known["until"]) if known.get("until") else until
 
 
 async def _say(database: Database, done: int, total: int, state: str, until: date) -> None:
@@ -95,12 +116,22 @@ async def _say(database: Database, done: int, total: int, state: str, until: dat
         await site.put(conn, TENANT, PROGRESS, json.dumps(said))
 
 
-async def _store(database: Database, entries: Iterable[Entry]) -> None:
-    for (recorded, org, actor), batch in _moments(entries):
-        who = Actor(TENANT, actor, actor, "system", org, "demo")
-        records = Records(database, who, lambda now=recorded: now)  # type: ignore[misc]
-        puts = [Put(validate(entry.resource), entry.resource["id"], skip_unchanged=True) for entry in batch]
-        await records.commit(puts, source="demo")
+async def _member(database: Database, n: int, until: date) -> None:
+    member = practice.member(n, until)
+    await _store(database, member.entries, "Patient", member.id)
+
+
+async def _store(database: Database, entries: Iterable[Entry], rtype: str, id: str) -> None:
+    """All of it in one transaction, each moment by its own clock; nothing if `rtype/id` is there already."""
+    async with database.connection() as conn:
+        for (recorded, org, actor), batch in _moments(entries):
+            who = Actor(TENANT, actor, actor, "system", org, "demo")
+            records = Records(database, who, lambda now=recorded: now)  # type: ignore[misc]
+            transaction = Transaction(records, conn, "demo")
+            if id and await transaction.read(rtype, id):
+                return
+            id = ""  # asked once, before anything is written
+            await transaction.write([Put(validate(one.resource), one.resource["id"]) for one in batch])
 
 
 def _moments(entries: Iterable[Entry]) -> Iterator[tuple[tuple[datetime, str, str], list[Entry]]]:
