@@ -207,9 +207,17 @@ def medication(
         "subject": ref("Patient", patient),
         "authoredOn": when,
         "requester": ref("Practitioner", doctor),
-        "dosageInstruction": [{"text": dose}],
+        "dosageInstruction": dosage(dose),
     }
     return out | ({"reasonCode": [{"text": reason}]} if reason else {})
+
+
+def dosage(dose: str) -> list[Resource]:
+    """The words of a dose, and what they mean as Timing where they are regular."""
+    if "when needed" in dose:
+        return [{"text": dose, "asNeededBoolean": True}]
+    repeat = {"frequency": 2 if "twice" in dose else 1, "period": 1, "periodUnit": "d"}
+    return [{"text": dose, "timing": {"repeat": repeat}}]
 
 
 def allergy(
@@ -379,6 +387,19 @@ def egfr(creatinine: float, age: int, female: bool) -> float:
     ratio = creatinine / kappa
     value = 142 * min(ratio, 1) ** alpha * max(ratio, 1) ** -1.2 * 0.9938**age
     return float(value * 1.012 if female else value)
+
+
+def kidney_stage(value: int) -> tuple[str, str]:
+    """The KDIGO stage of an eGFR: ICD-10-CM code and words."""
+    stages = (
+        (90, "N18.1", "1"),
+        (60, "N18.2", "2"),
+        (45, "N18.31", "3a"),
+        (30, "N18.32", "3b"),
+        (15, "N18.4", "4"),
+    )
+    code, stage = next(((code, stage) for limit, code, stage in stages if value >= limit), ("N18.5", "5"))
+    return code, f"Chronic kidney disease, stage {stage}"
 
 
 def instant(moment: datetime) -> str:

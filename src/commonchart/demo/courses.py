@@ -56,6 +56,7 @@ class Course:
         self.random = random
         self.until = until
         self.entries: list[Entry] = []
+        self.kidney: tuple[str, c.Resource] | None = None
         self._count = 0
 
     def put(self, resource: c.Resource, recorded: datetime, *, org: str = PRACTICE, id: str = "") -> str:
@@ -82,24 +83,10 @@ def first_day(t: Traits, until: date) -> date:
     return max(t.born + timedelta(days=4), until - timedelta(days=round(365.25 * t.years)))
 
 
-def run(course: Course) -> list[Entry]:
-    """Live the years; entries by the time they were recorded."""
-    t, start = course.t, first_day(course.t, course.until)
-    _history(course, start)
-    for day in _visit_days(course, start):
-        _visit(course, day)
-    _prevention(course, start)
-    _vaccines(course, start)
-    _hospital(course, start)
-    if t.diabetes or t.hypertension or t.kidney or t.lipids or t.thyroid:
-        _laboratory(course, start)
-    course.entries.sort(key=lambda entry: entry.recorded)
-    return [entry for entry in course.entries if entry.recorded.date() <= course.until]
-
-
-def _history(course: Course, start: date) -> None:
+def history(course: Course, start: date) -> None:
+    """What is told and known on the first day."""
     t, now = course.t, course.at(start)
-    since = max(t.born.year + 30, start.year - course.random.randrange(1, 9))
+    since = min(start.year, max(t.born.year + 30, start.year - course.random.randrange(1, 9)))
     problems = [
         (t.diabetes, "Type 2 diabetes", "E11.9", "44054006"),
         (t.hypertension, "High blood pressure", "I10", "38341003"),
@@ -112,12 +99,11 @@ def _history(course: Course, start: date) -> None:
     for held, text, icd, sct in problems:
         if held:
             began = str(min(since, course.until.year)) if course.age(start) > 20 else c.day(start)
-            course.put(
-                c.condition(
-                    text, icd, t.id, began, c.instant(now), sct=sct if course.random.random() < 0.5 else ""
-                ),
-                now,
-            )
+            sct = sct if course.random.random() < 0.5 else ""
+            problem = c.condition(text, icd, t.id, began, c.instant(now), sct=sct)
+            id = course.put(problem, now)
+            if icd.startswith("N18"):
+                course.kidney = (id, problem)
             _treat(course, text, now)
     _past_problems(course, start, now)
     _allergies(course, start, now)
@@ -171,7 +157,7 @@ def _treat(course: Course, problem: str, now: datetime) -> None:
         id = course.put(order, now)
         change = now + timedelta(days=course.random.randrange(200, 900))
         if later and course.random.random() < 0.5:
-            course.put(order | {"dosageInstruction": [{"text": later}]}, change, id=id)
+            course.put(order | {"dosageInstruction": c.dosage(later)}, change, id=id)
     if course.random.random() < 0.15:
         stopped = c.medication(
             "Ibuprofen 400 mg tablet", "197806", "1 tablet when needed", t.id, c.day(now.date()), t.doctor
@@ -248,7 +234,8 @@ def _family(course: Course, now: datetime) -> None:
 # ---- visits ----------------------------------------------------------------------------------------------------
 
 
-def _visit_days(course: Course, start: date) -> Iterator[date]:
+def visit_days(course: Course, start: date) -> Iterator[date]:
+    """The days of the visits: closer together with more illness."""
     t = course.t
     chronic = sum((t.diabetes, t.hypertension, t.kidney, t.depression, t.asthma, t.thyroid))
     gap = (300, 210, 150, 115, 95)[min(chronic, 4)]
@@ -272,7 +259,8 @@ _REASONS = (
 )
 
 
-def _visit(course: Course, day: date) -> None:
+def visit(course: Course, day: date) -> None:
+    """One visit: measured, asked, written down."""
     t, now = course.t, course.at(day, course.random.randrange(8, 16))
     chronic = [
         name
@@ -351,11 +339,13 @@ def _ask(course: Course, day: date, now: datetime, visit: str) -> None:
 # ---- results ---------------------------------------------------------------------------------------------------
 
 
-def _laboratory(course: Course, start: date) -> None:
+def laboratory(course: Course, start: date) -> None:
+    """Blood tests over the years: each value near the one before."""
     t, random = course.t, course.random
     day = start + timedelta(days=random.randrange(5, 40))
     a1c, creatinine = random.uniform(6.3, 9.6), random.uniform(0.75, 1.0) + (0.55 if t.kidney else 0)
-    while day <= course.until - timedelta(days=random.randrange(5, 330)):
+    last = course.until - timedelta(days=random.randrange(5, round(60 + 330 * (1 - t.keen))))
+    while day <= last:
         if day.weekday() < 5:
             a1c = min(12.5, max(5.4, a1c + random.gauss(-0.05, 0.4)))
             creatinine = max(0.5, creatinine + random.gauss(0.008 if t.kidney else 0.0, 0.04))
@@ -371,7 +361,9 @@ def _panel(course: Course, day: date, a1c: float, creatinine: float) -> None:
         ("2823-3", c.number(random.gauss(4.4, 0.35))),
         ("2951-2", c.number(random.gauss(140, 2), 0)),
     ]
-    values.append(("98979-8", c.number(c.egfr(creatinine, course.age(day), t.female), 0)))
+    rate = c.number(c.egfr(float(values[0][1]), course.age(day), t.female), 0)
+    values.append(("98979-8", rate))
+    _stage(course, int(rate), known + timedelta(minutes=30))
     if t.diabetes:
         values.append(("4548-4", c.number(a1c)))
         if random.random() < 0.4:
@@ -403,6 +395,17 @@ def _panel(course: Course, day: date, a1c: float, creatinine: float) -> None:
         _corrected(course, values[0], taken, known)
 
 
+def _stage(course: Course, rate: int, when: datetime) -> None:
+    """Keep the stage of kidney disease in step with the eGFR: a change is the next version of the same problem."""
+    if course.kidney is None:
+        return
+    id, problem = course.kidney
+    code, words = c.kidney_stage(rate)
+    if problem["code"]["text"] != words:
+        course.kidney = (id, problem | {"code": c.concept(words, (c.ICD, code))})
+        course.put(course.kidney[1], when, id=id)
+
+
 def _corrected(course: Course, value: tuple[str, Decimal], taken: datetime, known: datetime) -> None:
     """A preliminary result that the laboratory corrected two days later."""
     t = course.t
@@ -414,187 +417,3 @@ def _corrected(course: Course, value: tuple[str, Decimal], taken: datetime, know
         "status": "corrected"
     }
     course.put(final, known + timedelta(days=2), org=LABORATORY, id=id)
-
-
-# ---- prevention ------------------------------------------------------------------------------------------------
-
-
-def _prevention(course: Course, start: date) -> None:
-    t, random, until = course.t, course.random, course.until
-    age = course.age(until)
-    if t.female and 40 <= age <= 80 and random.random() < t.keen:
-        for day in _every(course, start, 730):
-            words = "BI-RADS 4: suspicious" if random.random() < 0.03 else "BI-RADS 1: negative"
-            course.put(
-                c.report(
-                    "Screening mammogram",
-                    "24606-6",
-                    t.id,
-                    c.day(day),
-                    HOSPITAL,
-                    conclusion=words,
-                    category="RAD",
-                ),
-                course.at(day, 15),
-                org=HOSPITAL,
-            )
-    if t.female and 21 <= age <= 67 and random.random() < t.keen:
-        for day in _every(course, start, 1095):
-            _cervical(course, day)
-    if 45 <= age <= 80 and random.random() < t.keen:
-        _colorectal(course, start)
-    for low, high, code, label, chance in (
-        (15, 70, "75622-1", "HIV antigen and antibody", 0.5),
-        (18, 84, "16128-1", "Hepatitis C antibody", 0.45),
-    ):
-        if low <= age <= high and random.random() < chance:
-            day = next(_every(course, start, 400), until)
-            value = c.concept("Negative")
-            resource = c.answer(code, label, value, c.instant(course.at(day)), t.id, None, "laboratory")
-            course.put(resource, course.at(day, 16), org=LABORATORY)
-
-
-def _every(course: Course, start: date, days: int) -> Iterator[date]:
-    day = start + timedelta(
-        days=course.random.randrange(10, max(11, min(days, (course.until - start).days + 11)))
-    )
-    while day <= course.until:
-        yield day
-        day += timedelta(days=round(course.random.gauss(days, 30)))
-
-
-def _cervical(course: Course, day: date) -> None:
-    t = course.t
-    hpv = course.age(day) >= 30 and course.random.random() < 0.6
-    code, label = ("82675-0", "High-risk HPV test") if hpv else ("10524-7", "Cervical cytology")
-    words = "Not detected" if hpv else "NILM, adequate sample"
-    if course.random.random() < 0.06:
-        words = "Unsatisfactory sample" if not hpv else "Detected"
-    course.put(
-        c.answer(code, label, c.concept(words), c.instant(course.at(day)), t.id, None, "laboratory"),
-        course.at(day, 16),
-        org=LABORATORY,
-    )
-
-
-def _colorectal(course: Course, start: date) -> None:
-    t, random = course.t, course.random
-    if random.random() < 0.5:
-        day = course.until - timedelta(days=random.randrange(100, 4400))
-        known = course.at(max(day, start))
-        outcome = "Normal to the caecum, good preparation"
-        course.put(
-            c.procedure("Colonoscopy", t.id, c.day(day), sct="73761001", outcome=outcome), known, org=HOSPITAL
-        )
-        return
-    for day in _every(course, start, 400):
-        words = "Positive" if random.random() < 0.06 else "Negative"
-        course.put(
-            c.answer(
-                "29771-3",
-                "Stool blood test (FIT)",
-                c.concept(words),
-                c.instant(course.at(day)),
-                t.id,
-                None,
-                "laboratory",
-            ),
-            course.at(day, 15),
-            org=LABORATORY,
-        )
-
-
-_CHILD = (
-    ("08", "Hepatitis B", (1, 60, 190)), ("20", "DTaP", (60, 120, 185, 480, 1600)), ("10", "Polio", (60, 120, 190, 1600)),
-    ("48", "Hib", (60, 120, 185, 400)), ("216", "Pneumococcal PCV20", (60, 120, 185, 400)), ("116", "Rotavirus", (60, 120, 185)),
-    ("03", "MMR", (370, 1600)), ("21", "Varicella", (375, 1600)), ("83", "Hepatitis A", (380, 570)),
-    ("165", "HPV", (4100, 4300)), ("115", "Tdap", (4100,)), ("203", "Meningococcal ACWY", (4100, 5900)),
-)  # fmt: skip
-
-
-def _vaccines(course: Course, start: date) -> None:
-    t, random, until = course.t, course.random, course.until
-    for cvx, label, days in _CHILD:
-        for n in days:
-            day = t.born + timedelta(days=n + random.randrange(0, 40))
-            if day > until or course.age(until) > 25 or random.random() > 0.55 + 0.4 * t.keen:
-                continue
-            here = day >= start
-            known = course.at(day if here else start)
-            refused = here and random.random() < 0.03
-            course.put(
-                c.immunization(
-                    label,
-                    cvx,
-                    t.id,
-                    c.day(day),
-                    c.instant(known),
-                    lot=f"L{random.randrange(1000, 9999)}" if here else "",
-                    here=here,
-                    refused=refused,
-                ),
-                known,
-            )
-    for year in range(start.year, until.year + 1):
-        day = date(year, 10, random.randrange(1, 28))
-        if start <= day <= until and random.random() < t.keen * 0.7 and t.born < day - timedelta(days=200):
-            course.put(
-                c.immunization(
-                    "Influenza", "140", t.id, c.day(day), c.instant(course.at(day)), lot=f"F{year}"
-                ),
-                course.at(day),
-            )
-    if course.age(until) >= 25 and random.random() < t.keen:
-        day = start + timedelta(days=random.randrange(0, max(1, (until - start).days)))
-        course.put(
-            c.immunization("Tdap", "115", t.id, c.day(day), c.instant(course.at(day)), lot="T77"),
-            course.at(day),
-        )
-
-
-def _hospital(course: Course, start: date) -> None:
-    t, random, until = course.t, course.random, course.until
-    span = max(1, (until - start).days)
-    if random.random() < 0.22:
-        day = start + timedelta(days=random.randrange(span))
-        now = course.at(day, 20)
-        reason = random.choice(["Chest pain", "Fall at home", "Breathless", "Cut to the hand"])
-        course.put(
-            c.encounter(
-                "EMER", reason, t.id, c.instant(now), c.instant(now + timedelta(hours=4)), HOSPITAL, t.doctor
-            ),
-            now,
-            org=HOSPITAL,
-        )
-    if course.age(until) > 30 and random.random() < 0.12:
-        _operation(course, start + timedelta(days=random.randrange(span)))
-
-
-def _operation(course: Course, day: date) -> None:
-    t, random = course.t, course.random
-    text, sct = random.choice(
-        [
-            ("Gall bladder removed", "38102005"),
-            ("Cataract operation, right eye", "54885007"),
-            ("Hip replaced, left", "52734007"),
-            ("Appendix removed", "80146002"),
-        ]
-    )
-    now = course.at(day, 7)
-    leave = now + timedelta(days=random.randrange(1, 6))
-    stay = course.put(
-        c.encounter("IMP", text, t.id, c.instant(now), c.instant(leave), HOSPITAL, t.doctor),
-        now,
-        org=HOSPITAL,
-    )
-    course.put(
-        c.procedure(text, t.id, c.day(day), sct=sct, encounter=stay, outcome="Without complication"),
-        now + timedelta(hours=3),
-        org=HOSPITAL,
-    )
-    words = f"{text}.\nUneventful stay. Home in good condition.\nMedicines as before; see the practice in two weeks."
-    course.put(
-        c.note("Discharge summary", "18842-5", words, t.id, c.instant(leave), t.doctor, stay),
-        leave,
-        org=HOSPITAL,
-    )

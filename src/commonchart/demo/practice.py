@@ -11,8 +11,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from commonchart.demo import clinical as c
-from commonchart.demo import names
-from commonchart.demo.courses import HOSPITAL, LABORATORY, PRACTICE, SPACE, Course, Entry, Traits, run
+from commonchart.demo import names, stories
+from commonchart.demo.courses import HOSPITAL, LABORATORY, PRACTICE, SPACE, Course, Entry, Traits
+from commonchart.demo.years import run
 
 PATIENTS = 300
 SEED = 20261118
@@ -34,6 +35,8 @@ class Member(Struct, frozen=True):
 def staff() -> list[Entry]:
     """Organisations, their clinicians and rooms: recorded before anybody came."""
     out = [Entry(BEGINNING, id, "setup", _organization(id, name)) for id, name in ORGANIZATIONS]
+    insurers = ((payer(n), name) for n, name in enumerate(names.INSURERS))
+    out += [Entry(BEGINNING, PRACTICE, "setup", _organization(id, name)) for id, name in insurers]
     for n, (family, given, gender) in enumerate(names.CLINICIANS):
         person = {
             "resourceType": "Practitioner",
@@ -57,6 +60,11 @@ def staff() -> list[Entry]:
 def practitioner(n: int) -> str:
     """The id of the nth clinician."""
     return str(uuid5(SPACE, f"practitioner/{n}"))
+
+
+def payer(n: int) -> str:
+    """The id of the nth insurer's Organization."""
+    return str(uuid5(SPACE, f"payer/{n}"))
 
 
 def patient_id(n: int) -> str:
@@ -92,12 +100,14 @@ def member(n: int, until: date) -> Member:
     _register(course, start)
     if n == HEAVY:
         _dialysis(course, until)
+    stories.tell(course, start)
     entries = run(course)
+    if n == 0:
+        entries += stories.second_record(entries[0].resource, until)
     return Member(traits.id, sorted(entries, key=lambda entry: entry.recorded))
 
 
 HEAVY = 3
-QUARANTINED = 0
 
 
 def _drawn(n: int, random: Random, until: date) -> Traits:
@@ -133,6 +143,7 @@ def _chosen(n: int, t: Traits, until: date) -> Traits:
     }
     if n in born:
         t = replace(t, born=born[n])
+    t = replace(t, **stories.cast(n, until))
     if n == 0:
         return replace(
             t,
@@ -165,7 +176,7 @@ def _chosen(n: int, t: Traits, until: date) -> Traits:
 
 def _register(course: Course, start: date) -> None:
     t, random = course.t, course.random
-    now = course.at(start, 8)
+    now = course.at(start, 7)
     family = names.FAMILY[(t.n // 3 * 7) % len(names.FAMILY)] if t.n % 3 else random.choice(names.FAMILY)
     given = random.choice(names.FEMALE if t.female else names.MALE)
     if t.n == 0:
@@ -200,7 +211,10 @@ def _patient(course: Course, family: str, given: str) -> c.Resource:
             }
         ],
         "name": [{"use": "official", "family": family, "given": [given]}],
-        "telecom": [{"system": "phone", "value": f"555 {random.randrange(1000, 9999)}", "use": "mobile"}],
+        "telecom": [
+            {"system": "phone", "value": f"555 {random.randrange(1000, 9999)}", "use": "mobile"},
+            {"system": "phone", "value": f"555 {2000 + t.n // 3 * 7 % 7000}", "use": "home"},
+        ],
         "gender": "female" if t.female else "male",
         "birthDate": c.day(t.born),
         "address": [
@@ -221,8 +235,8 @@ def _patient(course: Course, family: str, given: str) -> c.Resource:
             }
         ],
     }
-    if t.n % 17 == 9:
-        out.pop("gender")
+    if stories.nobody_knows(t):
+        del out["gender"], out["birthDate"]
     return out
 
 
@@ -238,7 +252,9 @@ def _insurance(course: Course, now: datetime) -> None:
         "beneficiary": c.ref("Patient", t.id),
         "relationship": c.term("subscriber-relationship", "self" if t.n % 3 else "child"),
         "period": {"start": c.day(now.date())},
-        "payor": [{"display": names.INSURERS[t.n % len(names.INSURERS)]}],
+        "payor": [
+            c.ref("Organization", payer(t.n % len(names.INSURERS)), names.INSURERS[t.n % len(names.INSURERS)])
+        ],
         "class": [{"type": c.term("coverage-class", "group"), "value": f"G{t.n % 9}"}],
     }
     course.put(cover, now)
