@@ -1,0 +1,170 @@
+"""No request of a client, however strange, makes this server fail: a generator over its own CapabilityStatement."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import httpx
+import pytest
+
+from commonchart import app as wiring
+from commonchart.access import credentials, users
+from commonchart.record.database import Database
+from commonchart.settings import Settings
+from tests.conftest import Clock
+
+REQUESTS = int(os.environ.get("COMMONCHART_FUZZ", "2000"))
+SEED = 20261124
+TEXTS = (
+    "", "a", "'", '"', "%", "_", "\\", "|", "||", "$", ",", "\\,", "gt", "ge2020", "2020-13-45", "1e400", "-1", "0", "NaN", "null", "true",
+    "http://loinc.org|4548-4", "Patient/1", "Patient/../..", "é", "\u202e", "\U0001f600", "x" * 3000, "' OR 1=1 --", "{{7*7}}", "a\x00b",
+    "2020-01-01T00:00:00+14:00", "9999-12-31", "0001-01-01", "urn:uuid:1", "#x", "*", "(", "[", "{", "5.4|http://unitsofmeasure.org|mg",
+)  # fmt: skip
+MODIFIERS = (
+    "",
+    "",
+    "",
+    ":exact",
+    ":missing",
+    ":not",
+    ":text",
+    ":Patient",
+    ":above",
+    ":iterate",
+    ":",
+    ":x:y",
+    ".name",
+    ":Patient.name",
+    ".x.y",
+)
+
+
+@pytest.fixture
+async def client(database: Database, clock: Clock, tmp_path: Path) -> Any:
+    application = wiring.build(Settings(tmp_path, secret=b"s" * 32), database, clock)
+    user = await users.create(
+        database, tenant=1, login="root", name="Root", role="administrator", org="o", now=clock()
+    )
+    from datetime import timedelta
+
+    token = await credentials.issue(
+        database, user.id, clock(), kind="token", client="t", lives=timedelta(days=1)
+    )
+    transport = httpx.ASGITransport(application, raise_app_exceptions=False)
+    async with httpx.AsyncClient(
+        transport=transport, base_url="http://test", headers={"authorization": f"Bearer {token}"}
+    ) as made:
+        yield made
+
+
+def value(random: Random, depth: int = 0) -> Any:
+    kind = random.randrange(8)
+    if kind < 3 or depth > 4:
+        return random.choice(TEXTS)
+    if kind == 3:
+        return random.choice((0, -1, 1.5, 2**40, True, False, None))
+    if kind == 4:
+        return [value(random, depth + 1) for _ in range(random.randrange(3))]
+    return {
+        random.choice(
+            ("code", "value", "system", "reference", "given", "url", "valueString", "_x", "x", "extension")
+        ): value(random, depth + 1)
+        for _ in range(random.randrange(4))
+    }
+
+
+def body(random: Random, rtype: str) -> Any:
+    names = (
+        "id",
+        "status",
+        "code",
+        "subject",
+        "name",
+        "birthDate",
+        "meta",
+        "contained",
+        "entry",
+        "type",
+        "text",
+        "period",
+        "content",
+        "item",
+    )
+    return {"resourceType": random.choice((rtype, rtype, rtype, "Shoe", None))} | {
+        random.choice(names): value(random) for _ in range(random.randrange(5))
+    }
+
+
+def one(random: Random, statement: dict[str, Any]) -> tuple[str, str, dict[str, Any]]:
+    resource = random.choice(statement["rest"][0]["resource"])
+    rtype = resource["type"]
+    params = [
+        (random.choice(resource["searchParam"])["name"] + random.choice(MODIFIERS), random.choice(TEXTS))
+        for _ in range(random.randrange(4))
+    ]
+    if random.random() < 0.4:
+        params.append(
+            (
+                random.choice(
+                    (
+                        "_sort",
+                        "_count",
+                        "_include",
+                        "_revinclude",
+                        "_summary",
+                        "_elements",
+                        "_total",
+                        "_cursor",
+                        "_since",
+                        "_at",
+                        "_format",
+                    )
+                ),
+                random.choice((*TEXTS, f"{rtype}:subject", "-date", "_id")),
+            )
+        )
+    path = random.choice(
+        (
+            rtype,
+            rtype,
+            f"{rtype}/1",
+            f"{rtype}/{random.choice(TEXTS)[:40]}",
+            f"{rtype}/1/_history",
+            "_history",
+            "",
+            f"{rtype}/_search",
+            f"{rtype}/1/_history/{random.choice(TEXTS)[:9]}",
+        )
+    )
+    headers = {
+        random.choice(
+            ("if-match", "if-none-match", "prefer", "accept", "content-type", "if-none-exist")
+        ): random.choice(('W/"1"', "x", "return=minimal", "identifier=a|b", "*/*", "application/json"))
+        for _ in range(random.randrange(3))
+    }
+    method = random.choice(("GET", "GET", "GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"))
+    options: dict[str, Any] = {"params": params, "headers": headers}
+    if method in ("POST", "PUT"):
+        options["json"] = body(random, rtype)
+    return method, f"/fhir/{path}", options
+
+
+async def test_no_request_makes_the_server_fail(client: httpx.AsyncClient) -> None:
+    random = Random(SEED)
+    statement = (await client.get("/fhir/metadata")).json()
+    for n in range(REQUESTS):
+        method, path, options = one(random, statement)
+        try:
+            answer = await client.request(method, path, **options)
+        except (httpx.InvalidURL, ValueError):  # not a request at all
+            continue
+        assert answer.status_code < 500 or answer.status_code == 501, (
+            n,
+            method,
+            path,
+            options,
+            answer.text[:400],
+        )
