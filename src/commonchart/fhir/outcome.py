@@ -98,7 +98,7 @@ class Ambiguous(Refused):
 
 
 class Unsupported(Refused):
-    """Understood and not offered here (501 for an interaction, 400 in a search)."""
+    """Understood and not offered here, such as a FHIRPath function (501)."""
 
     status = 501
     code = "not-supported"

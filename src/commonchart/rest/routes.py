@@ -25,7 +25,6 @@ from commonchart.fhir.outcome import (
     Refused,
     TooLarge,
     Unauthenticated,
-    Unsupported,
     UnsupportedMedia,
     operation_outcome,
 )
@@ -129,9 +128,9 @@ def _methods(found: str) -> str:
 
 def _unrouted(asked: Asked) -> Refused:
     if asked.segments and asked.segments[-1].startswith("$"):
-        return Unsupported("This operation is not offered", code="not-supported")
+        return NotFound("This operation is not offered", code="not-supported")
     if len(asked.segments) >= 3 or (asked.segments and asked.segments[0].startswith("_")):
-        return Unsupported("This address is not offered", code="not-supported")
+        return NotFound("This address is not offered", code="not-supported")
     return NotFound("There is nothing at this address", code="not-found")
 
 

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from commonchart.fhir import dates
 from commonchart.fhir.definitions import r4
-from commonchart.fhir.outcome import Unsupported
+from commonchart.fhir.outcome import Malformed
 from commonchart.record.keys import patient_key, token
 from commonchart.search.fold import fold
 from commonchart.search.parameters import UNIONS, parameters, patient_parameter
@@ -129,7 +129,7 @@ def _missing(rtype: str, term: Term) -> Sql:
         return Sql("false" if term.values[0].text == "true" else "true", [])
     whole = parameters(rtype)[term.code].whole
     if whole:
-        raise Unsupported(f"{term.code}:missing is not offered", at=term.code, code="not-supported")
+        raise Malformed(f"{term.code}:missing is not offered", at=term.code, code="not-supported")
     absent = term.values[0].text == "true"
     return Sql(f"{'NOT ' if absent else ''}(r.tokens && %s)", [[token(code, "") for code in codes]])
 

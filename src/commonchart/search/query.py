@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from commonchart.fhir import dates
 from commonchart.fhir.definitions import r4
-from commonchart.fhir.outcome import Invalid, Malformed, TooCostly, Unsupported
+from commonchart.fhir.outcome import Invalid, Malformed, TooCostly
 from commonchart.search.parameters import UNIONS, UNSUPPORTED, Kind, Parameter, main_date, parameters
 
 DEFAULT_COUNT = 50
@@ -127,7 +127,7 @@ def _searchable(rtype: str) -> dict[str, Parameter]:
 def _known(rtype: str, name: str) -> bool:
     code = re.split(r"[:.]", name, maxsplit=1)[0]
     if code in UNSUPPORTED or code == "_has":
-        raise Unsupported(
+        raise Malformed(
             f"{UNSUPPORTED.get(code, 'reverse chaining')} is not offered yet", at=name, code="not-supported"
         )
     return code in _searchable(rtype)
@@ -160,7 +160,7 @@ def _modifier(parameter: Parameter, modifier: str, name: str) -> str:
             raise Malformed(f"{parameter.code} does not refer to {modifier}", at=name)
         return modifier
     if modifier in _LATER:
-        raise Unsupported(
+        raise Malformed(
             f"The modifier :{modifier} of {parameter.code} is not offered yet", at=name, code="not-supported"
         )
     raise Malformed(f"The modifier :{modifier} is not one of {parameter.code}", at=name)
@@ -170,7 +170,7 @@ def _chained(parameter: Parameter, modifier: str, rest: str, text: str, name: st
     if parameter.kind != "reference":
         raise Malformed(f"{parameter.code} is not a reference: nothing can follow it", at=name)
     if "." in rest:
-        raise Unsupported("Chains of more than one step are not offered yet", at=name, code="not-supported")
+        raise Malformed("Chains of more than one step are not offered yet", at=name, code="not-supported")
     code = rest.partition(":")[0]
     targets = [modifier] if modifier else [t for t in parameter.target if code in _searchable(t)]
     if parameter.code == "patient" and not modifier:
@@ -278,7 +278,7 @@ def _with_settings(query: Query, settings: dict[str, list[str]]) -> Query:
         "cursor": _single(settings, "_cursor", ""),
     }
     if _one_of(settings, "_contained", ("false", "true", "both")) != "false":
-        raise Unsupported(
+        raise Malformed(
             "Searching contained resources is not offered", at="_contained", code="not-supported"
         )
     return Query(query.rtype, query.terms, given=query.given, ignored=query.ignored, **changes)
@@ -318,14 +318,14 @@ def _sort_key(rtype: str, key: str) -> Sort:
         raise Malformed(f"{rtype} has no search parameter {code} to sort by", at="_sort")
     sortable = parameter.kind in ("date", "string", "number", "quantity", "uri") or code == "_id"
     if not sortable or (code in UNIONS and parameter.kind != "quantity"):
-        raise Unsupported(f"Sorting by {code} is not offered yet", at="_sort", code="not-supported")
+        raise Malformed(f"Sorting by {code} is not offered yet", at="_sort", code="not-supported")
     return Sort(code, parameter.kind, key.startswith("-"))
 
 
 def _includes(settings: dict[str, list[str]], name: str, rtype: str) -> tuple[Include, ...]:
     for spelled in settings:
         if spelled.startswith(f"{name}:"):
-            raise Unsupported(f"{spelled} is not offered yet", at=name, code="not-supported")
+            raise Malformed(f"{spelled} is not offered yet", at=name, code="not-supported")
     values = settings.get(name, [])
     if len(values) > 20:
         raise TooCostly(f"At most 20 {name} are followed", at=name)
@@ -336,7 +336,7 @@ def _include(value: str, name: str, rtype: str) -> Include:
     source, _, rest = value.partition(":")
     code, _, target = rest.partition(":")
     if value == "*" or code == "*":
-        raise Unsupported(f"{name}=* is not offered: name the parameter", at=name, code="not-supported")
+        raise Malformed(f"{name}=* is not offered: name the parameter", at=name, code="not-supported")
     if (
         source not in r4().resource_types
         or code not in _searchable(source)
