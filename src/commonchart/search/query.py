@@ -92,7 +92,7 @@ class Query(Struct, frozen=True):
 
 
 def parse(rtype: str, params: Sequence[tuple[str, str]], *, strict: bool = False) -> Query:
-    """The query. Raises Malformed naming the parameter and rule, Unsupported, TooCostly; unknown ones are ignored or refused."""
+    """The query. Raises Malformed naming the parameter and rule, TooCostly; unknown ones are ignored or refused."""
     if rtype not in r4().resource_types:
         raise Malformed("The resource type is not one of FHIR R4", at="type")
     if len(params) > MAX_TERMS:
