@@ -278,9 +278,7 @@ def _with_settings(query: Query, settings: dict[str, list[str]]) -> Query:
         "cursor": _single(settings, "_cursor", ""),
     }
     if _one_of(settings, "_contained", ("false", "true", "both")) != "false":
-        raise Malformed(
-            "Searching contained resources is not offered", at="_contained", code="not-supported"
-        )
+        raise Malformed("Searching contained resources is not offered", at="_contained", code="not-supported")
     return Query(query.rtype, query.terms, given=query.given, ignored=query.ignored, **changes)
 
 
