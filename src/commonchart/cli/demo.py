@@ -40,7 +40,7 @@ FOLDER = "demo"
     show_default=True,
     help="How many patients.",
 )
-@click.option("--seed-only", is_flag=True, help="Fill the practice and stop, without serving.")
+@click.option("--seed-only", "--no-serve", is_flag=True, help="Fill the practice and stop, without serving.")
 @data_option
 def demo(port: int, host: str, workers: int | None, scale: int, seed_only: bool, data: Path | None) -> None:
     """Serve a synthetic practice: sign in at once while it is filled in the background.
