@@ -8,7 +8,7 @@ from importlib.metadata import Distribution, distribution
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-EXCEPTIONS = {"psycopg", "psycopg-binary", "psycopg-pool", "certifi"}
+EXCEPTIONS = {"psycopg", "psycopg-binary", "certifi"}
 COPYLEFT = re.compile(r"\b(A?GPL|LGPL|MPL|GNU|Mozilla)\b")
 
 
