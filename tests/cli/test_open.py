@@ -41,11 +41,12 @@ async def test_alone_it_starts_postgres_for_its_own_life(data: Path) -> None:
 
 
 WAITING = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
 import click
 from commonchart import cli
 from commonchart.record.embedded import reached
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell in the background leaves it ignored
 @click.command()
 def wait():
     with reached(Path(sys.argv[1])):

@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any, Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from commonchart.care.evidence import Evidence, Person
 from commonchart.care.explain import describe
@@ -66,8 +67,15 @@ def _answer(asked: Question) -> Verdict:
     for step in (_known_person, _ages, _excluded_everywhere, _conditions, _excluded, _body_mass):
         verdict = step(asked)
         if verdict is not None:
-            return verdict
+            return _with_next_change(asked, verdict)
     return monitored(asked) if asked.rule.monitor else screened(asked)
+
+
+def _with_next_change(asked: Question, verdict: Verdict) -> Verdict:
+    """An answer that names no day of change still changes when age ends it, or when a fact of the future comes to count."""
+    if verdict.next_change_on is not None:
+        return verdict
+    return replace(verdict, next_change_on=asked.later(*asked.future))
 
 
 def _known_person(asked: Question) -> Verdict | None:
