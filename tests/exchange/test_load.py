@@ -18,7 +18,7 @@ from commonchart.exchange.load.receipt import Receipt
 from commonchart.exchange.load.run import Options, load
 from commonchart.fhir import json
 from commonchart.fhir.links import rewrite
-from commonchart.fhir.outcome import Invalid
+from commonchart.fhir.outcome import Busy, Invalid
 from commonchart.fhir.validate import validate
 from commonchart.record.database import Database
 from tests.conftest import Clock
@@ -169,6 +169,29 @@ async def test_cut_files_are_rejected_with_their_place(records: Records, tmp_pat
 
 async def test_the_same_resource_twice_in_one_file_is_stored_once(records: Records, tmp_path: Path) -> None:
     assert sums(await loaded(records, bundle(tmp_path / "a.json", patient(), patient()))) == (2, 1, 1, 0)
+
+
+async def test_a_load_that_fails_or_is_interrupted_says_so_and_keeps_what_it_stored(
+    records: Records, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files_of = [bundle(tmp_path / f"{n}.json", patient(f"p{n}")) for n in range(2)]
+    real = receipt.add
+
+    def ending(error: BaseException) -> Any:
+        async def add(records: Records, run: str, first: int, lines: Any) -> None:
+            if first:
+                raise error
+            await real(records, run, first, lines)
+
+        return add
+
+    monkeypatch.setattr(receipt, "add", ending(Busy("gone")))
+    with pytest.raises(Busy):
+        await loaded(records, *files_of)
+    monkeypatch.setattr(receipt, "add", ending(KeyboardInterrupt()))
+    found = await loaded(records, *files_of)
+    assert (found.state, found.total.unchanged) == ("interrupted", 1)
+    assert sorted(state for *_, state in await receipt.recent(records)) == ["failed", "interrupted"]
 
 
 async def test_nothing_to_load_is_said(records: Records, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from commonchart.fhir import json
 from commonchart.fhir.validate import validate
+from commonchart.rest import routes
 from tests.rest.conftest import Client, observation, patient
 
 FHIR = {"content-type": "application/fhir+json"}
@@ -264,6 +265,69 @@ async def test_a_bad_entry_refuses_the_transaction(client: Client, entry: object
     bundle = {"resourceType": "Bundle", "type": "transaction", "entry": [first, entry]}
     assert (await client.post("/fhir", json=bundle)).status_code == status
     assert (await client.get("/fhir/Patient?_summary=count")).json()["total"] == 0
+
+
+@pytest.mark.parametrize(
+    ("url", "status"), [("Patient/nobody", 404), ("Patient?_count=x", 400), ("Shoe/1", 404)]
+)
+async def test_a_transaction_that_cannot_read_stores_nothing(client: Client, url: str, status: int) -> None:
+    create = {"resource": patient(), "request": {"method": "POST", "url": "Patient"}}
+    entries = [create, {"request": {"method": "GET", "url": url}}]
+    refused = await client.post(
+        "/fhir", json={"resourceType": "Bundle", "type": "transaction", "entry": entries}
+    )
+    assert refused.status_code == status
+    assert (await client.get("/fhir/Patient?_summary=count")).json()["total"] == 0
+
+
+async def test_a_transaction_reads_what_it_has_just_written(client: Client) -> None:
+    put = {"resource": patient(id="zoe"), "request": {"method": "PUT", "url": "Patient/zoe"}}
+    entries = [{"request": {"method": "GET", "url": "Patient/zoe"}}, put]
+    answer = await client.post(
+        "/fhir", json={"resourceType": "Bundle", "type": "transaction", "entry": entries}
+    )
+    assert [e["response"]["status"][:3] for e in answer.json()["entry"]] == ["200", "201"]
+    assert answer.json()["entry"][0]["resource"]["id"] == "zoe"
+
+
+async def test_a_bug_in_one_entry_of_a_batch_does_not_hide_the_others(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: object) -> None:
+        raise ZeroDivisionError("a patient's secret")
+
+    monkeypatch.setitem(routes.READS, "T/id", broken)
+    entries = [
+        {"resource": patient(), "request": {"method": "POST", "url": "Patient"}},
+        {"request": {"method": "GET", "url": "Patient/1"}},
+    ]
+    answer = await client.post("/fhir", json={"resourceType": "Bundle", "type": "batch", "entry": entries})
+    assert answer.status_code == 200
+    assert [e["response"]["status"][:3] for e in answer.json()["entry"]] == ["201", "500"]
+    assert "secret" not in answer.text
+
+
+async def test_a_bug_is_answered_without_its_words(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Odd(Exception):
+        def __init__(self, *, secret: str) -> None:
+            self.secret = secret
+
+    async def broken(*_: object) -> None:
+        raise Odd(secret="a patient's secret")
+
+    monkeypatch.setitem(routes.READS, "T/id", broken)
+    answer = await client.get("/fhir/Patient/1")
+    assert answer.status_code == 500
+    assert answer.json()["resourceType"] == "OperationOutcome"
+    assert "secret" not in answer.text
+
+
+async def test_a_large_resource_is_checked_like_any_other(client: Client) -> None:
+    note = [{"text": "x" * 300_000}]
+    assert (await client.post("/fhir/Observation", json=observation("x", note=note))).status_code == 201
+    refused = await client.post("/fhir/Observation", json=observation("x", note=note, status="wrong"))
+    assert refused.status_code == 422
+    assert refused.json()["issue"][0]["expression"] == ["Observation.status"]
 
 
 async def test_conditional_references_are_resolved(client: Client) -> None:

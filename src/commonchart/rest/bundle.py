@@ -6,11 +6,13 @@ transaction stores deletions, creations and updates in that order and answers re
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Any
 from urllib.parse import unquote
 
+import structlog
 from msgspec import Struct
 
 from commonchart.access.records import Create, Delete, Put, Records, Transaction
@@ -25,7 +27,10 @@ from commonchart.rest.search import joined
 from commonchart.rest.write import answered, matching
 from commonchart.search.query import parse
 
+log = structlog.get_logger("commonchart.rest")
+
 MAX_ENTRIES = 10_000
+TURN = 20
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH")
 
 Run = Callable[[Records, Asked], Awaitable[Answer]]
@@ -66,9 +71,16 @@ async def _batch(records: Records, outer: Asked, entries: Sequence[Any], run: Ru
         try:
             answer = await run(records, request_of(entry, n, outer))
         except Refused as refusal:
-            answer = Answer(refusal.status, json.encode(operation_outcome(refusal)))
+            answer = _refusal(refusal)
+        except Exception as error:  # what other entries stored must still be told
+            log.error("unexpected", kind=type(error).__name__, method="batch", entry=n)
+            answer = Answer(500, _BUG)
         out.append(_response(answer))
     return Answer(200, joined(b"batch-response", out))
+
+
+def _refusal(refusal: Refused) -> Answer:
+    return Answer(refusal.status, json.encode(operation_outcome(refusal)))
 
 
 async def _transaction(records: Records, outer: Asked, entries: Sequence[Any], run: Run) -> Answer:
@@ -77,12 +89,38 @@ async def _transaction(records: Records, outer: Asked, entries: Sequence[Any], r
         mapping = await _targets(tx, steps)
         await _validated(tx, steps, mapping)
         await _write(tx, steps)
+        for step in steps:
+            if step.asked.method in ("GET", "HEAD"):
+                await _readable(tx, step, run)
     for step in steps:
         if step.asked.method in ("GET", "HEAD"):
-            step.answer = await run(records, step.asked)
+            step.answer = await _read(records, step, run)
     return Answer(
         200, joined(b"transaction-response", [_response(step.answer or Answer(200)) for step in steps])
     )
+
+
+async def _readable(tx: Transaction, step: Step, run: Run) -> None:
+    """Refuse what cannot be read while nothing is stored yet. Raises NotFound, Gone, Malformed, Forbidden."""
+    asked = step.asked
+    if len(asked.segments) == 1:
+        parse(asked.rtype, asked.params, strict=asked.strict)
+        await tx.records.require("search", asked.rtype)
+    elif len(asked.segments) == 2:
+        found = await tx.read(asked.rtype, asked.id)
+        if found is None:
+            await run(tx.records, asked)
+        elif found.deleted:
+            raise Gone(f"The {asked.rtype} of an entry is deleted", at=f"Bundle.entry[{step.n}]")
+        await tx.records.require("read", asked.rtype)
+
+
+async def _read(records: Records, step: Step, run: Run) -> Answer:
+    """What a reading entry is answered; the writes stand by now, so that a late refusal is its own only."""
+    try:
+        return await run(records, step.asked)
+    except Refused as refusal:
+        return _refusal(refusal)
 
 
 def request_of(entry: Any, n: int, outer: Asked) -> Asked:
@@ -184,6 +222,8 @@ async def _validated(tx: Transaction, steps: Sequence[Step], mapping: dict[str, 
     """Follow links and validate every entry that is stored. Raises Invalid with the issues of all of them."""
     issues: list[Issue] = []
     for step in steps:
+        if step.n % TURN == 0:  # others are answered between the entries of a long Bundle
+            await asyncio.sleep(0)
         if step.asked.method not in ("POST", "PUT") or (
             step.asked.method == "POST" and step.existing is not None
         ):
@@ -263,6 +303,10 @@ async def _delete(tx: Transaction, step: Step) -> Answer:
     return Answer(204)
 
 
+_BUG = (
+    b'{"resourceType":"OperationOutcome","issue":[{"severity":"fatal","code":"exception",'
+    b'"diagnostics":"Something went wrong with this entry; it was noted"}]}'
+)
 _WORDS = {200: "200 OK", 201: "201 Created", 204: "204 No Content", 304: "304 Not Modified"}
 
 

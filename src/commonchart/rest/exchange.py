@@ -23,7 +23,7 @@ Params = tuple[tuple[str, str], ...]
 
 
 class Asked(Struct, frozen=True):
-    """What is asked: `segments` of the path below the base, `params` of the query, `headers` in lower case."""
+    """What is asked: `segments` of the path below the base, `params` of the query, `headers` in lower case; `large`: too much to look at on the event loop."""
 
     method: str
     segments: tuple[str, ...]
@@ -31,6 +31,7 @@ class Asked(Struct, frozen=True):
     base: str
     headers: Mapping[str, str] = {}
     body: dict[str, Any] | None = None
+    large: bool = False
 
     @property
     def rtype(self) -> str:

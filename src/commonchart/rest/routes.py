@@ -166,7 +166,7 @@ class Api:
         actor = await credentials.actor_of(state.database, _token(request), state.clock())
         records = Records(state.database, actor, state.clock, key=state.settings.secret or b"commonchart")
         params, body = await _content(request, segments)
-        asked = Asked(request.method, segments, params, base, request.headers, body)
+        asked = Asked(request.method, segments, params, base, request.headers, body, _large(request))
         if not segments:
             if request.method != "POST":
                 raise MethodNotAllowed("POST, OPTIONS")
@@ -233,6 +233,11 @@ async def _content(
     )
 
 
+def _large(request: Request) -> bool:
+    length = request.headers.get("content-length", "")
+    return not length.isdigit() or int(length) > THREAD_FROM
+
+
 def _not_ascii() -> str:
     raise Malformed("A form is percent-encoded")
 
@@ -281,7 +286,7 @@ _BUG = (
 
 def _safe(error: Exception) -> Any:
     """A traceback without the message, which may hold a patient's data."""
-    return (type(error), type(error)(), error.__traceback__) if not error.args else None
+    return (RuntimeError, RuntimeError(type(error).__name__), error.__traceback__)
 
 
 @cache

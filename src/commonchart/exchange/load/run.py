@@ -7,6 +7,7 @@ import multiprocessing
 import os
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,8 @@ class Cut(Exception):
 async def load(records: Records, paths: list[Path], options: Options, progress: Progress) -> Receipt:
     """Load everything; the receipt says what became of each entry. `progress(bytes done, bytes in all, entries)`.
 
-    Raises Invalid (nothing to load), Forbidden. An interruption ends it after the current batch, with a receipt.
+    Raises Invalid (nothing to load), Forbidden. An interruption ends it after the current batch, with a receipt;
+    so does a failure, which is then raised.
     """
     chosen = files.found(paths)
     run = await receipt.begin(records, options.source)
@@ -55,6 +57,10 @@ async def load(records: Records, paths: list[Path], options: Options, progress: 
             progress(done, sum(sizes), n)
     except (asyncio.CancelledError, KeyboardInterrupt):
         state = "interrupted"
+    except Exception:
+        with suppress(Refused):
+            await receipt.finish(records, run, "failed")
+        raise
     return await receipt.finish(records, run, state)
 
 
