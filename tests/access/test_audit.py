@@ -81,6 +81,17 @@ async def test_denials_and_misses_leave_a_row(records: Records) -> None:
     with pytest.raises(NotFound):
         await bob.read("Observation", "o1")
     assert ((await last(records))["outcome"], (await last(records))["id"]) == (4, "o1")
+    own = [row for row in await rows(records.database) if row["actor"] == "user-bob"]
+    assert [row["outcome"] for row in own] == [4]
+
+
+async def test_a_read_names_the_version_that_was_shown(records: Records) -> None:
+    await records.commit([put(observation("o1", status="amended"))])
+    await records.read("Observation", "o1")
+    assert ((await last(records))["id"], (await last(records))["vid"]) == ("o1", 2)
+    await records.vread("Observation", "o1", 1)
+    seen = await last(records)
+    assert (seen["action"], seen["id"], seen["vid"], seen["patients"]) == ("vread", "o1", 1, ["ada"])
 
 
 async def test_a_refused_write_leaves_no_row_of_a_write(records: Records) -> None:

@@ -70,6 +70,19 @@ async def test_failing_waits_but_not_for_long(database: Database, clock: Clock, 
     assert (await signin.sign_in(database, "sage", PASSWORD, clock())).actor.user == sage.id
 
 
+async def test_a_guesser_never_outlasts_the_waiting(
+    database: Database, clock: Clock, sage: users.User
+) -> None:
+    async with database.connection() as conn:
+        await conn.execute("UPDATE app_user SET failures = 5000")
+    with pytest.raises(Unauthenticated, match=signin.WRONG):
+        await signin.sign_in(database, "sage", "wrong", clock())
+    with pytest.raises(Unauthenticated, match=signin.WRONG):
+        await signin.sign_in(database, "sage", PASSWORD, clock())
+    later = clock() + signin.LONGEST_WAIT + timedelta(seconds=1)
+    assert (await signin.sign_in(database, "sage", PASSWORD, later)).actor.user == sage.id
+
+
 @pytest.mark.usefixtures("sage")
 async def test_an_idle_session_ends_and_a_used_one_goes_on_until_its_absolute_end(
     database: Database, clock: Clock

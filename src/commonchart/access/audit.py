@@ -65,6 +65,16 @@ def counted(statement: Statement, actor: Actor, now: datetime, query: str, rtype
     return Statement(sql, (*statement.args, *_who(actor, now, "search", OK), rtype, query))
 
 
+def read(statement: Statement, actor: Actor, now: datetime, action: str) -> Statement:
+    """A read of one version with its audit row in one. What is not found leaves no row here: the caller notes the miss."""
+    sql = (
+        f"WITH found AS MATERIALIZED ({statement.sql}), noted AS (INSERT INTO audit ({_WHO}, rtype, id, vid, patients) "
+        "SELECT %s, %s, %s, %s, %s, %s, %s, %s, %s, rtype, id, vid, "
+        "CASE WHEN patient IS NULL THEN '{}' ELSE ARRAY[patient] END FROM found) SELECT * FROM found"
+    )
+    return Statement(sql, (*statement.args, *_who(actor, now, action, OK)))
+
+
 async def note(
     conn: Connection,
     actor: Actor,

@@ -59,15 +59,9 @@ class Records:
     async def read(self, rtype: str, id: str) -> Stored:
         """The current version. Raises Forbidden (the whole type), NotFound, Gone."""
         await self.require("read", rtype)
-        statement = audit.noted(
-            read_statement(self.visible, rtype, id), self.actor, self.clock(), "read", id, rtype
-        )
-        async with self.database.single() as conn:
-            row = await (await conn.execute(statement.sql, statement.args)).fetchone()
-        if row is None:
-            await self._missed("read", rtype, id)
+        found = await self._one(read_statement(self.visible, rtype, id), "read", rtype, id)
+        if found is None:
             raise NotFound(f"There is no {rtype} with this id")
-        found = store.row_stored(row)
         if found.deleted:
             raise Gone(f"This {rtype} has been deleted")
         return found
@@ -75,12 +69,12 @@ class Records:
     async def vread(self, rtype: str, id: str, vid: int) -> Stored:
         """One version, which must be visible as it was. Raises Forbidden, NotFound, Gone."""
         await self.require("history", rtype)
-        found = [one for one in (await self.history(rtype, id, count=1000)).matches if one.vid == vid]
-        if not found:
+        found = await self._one(version_statement(self.visible, rtype, id, vid), "vread", rtype, id)
+        if found is None:
             raise NotFound(f"There is no such version of this {rtype}")
-        if found[0].deleted:
+        if found.deleted:
             raise Gone(f"This version is the deletion of the {rtype}")
-        return found[0]
+        return found
 
     async def history(
         self,
@@ -214,11 +208,16 @@ class Records:
             await audit.note(conn, self.actor, self.clock(), action, outcome=audit.SERIOUS, rtype=rtype)
         raise Forbidden(f"Your role does not allow {action} of {rtype}")
 
-    async def _missed(self, action: str, rtype: str, id: str) -> None:
+    async def _one(self, statement: Statement, action: str, rtype: str, id: str) -> Stored | None:
+        """One version with its audit row in one statement; a miss leaves a row of its own."""
+        now = self.clock()
+        wrapped = audit.read(statement, self.actor, now, action)
         async with self.database.single() as conn:
-            await audit.note(
-                conn, self.actor, self.clock(), action, outcome=audit.MINOR, rtype=rtype, id=id[:64]
-            )
+            row = await (await conn.execute(wrapped.sql, wrapped.args)).fetchone()
+            if row is not None:
+                return store.row_stored(row)
+            await audit.note(conn, self.actor, now, action, outcome=audit.MINOR, rtype=rtype, id=id[:64])
+        return None
 
 
 class Transaction:
@@ -303,6 +302,14 @@ def read_statement(visible: Visible, rtype: str, id: str) -> Statement:
     """The current version of one resource, if visible."""
     predicate, args = visible.predicate("r")
     return Statement(f"{store.READ} AND {predicate}", (visible.tenant, rtype, id, *args))
+
+
+def version_statement(visible: Visible, rtype: str, id: str, vid: int) -> Statement:
+    """One version of one resource, if visible as it was."""
+    predicate, args = visible.predicate("r")
+    key = (visible.tenant, rtype, id, vid, *args)
+    now, then = (f"{part} AND {predicate}" for part in (store.VREAD_NOW, store.VREAD_THEN))
+    return Statement(f"{now} UNION ALL {then}", (*key, *key))
 
 
 def keyed(visible: Visible, keys: Sequence[Key]) -> Statement:

@@ -24,6 +24,7 @@ ABSOLUTE = timedelta(hours=12)
 TOUCH_EVERY = timedelta(minutes=1)
 FREE_FAILURES = 5
 LONGEST_WAIT = timedelta(minutes=1)
+DOUBLINGS = 6  # 2**6 s is past the longest wait; without the bound the power outgrows timedelta
 
 WRONG = "The user name or password is not right"
 
@@ -77,8 +78,7 @@ async def _failed(database: Database, row: dict[str, Any] | None, now: datetime,
             await audit.note(conn, nobody, now, "sign-in", outcome=audit.MINOR, detail="unknown user")
             return
         if not waiting:
-            wait = min(LONGEST_WAIT, timedelta(seconds=2 ** max(0, row["failures"] + 1 - FREE_FAILURES)))
-            until = now + wait if row["failures"] + 1 >= FREE_FAILURES else None
+            until = _wait_until(now, row["failures"] + 1)
             await conn.execute(
                 "UPDATE app_user SET failures = failures + 1, locked_until = %s WHERE id = %s",
                 (until, row["id"]),
@@ -86,6 +86,13 @@ async def _failed(database: Database, row: dict[str, Any] | None, now: datetime,
         who = Actor(row["tenant"], row["id"], "", row["role"], row["org"], "web")
         detail = "waiting" if waiting else "wrong password or inactive"
         await audit.note(conn, who, now, "sign-in", outcome=audit.MINOR, detail=detail)
+
+
+def _wait_until(now: datetime, failures: int) -> datetime | None:
+    """When the next attempt counts, after so many failures in a row; None while they are free."""
+    if failures < FREE_FAILURES:
+        return None
+    return now + min(LONGEST_WAIT, timedelta(seconds=2 ** min(failures - FREE_FAILURES, DOUBLINGS)))
 
 
 async def resume(database: Database, token: str, now: datetime, *, touch: bool = True) -> Session:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 
 import click
@@ -11,6 +12,17 @@ from commonchart.access import credentials, users
 from commonchart.cli.open import awaited, data_option, opened
 from commonchart.fhir.outcome import NotFound, Refused
 from commonchart.settings import TENANT
+
+
+def service_login(role: str, organization: str, patient: str | None) -> str:
+    """The login of the program user that such tokens belong to: one for each role, organization and patient.
+
+    Ids are longer than a login may be and differ by case, so they go in as a digest: two patients never share a user.
+    """
+    if not organization and not patient:
+        return f"service-{role}"
+    whose = sha256(f"{organization} {patient or ''}".encode()).hexdigest()[:32]
+    return f"service-{role}-{whose}"
 
 
 @click.group()
@@ -36,9 +48,7 @@ async def create(
     """Print one new token. It is shown this once; only its digest is kept."""
     now = datetime.now(UTC)
     async with opened(data) as database:
-        login = "-".join(
-            filter(None, ["service", role, organization.lower()[:20], (patient or "").lower()[:20]])
-        )
+        login = service_login(role, organization, patient)
         try:
             user = await users.find(database, login)
         except NotFound:

@@ -62,19 +62,17 @@ async def read_many(conn: Connection, tenant: int, keys: Sequence[Key]) -> dict[
     return {(one.rtype, one.id): one for one in found}
 
 
-VREAD = f"""
-SELECT {_R}, NULL::timestamptz AS superseded {_LOCATED}
-WHERE l.tenant = %(tenant)s AND l.rtype = %(rtype)s AND l.id = %(id)s AND r.vid = %(vid)s
-UNION ALL
-SELECT {_R}, r.superseded FROM resource_loc l JOIN history r
-  ON r.pk = ANY(l.pk || l.former) AND r.tenant = l.tenant AND r.rtype = l.rtype AND r.id = l.id
-WHERE l.tenant = %(tenant)s AND l.rtype = %(rtype)s AND l.id = %(id)s AND r.vid = %(vid)s
-"""
+_VERSION = "WHERE l.tenant = %s AND l.rtype = %s AND l.id = %s AND r.vid = %s"
+VREAD_NOW = f"SELECT {_R}, NULL::timestamptz AS superseded {_LOCATED} {_VERSION}"
+VREAD_THEN = (
+    f"SELECT {_R}, r.superseded FROM resource_loc l JOIN history r ON r.pk = ANY(l.pk || l.former) "
+    f"AND r.tenant = l.tenant AND r.rtype = l.rtype AND r.id = l.id {_VERSION}"
+)
 
 
 async def vread(conn: Connection, tenant: int, rtype: str, id: str, vid: int) -> Stored | None:
     """One version, None if it is unknown."""
-    cursor = await conn.execute(VREAD, {"tenant": tenant, "rtype": rtype, "id": id, "vid": vid})
+    cursor = await conn.execute(f"{VREAD_NOW} UNION ALL {VREAD_THEN}", (tenant, rtype, id, vid) * 2)
     row = await cursor.fetchone()
     return row_stored(row) if row else None
 
