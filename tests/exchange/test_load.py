@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json as plain
 from decimal import Decimal
@@ -12,7 +13,7 @@ import pytest
 
 from commonchart.access import users
 from commonchart.access.records import Put, Records
-from commonchart.exchange.load import files, receipt
+from commonchart.exchange.load import files, receipt, run
 from commonchart.exchange.load.names import id_of
 from commonchart.exchange.load.receipt import Receipt
 from commonchart.exchange.load.run import Options, load
@@ -188,10 +189,26 @@ async def test_a_load_that_fails_or_is_interrupted_says_so_and_keeps_what_it_sto
     monkeypatch.setattr(receipt, "add", ending(Busy("gone")))
     with pytest.raises(Busy):
         await loaded(records, *files_of)
-    monkeypatch.setattr(receipt, "add", ending(KeyboardInterrupt()))
+    monkeypatch.setattr(receipt, "add", ending(asyncio.CancelledError()))
     found = await loaded(records, *files_of)
     assert (found.state, found.total.unchanged) == ("interrupted", 1)
     assert sorted(state for *_, state in await receipt.recent(records)) == ["failed", "interrupted"]
+
+
+async def test_what_is_stored_when_the_interruption_comes_stands_in_the_receipt(
+    records: Records, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = run._store
+
+    async def store(*given: Any) -> Any:
+        lines = await real(*given)
+        loading.cancel()
+        return lines
+
+    monkeypatch.setattr(run, "_store", store)
+    loading = asyncio.ensure_future(loaded(records, bundle(tmp_path / "a.json", patient())))
+    found = await loading
+    assert (found.state, found.total.stored) == ("interrupted", 1)
 
 
 async def test_nothing_to_load_is_said(records: Records, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 import os
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -41,7 +41,7 @@ class Cut(Exception):
 async def load(records: Records, paths: list[Path], options: Options, progress: Progress) -> Receipt:
     """Load everything; the receipt says what became of each entry. `progress(bytes done, bytes in all, entries)`.
 
-    Raises Invalid (nothing to load), Forbidden. An interruption ends it after the current batch, with a receipt;
+    Raises Invalid (nothing to load), Forbidden. An interruption ends it after the current unit, with a receipt;
     so does a failure, which is then raised.
     """
     chosen = files.found(paths)
@@ -50,9 +50,7 @@ async def load(records: Records, paths: list[Path], options: Options, progress: 
     state, n, done = "finished", 0, 0
     try:
         async for file_n, unit in _prepared(chosen, options):
-            lines = await _store(records, unit, options)
-            await receipt.add(records, run, n, lines)
-            n += len(lines)
+            n += await _whole(_kept(records, run, n, unit, options))
             done = sum(sizes[:file_n])
             progress(done, sum(sizes), n)
     except (asyncio.CancelledError, KeyboardInterrupt):
@@ -112,6 +110,22 @@ async def _units_of(
 
 
 # ---- storing ---------------------------------------------------------------------------------------------------
+
+
+async def _whole(work: Coroutine[Any, Any, int]) -> int:
+    """Work that an interruption waits for: what is stored must stand in the receipt."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await task
+        raise
+
+
+async def _kept(records: Records, run: str, n: int, unit: ReadyUnit, options: Options) -> int:
+    lines = await _store(records, unit, options)
+    await receipt.add(records, run, n, lines)
+    return len(lines)
 
 
 async def _store(records: Records, unit: ReadyUnit, options: Options) -> list[Line]:
