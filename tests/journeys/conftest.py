@@ -49,7 +49,7 @@ def place(empty_database: Any, template: str) -> Iterator[Place]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    server = uvicorn.Server(uvicorn.Config(_app(empty_database.url(name)), port=port, log_level="error"))
+    server = uvicorn.Server(uvicorn.Config(_app(empty_database.url(name)), port=port, log_config=None))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     deadline = time.monotonic() + 30

@@ -21,6 +21,9 @@ Lines = Any
 def lines(capfdbinary: Any) -> Lines:
     """What has been logged since, as dicts."""
     before = logging.root.handlers, logging.root.level
+    for name in ("uvicorn", "uvicorn.error"):  # another test may have run a server that set these
+        logging.getLogger(name).setLevel(logging.NOTSET)
+        logging.getLogger(name).propagate = True
     logs.configure("info", process="test")
     yield lambda: [json.loads(line) for line in capfdbinary.readouterr().err.splitlines()]
     logging.root.handlers, level = before

@@ -17,6 +17,7 @@ from commonchart.record.keys import patient_key, token
 from commonchart.record.rows import Stored
 from commonchart.record.schema import VERSION_COLUMNS
 from commonchart.search.compile import Statement
+from commonchart.search.parameters import main_code
 
 if TYPE_CHECKING:
     from commonchart.access.records import Records
@@ -39,8 +40,22 @@ class Facts(Struct, frozen=True):
 
 
 class _Where(Struct):
+    """Conditions on the alias r of both tables, and those on codes, which each table answers in its own way."""
+
     text: str
     args: list[Any]
+    hashes: list[int] = []
+    codes: list[str] = []
+
+
+# any coding of the main code: today's rows have tokens, superseded ones (few for one person) are asked themselves;
+# json, not jsonb, whose numbers are narrower than FHIR's decimals
+_CODED_NOW = "r.tokens && %s::bigint[]"
+_CODED_THEN = (
+    "EXISTS (SELECT 1 FROM json_array_elements(coalesce(r.body::json->'code', r.body::json->'vaccineCode', "
+    "r.body::json->'medicationCodeableConcept')->'coding') c "
+    "WHERE coalesce(c->>'system', '') || '|' || (c->>'code') = ANY(%s))"
+)
 
 
 async def facts(
@@ -59,7 +74,7 @@ async def facts(
 ) -> Facts:
     """Facts of these types by clinical date (undated last), then id.
 
-    `codes` are "system|code" of the first coding, `categories` codes such as "laboratory", `lo` and `hi` bound the start
+    `codes` are "system|code" of any coding of the main code, `categories` codes such as "laboratory", `lo` and `hi` bound the start
     of the clinical date (hi excluded).
     """
     where = await _where(records, patient, rtypes, codes, categories, lo, hi)
@@ -80,9 +95,11 @@ async def counts(records: Records, patient: str, as_of: datetime | None) -> dict
     where = await _where(records, patient, (), (), (), None, None)
     rows, args = _known(where, as_of)
     async with records.database.single() as conn:
-        cursor = await conn.execute(f"SELECT r.rtype, count(*) FROM {rows} AS r GROUP BY r.rtype", args)
-        found = await cursor.fetchall()
-    return {rtype: n for rtype, n in found if policy.allowed(records.actor, "read", rtype)}
+        sql = f"SELECT r.rtype, count(*) AS n, min(r.patient) AS patient FROM {rows} AS r GROUP BY r.rtype"
+        query = "counts" + (f"&as_of={as_of.isoformat()}" if as_of else "")
+        statement = audit.noted(Statement(sql, tuple(args)), records.actor, records.clock(), "read", query)
+        found = await (await conn.execute(statement.sql, statement.args)).fetchall()
+    return {rtype: n for rtype, n, _ in found if policy.allowed(records.actor, "read", rtype)}
 
 
 async def latest(
@@ -94,21 +111,30 @@ async def latest(
     per_code: int = 2,
 ) -> list[Stored]:
     """The newest `per_code` Observations of each code in these categories."""
-    where = await _where(records, patient, ("Observation",), (), categories, None, None)
-    statement = _latest_now(where, per_code) if as_of is None else _latest_then(where, as_of, per_code)
+    if as_of is None:
+        where = await _where(records, patient, ("Observation",), (), (), None, None)
+        statement = _latest_now(where, _category_tokens(categories), per_code)
+    else:
+        where = await _where(records, patient, ("Observation",), (), categories, None, None)
+        statement = _latest_then(where, as_of, per_code)
     return await records.shown(statement, "read", f"latest={','.join(categories)}", "Observation")
 
 
-def _latest_now(where: _Where, per_code: int) -> Statement:
-    """Steps from code to code along the (pk, code, date) index, so that 20,000 results cost no more than their codes."""
+def _latest_now(where: _Where, categories: list[int], per_code: int) -> Statement:
+    """Steps from code to code along the (pk, code, date) index, so that 20,000 results cost no more than their codes.
+
+    OFFSET 0 keeps the category out of the ordered scan: the planner would take its few rows for a reason to sort.
+    """
     own = f"{where.text} AND NOT r.deleted"
+    kept = "x.category = ANY(%s)" if categories else "true"
     sql = (
         f"WITH RECURSIVE c AS (SELECT (SELECT min(r.code) FROM resource r WHERE {own}) AS code UNION ALL "
         f"SELECT (SELECT min(r.code) FROM resource r WHERE {own} AND r.code > c.code) FROM c WHERE c.code IS NOT NULL) "
-        f"SELECT x.* FROM c CROSS JOIN LATERAL (SELECT {_R} FROM resource r WHERE {own} AND r.code = c.code "
-        "ORDER BY r.date_lo DESC NULLS LAST, r.id LIMIT %s) x"
+        f"SELECT y.* FROM c CROSS JOIN LATERAL (SELECT * FROM (SELECT {_R} FROM resource r WHERE {own} AND r.code = c.code "
+        f"ORDER BY r.date_lo DESC NULLS LAST, r.id OFFSET 0) x WHERE {kept} LIMIT %s) y"
     )
-    return Statement(sql, (*where.args, *where.args, *where.args, per_code))
+    narrowed = [categories] if categories else []
+    return Statement(sql, (*where.args, *where.args, *where.args, *narrowed, per_code))
 
 
 def _latest_then(where: _Where, as_of: datetime, per_code: int) -> Statement:
@@ -153,6 +179,10 @@ async def remember(records: Records, patient: str) -> None:
         )
 
 
+def _category_tokens(categories: Sequence[str]) -> list[int]:
+    return [token("category", f"{system}|{code}") for code in categories for system in _CATEGORY_SYSTEMS]
+
+
 # ---- shared ----------------------------------------------------------------------------------------------------
 
 
@@ -182,24 +212,24 @@ async def _where(
         add("r.rtype = %s", rtypes[0])
     elif rtypes:
         add("r.rtype = ANY(%s)", list(rtypes))
-    if codes:
-        add("r.code = ANY(%s)", [token("code", code) for code in codes])
     if categories:
-        add(
-            "r.category = ANY(%s)",
-            [token("category", f"{s}|{c}") for c in categories for s in _CATEGORY_SYSTEMS],
-        )
+        add("r.category = ANY(%s)", _category_tokens(categories))
     if lo is not None:
         add("r.date_lo >= %s", lo)
     if hi is not None:
         add("r.date_lo < %s", hi)
-    return _Where(" AND ".join(parts), values)
+    hashes = [token(param, code) for param in sorted({main_code(t) for t in rtypes}) for code in codes]
+    return _Where(" AND ".join(parts), values, hashes, list(codes))
 
 
 def _known(where: _Where, as_of: datetime | None) -> tuple[str, list[Any]]:
     """The rows to choose from: today's, or those known at the moment."""
+    now, now_args, then, then_args = where.text, where.args, where.text, where.args
+    if where.codes:
+        now, now_args = f"{now} AND {_CODED_NOW}", [*now_args, where.hashes]
+        then, then_args = f"{then} AND {_CODED_THEN}", [*then_args, where.codes]
+    now = f"SELECT {_R} FROM resource r WHERE {now} AND NOT r.deleted"
     if as_of is None:
-        return f"(SELECT {_R} FROM resource r WHERE {where.text} AND NOT r.deleted)", where.args
-    now = f"SELECT {_R} FROM resource r WHERE {where.text} AND NOT r.deleted AND r.recorded <= %s"
-    then = f"SELECT {_R} FROM history r WHERE {where.text} AND NOT r.deleted AND r.recorded <= %s AND r.superseded > %s"
-    return f"({now} UNION ALL {then})", [*where.args, as_of, *where.args, as_of, as_of]
+        return f"({now})", now_args
+    then = f"SELECT {_R} FROM history r WHERE {then} AND NOT r.deleted AND r.recorded <= %s AND r.superseded > %s"
+    return f"({now} AND r.recorded <= %s UNION ALL {then})", [*now_args, as_of, *then_args, as_of, as_of]
