@@ -54,6 +54,7 @@ async def test_every_way_of_reading_names_the_patients(records: Records) -> None
         records.history("Observation", "o1"),
         records.search(parse("Observation", [("code", "4548-4")])),
         records.facts("ada", ["Observation"]),
+        records.counts("ada"),
         records.latest("ada", categories=["laboratory"]),
         records.find_patients("ada"),
         records.named([("Patient", "ada")]),

@@ -94,6 +94,22 @@ async def test_facts_are_paged_and_narrowed(records: Records) -> None:
     assert (await records.facts("ada", ["Observation"], categories=["vital-signs"])).total == 0
 
 
+async def test_a_fact_is_found_by_any_of_its_codes_now_and_then(records: Records, clock: Clock) -> None:
+    both = {
+        "coding": [{"system": "urn:lab", "code": "HBA1C"}, {"system": "http://loinc.org", "code": "17856-6"}]
+    }
+    await records.commit([put(observation("o1", code=both)), put(observation("o2"))])
+    known = clock()
+    clock.advance(days=1)
+    await records.commit([put(observation("o1", code=both, status="entered-in-error"))])
+    for code in ("urn:lab|HBA1C", "http://loinc.org|17856-6"):
+        now = await records.facts("ada", ["Observation"], codes=[code])
+        then = await records.facts("ada", ["Observation"], codes=[code], as_of=known)
+        assert [(s.id, s.vid) for s in now.items] == [("o1", 2)]
+        assert [(s.id, s.vid) for s in then.items] == [("o1", 1)]
+    assert (await records.facts("ada", ["Observation"], codes=["urn:lab|17856-6"], as_of=known)).total == 0
+
+
 async def test_the_latest_of_each_code_now_and_then(records: Records, clock: Clock) -> None:
     other = {"coding": [{"system": "http://loinc.org", "code": "2160-0"}]}
     await records.commit(
