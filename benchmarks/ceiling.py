@@ -1,6 +1,6 @@
 """CPU per request of the FHIR API beside a ceiling that does the least possible, on the same PostgreSQL, in one run.
 
-    uv run --with orjson python benchmarks/ceiling.py [--secs 6] [--conc 8]
+    uv run --with orjson --with psycopg-pool python benchmarks/ceiling.py [--secs 6] [--conc 8]
 
 The ceiling is a Starlette route under the same uvicorn that returns the same bytes from one statement: a SELECT by
 primary key and an INSERT into a table like `audit`. Both are driven by ../shared/tools/fhir_load.py. Needs a PostgreSQL

@@ -56,16 +56,6 @@ def noted(
     return Statement(sql, (*statement.args, *_who(actor, now, action, OK), rtype, query))
 
 
-def noted_one(statement: Statement, actor: Actor, now: datetime, id: str, rtype: str) -> Statement:
-    """A read of one resource with its audit row in one; without a row there is nothing to note."""
-    sql = (
-        f"WITH found AS MATERIALIZED ({statement.sql}), noted AS (INSERT INTO audit ({_WHO}, rtype, id, patients) "
-        "SELECT %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, "
-        "CASE WHEN patient IS NULL THEN '{}' ELSE ARRAY[patient] END FROM found) SELECT * FROM found"
-    )
-    return Statement(sql, (*statement.args, *_who(actor, now, "read", OK), rtype, id))
-
-
 def counted(statement: Statement, actor: Actor, now: datetime, query: str, rtype: str) -> Statement:
     """A count with its audit row in one."""
     sql = (
