@@ -10,7 +10,16 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 SHARED = HERE.parent.parent / "shared"
 PYTHON = (sys.executable,)
-WITH_ORJSON = (shutil.which("uv") or "uv", "run", "--frozen", "--with", "orjson", "--with", "psycopg-pool", "python")
+WITH_ORJSON = (
+    shutil.which("uv") or "uv",
+    "run",
+    "--frozen",
+    "--with",
+    "orjson",
+    "--with",
+    "psycopg-pool",
+    "python",
+)
 
 # name: how it is run, whether it needs the shared folder beside the repository
 BENCHMARKS: dict[str, tuple[tuple[str, ...], bool]] = {
