@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import psycopg
 import pytest
 from playwright.sync_api import Browser, expect
 
 from commonchart.web.forms.catalogue import FORMS
-from tests.journeys.conftest import Visit
+from tests.journeys.conftest import Place, Visit
 
 pytestmark = pytest.mark.journey
 HIDDEN = {"pressure", "patient", "note", "visit"}
@@ -106,3 +107,20 @@ def test_the_registry_leads_to_a_chart_and_back_out_by_filters(visit: Visit) -> 
     expect(page.locator("tbody tr").first).to_contain_text("HALLOWBROOK")
     page.locator("tbody a").first.click()
     expect(page.get_by_role("region", name="Patient", exact=True)).to_contain_text("HALLOWBROOK")
+
+
+def test_a_receipt_accounts_for_every_entry(visit: Visit, place: Place) -> None:
+    with psycopg.connect(place.database) as conn:
+        conn.execute(
+            "INSERT INTO load_run (id, tenant, started, finished, actor, org, source, state) "
+            "VALUES ('run', 1, now(), now(), 'me', 'o', 'north', 'finished') ON CONFLICT DO NOTHING"
+        )
+        conn.execute(
+            "INSERT INTO load_entry (run, n, file, place, rtype, outcome, reason) VALUES "
+            "('run', 0, 'a.ndjson', 'line 1', 'Patient', 'stored', ''), "
+            "('run', 1, 'a.ndjson', 'line 2', 'Patient', 'rejected', 'Patient.shoe is not an element') ON CONFLICT DO NOTHING"
+        )
+    page = visit.go("/receipts/run")
+    expect(page.get_by_role("main")).to_contain_text("1 stored + 0 unchanged + 1 rejected = 2 read")
+    expect(page.get_by_role("main")).to_contain_text("Patient.shoe")
+    assert visit.violations() == []
