@@ -9,7 +9,7 @@ from starlette.applications import Starlette
 
 from commonchart.ops import health
 from commonchart.record.database import Database
-from commonchart.rest import routes as rest
+from commonchart.rest import http as rest
 from commonchart.settings import Settings
 from commonchart.web import refusals
 from commonchart.web import routes as web

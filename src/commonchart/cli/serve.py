@@ -270,7 +270,8 @@ async def _work(settings: Settings) -> None:
     from commonchart.jobs import worker
 
     database = Database.opened_later(settings.database_url, size=4)
-    running = asyncio.ensure_future(worker.run(database, clock=now))
+    site = worker.Site(settings.data_dir, settings.secret, settings.address)
+    running = asyncio.ensure_future(worker.run(database, clock=now, site=site))
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, running.cancel)
     with contextlib.suppress(asyncio.CancelledError):

@@ -104,6 +104,17 @@ class Unsupported(Refused):
     code = "not-supported"
 
 
+class MethodNotAllowed(Refused):
+    """The address exists, not with this method (405). `allow` is what it takes."""
+
+    status = 405
+    code = "not-supported"
+
+    def __init__(self, allow: str) -> None:
+        self.allow = allow
+        super().__init__(f"This address takes {allow}")
+
+
 class NotAcceptable(Refused):
     """The format asked for is not offered (406)."""
 

@@ -1,13 +1,18 @@
-"""The worker: wakes when something was committed, and every few seconds anyway. NOTIFY only wakes; polling guarantees."""
+"""The worker: lanes of work, each a loop of its own, so that a long export never holds up a due list.
+
+A lane wakes when something was committed, and every few seconds anyway. NOTIFY only wakes; polling guarantees.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
+from msgspec import Struct
 
 from commonchart.fhir.outcome import Busy
 from commonchart.jobs import due
@@ -18,31 +23,24 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("commonchart.worker")
 
+Clock = Callable[[], datetime]
 POLL_SECONDS = 2.0
 RETRY_SECONDS = 1.0
 
 
-async def run(database: Database, *, clock: Callable[[], datetime]) -> None:
-    """Work until cancelled; a database that goes away is waited for, and a bug in one round does not end the next."""
-    woken = asyncio.Event()
-    listening = asyncio.ensure_future(_listen(database, woken))
-    try:
-        while True:
-            try:
-                await drain(database, clock)
-            except Busy:
-                await asyncio.sleep(RETRY_SECONDS)
-                continue
-            except Exception as error:
-                log.error("worker round failed", kind=type(error).__name__)
-                await asyncio.sleep(POLL_SECONDS)
-            await _wait(woken)
-    finally:
-        listening.cancel()
+class Site(Struct, frozen=True):
+    """What a lane may need of the installation: where files lie, what signs, and the address clients use."""
+
+    data_dir: Path
+    secret: bytes = b""
+    base_url: str = ""
 
 
-async def drain(database: Database, clock: Callable[[], datetime]) -> int:
-    """Do everything that is waiting now; how many changes were followed."""
+Lane = Callable[["Database", Clock, Site], Awaitable[int]]
+
+
+async def drain(database: Database, clock: Clock) -> int:
+    """Bring the due lists up to date with everything committed; how many changes were followed."""
     done = 0
     await due.follow_pack(database, clock())
     while taken := await due.follow(database, clock()):
@@ -50,6 +48,40 @@ async def drain(database: Database, clock: Callable[[], datetime]) -> int:
     while await due.pass_days(database, clock()):
         pass
     return done
+
+
+async def _due(database: Database, clock: Clock, site: Site) -> int:
+    await drain(database, clock)
+    return 0
+
+
+LANES: dict[str, Lane] = {"due": _due}
+"""Lane by name. A lane does a bounded piece of what is waiting and says how much it did; 0 sleeps until woken."""
+
+
+async def run(database: Database, *, clock: Clock, site: Site) -> None:
+    """Work until cancelled; a database that goes away is waited for, and a bug in one round does not end the next."""
+    bells = {name: asyncio.Event() for name in LANES}
+    async with asyncio.TaskGroup() as group:
+        group.create_task(_listen(database, list(bells.values())))
+        for name, lane in LANES.items():
+            group.create_task(_keep(name, lane, database, clock, site, bells[name]))
+
+
+async def _keep(
+    name: str, lane: Lane, database: Database, clock: Clock, site: Site, woken: asyncio.Event
+) -> None:
+    while True:
+        try:
+            while await lane(database, clock, site):
+                pass
+        except Busy:
+            await asyncio.sleep(RETRY_SECONDS)
+            continue
+        except Exception as error:
+            log.error("worker round failed", lane=name, kind=type(error).__name__)
+            await asyncio.sleep(POLL_SECONDS)
+        await _wait(woken)
 
 
 async def _wait(woken: asyncio.Event) -> None:
@@ -62,12 +94,13 @@ async def _wait(woken: asyncio.Event) -> None:
         woken.clear()
 
 
-async def _listen(database: Database, woken: asyncio.Event) -> None:
+async def _listen(database: Database, bells: list[asyncio.Event]) -> None:
     while True:
         try:
             async with database.dedicated() as conn:
                 await conn.execute(f"LISTEN {CHANNEL}")
                 async for _ in conn.notifies():
-                    woken.set()
+                    for bell in bells:
+                        bell.set()
         except Busy:
             await asyncio.sleep(RETRY_SECONDS)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 from email.utils import format_datetime, parsedate_to_datetime
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -14,6 +15,8 @@ from msgspec import Struct
 from commonchart.fhir.definitions import r4
 from commonchart.fhir.outcome import Invalid, Malformed, NotFound
 from commonchart.record.rows import Stored
+from commonchart.rest.arguments import Arguments, arguments
+from commonchart.settings import Settings
 
 ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 _ETAG = re.compile(r'(?:W/)?"(\d{1,9})"')
@@ -23,7 +26,10 @@ Params = tuple[tuple[str, str], ...]
 
 
 class Asked(Struct, frozen=True):
-    """What is asked: `segments` of the path below the base, `params` of the query, `headers` in lower case; `large`: too much to look at on the event loop."""
+    """What is asked: `segments` of the path below the base, `params` of the query, `headers` in lower case.
+
+    `large`: too much to look at on the event loop. `settings` are the installation's, None in a test of one part.
+    """
 
     method: str
     segments: tuple[str, ...]
@@ -32,6 +38,7 @@ class Asked(Struct, frozen=True):
     headers: Mapping[str, str] = {}
     body: dict[str, Any] | None = None
     large: bool = False
+    settings: Settings | None = None
 
     @property
     def rtype(self) -> str:
@@ -60,6 +67,10 @@ class Asked(Struct, frozen=True):
                 return value.strip('" ')
         return ""
 
+    def arguments(self) -> Arguments:
+        """What an operation is given. Raises Malformed."""
+        return arguments(self.params, self.body)
+
     def resource(self) -> dict[str, Any]:
         """The body, which must be of the type in the path. Raises Malformed."""
         if self.body is None:
@@ -72,11 +83,12 @@ class Asked(Struct, frozen=True):
 
 
 class Answer(Struct, frozen=True):
-    """What is answered: `body` is JSON bytes, already as stored wherever possible."""
+    """What is answered: `body` is JSON bytes, already as stored wherever possible, or `file` is sent as it is."""
 
     status: int
     body: bytes | None = None
     headers: dict[str, str] = {}
+    file: Path | None = None
 
 
 def etag(vid: int) -> str:

@@ -1,0 +1,26 @@
+"""Every operation this server offers; routing and the CapabilityStatement read it."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from commonchart.fhir.outcome import NotFound
+from commonchart.rest.operations.operation import Operation
+
+OPERATIONS: tuple[Operation, ...] = ()
+
+
+@cache
+def _named() -> dict[str, tuple[Operation, ...]]:
+    out: dict[str, tuple[Operation, ...]] = {}
+    for one in OPERATIONS:
+        out[one.name] = (*out.get(one.name, ()), one)
+    return out
+
+
+def operation_at(segments: tuple[str, ...]) -> Operation:
+    """The operation at this address. Raises NotFound."""
+    for one in _named().get(segments[-1][1:], ()):
+        if one.offered(segments):
+            return one
+    raise NotFound("This operation is not offered here", code="not-supported")
