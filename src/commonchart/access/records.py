@@ -15,13 +15,15 @@ from msgspec import Struct
 
 from commonchart.access import audit, charts, policy
 from commonchart.access.actors import Actor
-from commonchart.access.writes import Create, Delete, Put, Wanted, keep_signed, type_of, write_of
+from commonchart.access.writes import Create, Delete, Put, Wanted, over, type_of, write_of
+from commonchart.fhir import json
 from commonchart.fhir.outcome import Conflict, Forbidden, Gone, NotFound
 from commonchart.record import store
 from commonchart.record.keys import hash64, patient_key
 from commonchart.record.rows import Stamp, Stored, Write, Written
+from commonchart.record.schema import VERSION_COLUMNS
 from commonchart.search import page, patients
-from commonchart.search.compile import Statement
+from commonchart.search.compile import Statement, conditions
 from commonchart.search.page import Page
 from commonchart.search.query import Query
 from commonchart.search.visible import Visible
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from commonchart.record.database import Connection, Database
 
 __all__ = ["Create", "Delete", "HistoryPage", "Put", "Records", "Transaction"]
+
+MAX_SHOWN = 1000
 
 Key = tuple[str, str]
 Cursor = tuple[datetime, str, str, int]
@@ -52,7 +56,7 @@ class Records:
         self.actor = actor
         self.clock = clock
         self.visible = policy.visible(actor)
-        self._key = key
+        self.key = key
 
     # ---- reading
 
@@ -130,7 +134,32 @@ class Records:
             async def fetch(statement: Statement) -> list[tuple[Any, ...]]:
                 return await (await conn.execute(statement.sql, statement.args)).fetchall()
 
-            return await page.run(fetch, query, self.visible, key=self._key, show=show)
+            return await page.run(fetch, query, self.visible, key=self.key, show=show)
+
+    async def lastn(self, query: Query, each: int) -> list[Stored]:
+        """The newest `each` of every code among what a query on Observation matches. Raises as `search` does."""
+        await self.require("search", query.rtype)
+        text = "&".join(f"{name}={value}" for name, value in query.given)
+        async with self.database.single() as conn:
+
+            async def fetch(statement: Statement) -> list[tuple[Any, ...]]:
+                return await (await conn.execute(statement.sql, statement.args)).fetchall()
+
+            whole = await page.resolved(fetch, query, self.visible)
+        return await self.shown(newest_of_each(whole, self.visible, each), "lastn", text, query.rtype)
+
+    async def metas(self, rtype: str | None) -> dict[str, list[Any]]:
+        """Every profile, security label and tag on what may be seen (of one type). Raises Forbidden, TooCostly."""
+        if rtype is not None:
+            await self.require("search", rtype)
+        statement = metas_statement(self.visible, rtype)
+        async with self.database.single() as conn:
+            rows = await (await conn.execute(statement.sql, statement.args)).fetchall()
+            await audit.note(conn, self.actor, self.clock(), "meta", rtype=rtype)
+        out: dict[str, list[Any]] = {}
+        for kind, value in rows:
+            out.setdefault(kind, []).append(json.decode(b'{"v":' + value.encode() + b"}")["v"])
+        return out
 
     # ---- writing
 
@@ -273,18 +302,13 @@ class Transaction:
         await self._guard(writes)
         actor = self.records.actor
         stamp = Stamp(actor.tenant, actor.org, actor.user, now, self.source)
-        written = await store.write(self.conn, stamp, writes)
+        written = await store.write(self.conn, stamp, writes, over)
         await audit.note_writes(self.conn, actor, now, written)
         return written
 
     async def _guard(self, writes: Sequence[Write]) -> None:
-        """Rules on what was there before: signed notes stay, and a patient with a record is not deleted."""
-        notes = [(w.rtype, w.id) for w in writes if w.rtype == "DocumentReference"]
-        before = await self.read_many(notes) if notes else {}
+        """A patient with a record is not deleted."""
         for one in writes:
-            old = before.get((one.rtype, one.id))
-            if old is not None and not old.deleted:
-                keep_signed(old, one.body)
             if one.rtype == "Patient" and one.body is None:
                 await self._empty(one.id)
 
@@ -310,6 +334,31 @@ def version_statement(visible: Visible, rtype: str, id: str, vid: int) -> Statem
     key = (visible.tenant, rtype, id, vid, *args)
     now, then = (f"{part} AND {predicate}" for part in (store.VREAD_NOW, store.VREAD_THEN))
     return Statement(f"{now} UNION ALL {then}", (*key, *key))
+
+
+def newest_of_each(query: Query, visible: Visible, each: int) -> Statement:
+    """The newest of each code, at most `MAX_SHOWN` in all; a code without a coding is told by its text."""
+    where = conditions(query, visible)
+    columns = ", ".join(f"r.{name}" for name in VERSION_COLUMNS.split(", "))
+    own = "coalesce(r.code::text, r.body::json->'code'->>'text', r.id)"
+    sql = (
+        f"SELECT {VERSION_COLUMNS} FROM (SELECT {columns}, {own} AS own, row_number() OVER (PARTITION BY {own} "
+        f"ORDER BY r.date_lo DESC NULLS LAST, r.recorded DESC, r.id) AS place FROM resource r WHERE {where.text}) q "
+        "WHERE place <= %s ORDER BY own, place LIMIT %s"
+    )
+    return Statement(sql, (*where.args, each, MAX_SHOWN))
+
+
+def metas_statement(visible: Visible, rtype: str | None) -> Statement:
+    """(list, entry as JSON) of every distinct profile, label and tag."""
+    predicate, args = visible.predicate("r")
+    narrowed = " AND r.rtype = %s" if rtype is not None else ""
+    sql = (
+        "SELECT DISTINCT k.name, e.value::text FROM resource r, unnest(ARRAY['profile', 'security', 'tag']) AS k(name), "
+        "json_array_elements(r.body::json->'meta'->k.name) AS e(value) "
+        f"WHERE {predicate} AND NOT r.deleted{narrowed} ORDER BY 1, 2 LIMIT {MAX_SHOWN}"
+    )
+    return Statement(sql, (*args, *([rtype] if rtype is not None else [])))
 
 
 def keyed(visible: Visible, keys: Sequence[Key]) -> Statement:

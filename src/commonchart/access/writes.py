@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from commonchart.fhir import json
 from commonchart.fhir.outcome import Conflict
@@ -16,13 +17,17 @@ from commonchart.search.index import extract
 
 
 class Put(Struct, frozen=True):
-    """Store under this id: a new resource, or the next version of it."""
+    """Store under this id: a new resource, or the next version of it.
+
+    Security labels of the version before stay, unless it `relabels`, which is for administrators.
+    """
 
     valid: Valid
     id: str
     if_match: int | None = None
     must_be_new: bool = False
     skip_unchanged: bool = False
+    relabels: bool = False
 
 
 class Create(Struct, frozen=True):
@@ -61,7 +66,9 @@ def write_of(wanted: Wanted, now: datetime) -> Write:
     index = extract(rtype, body)
     if isinstance(wanted, Create):
         return Write(rtype, id, body, index, must_be_new=True)
-    return Write(rtype, id, body, index, wanted.if_match, wanted.must_be_new, wanted.skip_unchanged)
+    return Write(
+        rtype, id, body, index, wanted.if_match, wanted.must_be_new, wanted.skip_unchanged, wanted.relabels
+    )
 
 
 def write_ready(put: Put, index: Index) -> Write:
@@ -74,6 +81,28 @@ def write_ready(put: Put, index: Index) -> Write:
 def type_of(wanted: Wanted) -> str:
     """The resource type that is written."""
     return wanted.rtype if isinstance(wanted, Delete) else wanted.valid.rtype
+
+
+def over(old: Stored, new: Write) -> Write:
+    """What may replace a living version: a signed note is only added to, and labels are only raised. Raises Conflict."""
+    if old.rtype == "DocumentReference":
+        keep_signed(old, new.body)
+    if new.body is None or new.relabels or b'"security":[' not in (old.body or b""):
+        return new
+    return _labelled(old, new, new.body)
+
+
+def _labelled(old: Stored, new: Write, body: dict[str, Any]) -> Write:
+    """The write with the labels that it left out."""
+    before = json.decode(old.body or b"{}").get("meta", {}).get("security", [])
+    meta = body.get("meta") or {}
+    sent = meta.get("security", [])
+    known = {(label.get("system"), label.get("code")) for label in sent}
+    left_out = [label for label in before if (label.get("system"), label.get("code")) not in known]
+    if not left_out:
+        return new
+    whole = {**body, "meta": {**meta, "security": [*sent, *left_out]}}
+    return replace(new, body=whole, index=extract(new.rtype, whole))
 
 
 def keep_signed(old: Stored, new: dict[str, Any] | None) -> None:

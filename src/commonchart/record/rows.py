@@ -54,7 +54,10 @@ class Stamp(Struct, frozen=True):
 
 
 class Write(Struct, frozen=True):
-    """One resource to be stored (`body` without server-owned meta) or deleted (`body` None)."""
+    """One resource to be stored (`body` without server-owned meta) or deleted (`body` None).
+
+    `relabels`: the security labels of the version before are given up where this one does not carry them.
+    """
 
     rtype: str
     id: str
@@ -63,6 +66,7 @@ class Write(Struct, frozen=True):
     if_match: int | None = None
     must_be_new: bool = False
     skip_unchanged: bool = False
+    relabels: bool = False
 
 
 class Written(Struct, frozen=True):

@@ -6,7 +6,7 @@ its ids in a fixed order, decides, and moves rows; all of it is the caller's tra
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -80,15 +80,23 @@ async def vread(conn: Connection, tenant: int, rtype: str, id: str, vid: int) ->
 # ---- writing ---------------------------------------------------------------------------------------------------
 
 
-async def write(conn: Connection, stamp: Stamp, writes: Sequence[Write]) -> list[Written]:
+Over = Callable[[Stored, Write], Write]
+
+
+async def write(
+    conn: Connection, stamp: Stamp, writes: Sequence[Write], over: Over = lambda old, new: new
+) -> list[Written]:
     """Store one batch in the connection's transaction, in order; what each Write became, in order.
 
+    `over` is asked about every Write that replaces a living version: what shall be stored instead, or it refuses.
     Raises Stale (if_match), Conflict (must_be_new, or an id that another source holds), NotFound and Gone for
     deletions. After a raise the transaction must be rolled back.
     """
     out: dict[int, Written] = {}
     for batch in _rounds(writes):
-        for n, written in zip(batch, await _write(conn, stamp, [writes[n] for n in batch]), strict=True):
+        for n, written in zip(
+            batch, await _write(conn, stamp, [writes[n] for n in batch], over), strict=True
+        ):
             out[n] = written
     return [out[n] for n in range(len(writes))]
 
@@ -106,11 +114,13 @@ def _rounds(writes: Sequence[Write]) -> list[list[int]]:
     return rounds
 
 
-async def _write(conn: Connection, stamp: Stamp, writes: Sequence[Write]) -> list[Written]:
+async def _write(conn: Connection, stamp: Stamp, writes: Sequence[Write], over: Over) -> list[Written]:
     claimed = await _claim(conn, stamp, writes)
     held = [(w.rtype, w.id) for w in writes if (w.rtype, w.id) not in claimed]
     sources = await _lock(conn, stamp.tenant, held)
     current = await read_many(conn, stamp.tenant, held)
+    living = {key: one for key, one in current.items() if not one.deleted}
+    writes = [over(living[w.rtype, w.id], w) if (w.rtype, w.id) in living else w for w in writes]
     written = [
         _decide(stamp, w, current.get((w.rtype, w.id)), sources.get((w.rtype, w.id), "")) for w in writes
     ]

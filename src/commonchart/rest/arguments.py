@@ -7,7 +7,8 @@ from typing import Any
 
 from msgspec import Struct
 
-from commonchart.fhir.outcome import Malformed
+from commonchart.fhir import dates
+from commonchart.fhir.outcome import Invalid, Malformed
 
 MAX_ARGUMENTS = 2000
 _INTEGER = re.compile(r"-?\d{1,9}")
@@ -54,6 +55,16 @@ class Arguments(Struct, frozen=True):
         if value in ("true", "false"):
             return bool(value == "true")
         raise Malformed(f"{name} is true or false", at=name)
+
+    def span(self, name: str) -> dates.Bounds | None:
+        """The value as a date or moment, from its beginning to its end. Raises Malformed."""
+        text = self.text(name)
+        if text is None:
+            return None
+        try:
+            return dates.bounds(text.replace(" ", "+"))
+        except Invalid:
+            raise Malformed(f"{name} is a date or a moment such as 2026-11-18T10:00:00Z", at=name) from None
 
     def resource(self, name: str) -> dict[str, Any] | None:
         """The resource under this name, or the body itself where it is no Parameters. Raises Malformed."""

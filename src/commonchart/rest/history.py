@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import base64
 from datetime import datetime
 from typing import Any
-from urllib.parse import urlencode
 
-import msgspec
-
-from commonchart.access.records import Cursor, Records
+from commonchart.access.records import Records
 from commonchart.fhir import json
 from commonchart.fhir.outcome import Malformed
 from commonchart.record.rows import Stored
+from commonchart.rest import cursors
 from commonchart.rest.exchange import Answer, Asked, etag, moment
 from commonchart.rest.search import joined
 
@@ -24,13 +21,13 @@ async def history(records: Records, asked: Asked) -> Answer:
     names = [segment for segment in asked.segments if segment != "_history"]
     rtype = asked.rtype if names else None
     id = asked.id if len(names) > 1 else None
-    count, after = _count(asked), _after(asked)
+    count, after = _count(asked), cursors.place(asked, records, tuple[datetime, str, str, int])
     page = await records.history(
         rtype, id, since=moment(asked, "_since"), at=moment(asked, "_at"), count=count, after=after
     )
-    links = [{"relation": "self", "url": _url(asked, None)}]
+    links = [{"relation": "self", "url": cursors.url(asked, records)}]
     if page.next:
-        links.append({"relation": "next", "url": _url(asked, page.next)})
+        links.append({"relation": "next", "url": cursors.url(asked, records, page.next)})
     entries = [_entry(asked.base, one) for one in page.matches]
     total = b',"total":%d' % len(entries) if page.next is None and after is None else b""
     return Answer(200, joined(b"history", entries, b',"link":' + json.encode(links), total))
@@ -41,33 +38,6 @@ def _count(asked: Asked) -> int:
     if not text.isdigit() or not int(text[:6]) >= 1:
         raise Malformed("_count is a whole number from 1", at="_count")
     return min(int(text[:6]), MAX_COUNT)
-
-
-def _url(asked: Asked, after: Cursor | None) -> str:
-    params = [(name, value) for name, value in asked.params if name != "_cursor"]
-    if after is not None:
-        raw = msgspec.json.encode([after[0].isoformat(), *after[1:]])
-        params.append(("_cursor", base64.urlsafe_b64encode(raw).decode().rstrip("=")))
-    path = "/".join((asked.base, *asked.segments))
-    return f"{path}?{urlencode(params)}" if params else path
-
-
-def _after(asked: Asked) -> Cursor | None:
-    """A place in the feed; what may be seen from there is decided anew, so it needs no signature."""
-    text = dict(asked.params).get("_cursor")
-    if text is None:
-        return None
-    try:
-        raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-        at, rtype, id, vid = msgspec.json.decode(raw, type=tuple[str, str, str, int])
-        found = datetime.fromisoformat(at)
-        if found.tzinfo is None:
-            raise ValueError
-    except (ValueError, msgspec.DecodeError):
-        raise Malformed(
-            "_cursor does not belong to this history: begin again without it", at="_cursor"
-        ) from None
-    return found, rtype, id, vid
 
 
 def _entry(base: str, stored: Stored) -> bytes:
