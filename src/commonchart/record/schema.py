@@ -29,6 +29,11 @@ LOCAL = frozenset(
         "load_run",
         "load_entry",
         "content_pack",
+        "bulk_run",
+        "bulk_file",
+        "subscription_state",
+        "subscription_event",
+        "subscription_ticket",
     }
 )
 
