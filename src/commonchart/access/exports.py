@@ -115,7 +115,11 @@ def _membership(part: Part, *, tokens: bool) -> tuple[str, list[Any]]:
 
 def _provenance(part: Part) -> tuple[str, list[Any]]:
     """Provenance of anything of the patients: found by the targets it names."""
-    whose, args = ("x.patient IS NOT NULL", []) if part.patients is None else ("x.patient = ANY(%s)", [list(part.patients)])
+    whose, args = (
+        ("x.patient IS NOT NULL", [])
+        if part.patients is None
+        else ("x.patient = ANY(%s)", [list(part.patients)])
+    )
     sql = (
         " AND EXISTS (SELECT 1 FROM json_array_elements(r.body::json->'target') AS t(v) "
         "JOIN resource_loc y ON y.tenant = r.tenant AND y.rtype = split_part(t.v->>'reference', '/', 1) "
@@ -139,7 +143,9 @@ async def filtered(conn: Connection, visible: Visible, part: Part, queries: Sequ
     wheres = [conditions(await resolved(fetch, query, visible), visible) for query in queries]
     matching = " OR ".join(f"({where.text})" for where in wheres)
     args = [arg for where in wheres for arg in where.args]
-    sql = f"SELECT r.body FROM resource r WHERE ({matching}) AND NOT r.deleted AND r.recorded <= %s{since}{own}"
+    sql = (
+        f"SELECT r.body FROM resource r WHERE ({matching}) AND NOT r.deleted AND r.recorded <= %s{since}{own}"
+    )
     return Statement(sql, (*args, part.at, *([part.since] if part.since else []), *own_args))
 
 

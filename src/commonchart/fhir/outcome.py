@@ -143,6 +143,13 @@ class TooCostly(Refused):
     code = "too-costly"
 
 
+class Throttled(Refused):
+    """Asked too often (429)."""
+
+    status = 429
+    code = "throttled"
+
+
 class Busy(Refused):
     """Not now: the database is away, or too much is asked at once (503)."""
 

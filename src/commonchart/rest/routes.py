@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from commonchart.access.records import Records, Transaction
 from commonchart.fhir.definitions import r4
 from commonchart.fhir.outcome import MethodNotAllowed, NotFound, Refused
-from commonchart.rest import history, read, search, write
+from commonchart.rest import files, history, read, search, write
 from commonchart.rest.exchange import Answer, Asked
 from commonchart.rest.operations.operation import Operation
 from commonchart.rest.operations.table import operation_at
@@ -31,7 +31,7 @@ WRITES: dict[tuple[str, str], Writing] = {
     ("DELETE", "T"): write.delete_where,
     ("DELETE", "T/id"): write.delete,
 }
-PLACES: dict[str, Reading] = {}
+PLACES: dict[str, Reading] = {"_bulk": files.bulk}
 
 
 def shape(segments: tuple[str, ...]) -> str:

@@ -36,10 +36,24 @@ class ReadyUnit(Struct, frozen=True):
     atomic: bool
 
 
-def prepared(unit: Unit, source: str) -> ReadyUnit:
-    """Every entry of the unit, ready or rejected."""
+def prepared(unit: Unit, source: str, keep_ids: bool = False) -> ReadyUnit:
+    """Every entry of the unit, ready or rejected. `keep_ids`: an export of ours, whose ids and links stay as they are."""
+    if keep_ids:
+        return ReadyUnit(unit.file, tuple(_as_it_is(entry) for entry in unit.entries), unit.atomic)
     mapping = links(source, unit)
     return ReadyUnit(unit.file, tuple(_ready(entry, source, mapping) for entry in unit.entries), unit.atomic)
+
+
+def _as_it_is(entry: Entry) -> Ready:
+    resource = entry.resource or {}
+    rtype, id = str(resource.get("resourceType", ""))[:64], str(resource.get("id", ""))[:64]
+    if entry.resource is None or not id:
+        return Ready(entry.file, entry.place, rtype, id, reason=entry.problem or "The resource has no id")
+    try:
+        valid = validate(resource)
+        return Ready(entry.file, entry.place, rtype, id, id, valid, extract(valid.rtype, valid.resource))
+    except Invalid as bad:
+        return Ready(entry.file, entry.place, rtype, id, id, reason=_words(bad.issues))
 
 
 def _ready(entry: Entry, source: str, mapping: dict[str, str]) -> Ready:

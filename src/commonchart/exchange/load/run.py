@@ -27,11 +27,15 @@ Progress = Callable[[int, int, int], None]
 
 
 class Options(Struct, frozen=True):
-    """How to load: the sender's name, whether a transaction Bundle stands or falls as one, how many processes."""
+    """How to load: the sender's name, whether a transaction Bundle stands or falls as one, how many processes.
+
+    `keep_ids`: what is loaded was exported by Commonchart, and its ids are ours.
+    """
 
     source: str = "load"
     atomic: bool = False
     jobs: int = 0
+    keep_ids: bool = False
 
 
 class Cut(Exception):
@@ -65,8 +69,8 @@ async def load(records: Records, paths: list[Path], options: Options, progress: 
 # ---- preparing -------------------------------------------------------------------------------------------------
 
 
-def _prepare_file(path: str, source: str) -> list[ReadyUnit]:
-    return [prepared(unit, source) for unit in files.units(Path(path))]
+def _prepare_file(path: str, source: str, keep_ids: bool) -> list[ReadyUnit]:
+    return [prepared(unit, source, keep_ids) for unit in files.units(Path(path))]
 
 
 async def _prepared(chosen: list[Path], options: Options) -> AsyncIterator[tuple[int, ReadyUnit]]:
@@ -74,7 +78,7 @@ async def _prepared(chosen: list[Path], options: Options) -> AsyncIterator[tuple
     jobs = options.jobs or max(1, (os.cpu_count() or 2) - 1)
     if jobs == 1 and len(chosen) == 1:
         for raw in files.units(chosen[0]):
-            yield 1, await asyncio.to_thread(prepared, raw, options.source)
+            yield 1, await asyncio.to_thread(prepared, raw, options.source, options.keep_ids)
         return
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(jobs, mp_context=context) as pool:
@@ -95,7 +99,7 @@ async def _prepared(chosen: list[Path], options: Options) -> AsyncIterator[tuple
 
 def _submit(pool: ProcessPoolExecutor, path: Path, options: Options) -> Future[list[ReadyUnit]] | None:
     large = path.stat().st_size > 20_000_000
-    return None if large else pool.submit(_prepare_file, str(path), options.source)
+    return None if large else pool.submit(_prepare_file, str(path), options.source, options.keep_ids)
 
 
 async def _units_of(
@@ -106,7 +110,7 @@ async def _units_of(
             yield unit
         return
     for raw in files.units(path):
-        yield await asyncio.to_thread(prepared, raw, options.source)
+        yield await asyncio.to_thread(prepared, raw, options.source, options.keep_ids)
 
 
 # ---- storing ---------------------------------------------------------------------------------------------------

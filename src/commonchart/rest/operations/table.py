@@ -5,13 +5,14 @@ from __future__ import annotations
 from functools import cache
 
 from commonchart.fhir.outcome import NotFound
+from commonchart.rest.operations.bulk import EXPORT
 from commonchart.rest.operations.docref import DOCREF
 from commonchart.rest.operations.everything import EVERYTHING
 from commonchart.rest.operations.lastn import LASTN
 from commonchart.rest.operations.meta import META
 from commonchart.rest.operations.operation import Operation
 
-OPERATIONS: tuple[Operation, ...] = (*EVERYTHING, *LASTN, *META, *DOCREF)
+OPERATIONS: tuple[Operation, ...] = (*EVERYTHING, *LASTN, *META, *DOCREF, *EXPORT)
 
 
 @cache
