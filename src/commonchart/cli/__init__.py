@@ -21,6 +21,7 @@ LAZY = {
     "check": "commonchart.cli.check:check",
     "demo": "commonchart.cli.demo:demo",
     "due": "commonchart.cli.due:due",
+    "export": "commonchart.cli.export:export",
     "load": "commonchart.cli.load:load",
     "mode": "commonchart.cli.mode:mode",
     "restore": "commonchart.cli.backup:restore",

@@ -16,6 +16,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from commonchart.access.actors import Actor
 from commonchart.access.records import Records
 from commonchart.cli.open import awaited, data_option, opened
+from commonchart.exchange.bulk import manifest
 from commonchart.exchange.load import receipt
 from commonchart.exchange.load.run import Options
 from commonchart.exchange.load.run import load as run_load
@@ -59,15 +60,18 @@ async def load(
     """Load FHIR R4 Bundles, NDJSON or single resources from PATHS (files or folders, plain or .gz).
 
     Every entry is stored, unchanged, or rejected with the reason and the place; loading again changes nothing.
+    A folder that `commonchart export` made is loaded with its ids as they are.
     """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", source):
         raise Invalid("A source is named by 1 to 63 letters, digits, . _ or -", at="--source")
     actor = Actor(TENANT, "load", "commonchart load", "system", organization, "cli", purpose="HOPERAT")
     console = Console(stderr=True)
+    keep_ids = bool(paths) and all(manifest.ours(path) for path in paths)
+    chosen = manifest.resource_files(paths) if keep_ids else list(paths)
     async with opened(data) as database:
         records = Records(database, actor, lambda: datetime.now(UTC))
         with _bar(console) as bar:
-            done = await _interruptible(records, list(paths), Options(source, atomic, jobs), bar)
+            done = await _interruptible(records, chosen, Options(source, atomic, jobs, keep_ids), bar)
         rejected = await receipt.lines(records, done.id, outcome="rejected", limit=1_000_000)
     click.echo(receipt.as_text(done))
     if json_file:
