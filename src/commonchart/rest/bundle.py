@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from commonchart.access.records import Create, Delete, Put, Records, Transaction
 from commonchart.access.writes import new_id
+from commonchart.exchange.subscriptions.accept import admitted
 from commonchart.fhir import json
 from commonchart.fhir.links import conditional, references, rewrite
 from commonchart.fhir.outcome import Ambiguous, Gone, Invalid, Issue, Malformed, Refused, operation_outcome
@@ -230,7 +231,7 @@ async def _validated(tx: Transaction, steps: Sequence[Step], mapping: dict[str, 
             continue
         at = f"Bundle.entry[{step.n}].resource"
         try:
-            step.valid = await _linked(tx, step, mapping, at)
+            step.valid = await admitted(tx, await _linked(tx, step, mapping, at))
         except Invalid as bad:
             issues += bad.issues
     if issues:

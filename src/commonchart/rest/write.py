@@ -9,6 +9,7 @@ import asyncio
 from typing import Any
 
 from commonchart.access.records import Create, Delete, Put, Transaction
+from commonchart.exchange.subscriptions.accept import admitted
 from commonchart.fhir.outcome import Ambiguous, Conflict, Gone, Malformed, Stale
 from commonchart.fhir.validate import Valid, validate
 from commonchart.record.rows import Stored, Written
@@ -32,7 +33,7 @@ async def validated(asked: Asked, resource: dict[str, Any]) -> Valid:
 
 async def create(tx: Transaction, asked: Asked) -> Answer:
     """Store under a new id (201); with If-None-Exist only if nothing matches, else the match (200)."""
-    valid = await validated(asked, asked.resource())
+    valid = await admitted(tx, await validated(asked, asked.resource()))
     condition = asked.headers.get("if-none-exist")
     if condition is not None:
         existing = await matching(tx, asked.rtype, query_params(condition.lstrip("?")))
@@ -49,7 +50,7 @@ async def update(tx: Transaction, asked: Asked) -> Answer:
         raise Malformed(
             "The id in the body must be the id in the address", at=f"{asked.rtype}.id", code="invalid"
         )
-    valid = await validated(asked, resource)
+    valid = await admitted(tx, await validated(asked, resource))
     put = Put(
         valid, asked.id, if_match(asked), must_be_new=asked.headers.get("if-none-match", "").strip() == "*"
     )
@@ -81,13 +82,13 @@ async def update_where(tx: Transaction, asked: Asked) -> Answer:
     if sent is not None and not (isinstance(sent, str) and ID.fullmatch(sent)):
         validate(resource)
     if existing is None:
-        valid = await validated(asked, resource)
+        valid = await admitted(tx, await validated(asked, resource))
         wanted = Put(valid, str(sent), if_match(asked), must_be_new=True) if sent else Create(valid)
         (written,) = await tx.write([wanted])
         return stored_answer(asked, written)
     if sent is not None and sent != existing.id:
         raise Malformed("The id in the body is not that of the match", at=f"{asked.rtype}.id", code="invalid")
-    valid = await validated(asked, {**resource, "id": existing.id})
+    valid = await admitted(tx, await validated(asked, {**resource, "id": existing.id}))
     (written,) = await tx.write([Put(valid, existing.id, if_match(asked))])
     return stored_answer(asked, written)
 

@@ -19,7 +19,7 @@ from commonchart.fhir.outcome import Malformed, Unsupported
 from commonchart.rest.arguments import Arguments
 from commonchart.rest.exchange import Answer, Asked
 from commonchart.rest.operations.operation import Operation
-from commonchart.search.query import RESULT, parse
+from commonchart.search.query import parse
 
 NDJSON = frozenset({"application/fhir+ndjson", "application/ndjson", "ndjson"})
 KNOWN = frozenset(
@@ -27,6 +27,21 @@ KNOWN = frozenset(
 )
 ASSOCIATED = frozenset({"LatestProvenanceResources", "RelevantProvenanceResources"})
 MAX_SOURCES = 1000
+# how a search is answered: nothing that chooses resources
+RESULT = frozenset(
+    {
+        "_sort",
+        "_count",
+        "_include",
+        "_revinclude",
+        "_total",
+        "_summary",
+        "_elements",
+        "_cursor",
+        "_contained",
+        "_score",
+    }
+)
 DEFINITIONS = "http://hl7.org/fhir/uv/bulkdata/OperationDefinition"
 
 _FILTER = re.compile(r",(?=[A-Z][A-Za-z]+\?)")

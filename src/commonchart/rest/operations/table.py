@@ -11,8 +11,9 @@ from commonchart.rest.operations.everything import EVERYTHING
 from commonchart.rest.operations.lastn import LASTN
 from commonchart.rest.operations.meta import META
 from commonchart.rest.operations.operation import Operation
+from commonchart.rest.operations.subscriptions import SUBSCRIPTIONS
 
-OPERATIONS: tuple[Operation, ...] = (*EVERYTHING, *LASTN, *META, *DOCREF, *EXPORT)
+OPERATIONS: tuple[Operation, ...] = (*EVERYTHING, *LASTN, *META, *DOCREF, *EXPORT, *SUBSCRIPTIONS)
 
 
 @cache

@@ -1,0 +1,46 @@
+"""Versions for subscriptions: what a change was about, and whether a subscriber may see it now."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from commonchart.access import audit, policy
+from commonchart.access.actors import Actor
+from commonchart.access.records import version_statement
+from commonchart.record import store
+from commonchart.record.rows import Stored
+
+if TYPE_CHECKING:
+    from commonchart.record.database import Connection
+
+Version = tuple[str, str, int]
+
+
+async def versions(conn: Connection, tenant: int, keys: Sequence[Version]) -> dict[Version, Stored]:
+    """The versions themselves, for deciding what fires: never shown to anybody."""
+    out: dict[Version, Stored] = {}
+    for rtype, id, vid in keys:
+        found = await store.vread(conn, tenant, rtype, id, vid)
+        if found is not None:
+            out[rtype, id, vid] = found
+    return out
+
+
+async def seen(conn: Connection, actor: Actor, rtype: str, id: str, vid: int) -> Stored | None:
+    """The version if the actor may see it, as it was and as the policy is now; a deletion too."""
+    if not policy.allowed(actor, "read", rtype):
+        return None
+    statement = version_statement(policy.visible(actor), rtype, id, vid)
+    row = await (await conn.execute(statement.sql, statement.args)).fetchone()
+    return store.row_stored(row) if row else None
+
+
+async def told(
+    conn: Connection, actor: Actor, now: datetime, subscription: str, patients: Sequence[str]
+) -> None:
+    """Leave a row of what a subscriber was told about whom."""
+    await audit.note(
+        conn, actor, now, "notify", rtype="Subscription", id=subscription, patients=sorted(set(patients))
+    )

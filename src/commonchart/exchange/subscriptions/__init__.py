@@ -1,0 +1,1 @@
+"""Topic-based subscriptions (R4 backport). https://hl7.org/fhir/uv/subscriptions-backport/."""
