@@ -666,3 +666,99 @@ async def test_the_trail_says_who_was_told_about_whom(house: House, application:
         ).fetchone()
     assert row == (["ada"], "s1")
     assert application.state.settings is not None
+
+
+# ---- websocket -------------------------------------------------------------------------------------------------
+
+
+class Line:
+    """A websocket client over ASGI, in this very loop."""
+
+    def __init__(self, application: Starlette) -> None:
+        self.inbox: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self.outbox: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        scope = {"type": "websocket", "path": "/fhir-websocket", "raw_path": b"/fhir-websocket", "headers": [],
+                 "query_string": b"", "root_path": "", "subprotocols": [], "scheme": "ws", "app": application}  # fmt: skip
+        self.inbox.put_nowait({"type": "websocket.connect"})
+        self.task = asyncio.ensure_future(application(scope, self.inbox.get, self.outbox.put))
+
+    def say(self, text: str) -> None:
+        self.inbox.put_nowait({"type": "websocket.receive", "text": text})
+
+    async def hear(self) -> dict[str, Any]:
+        async with asyncio.timeout(10):
+            return await self.outbox.get()
+
+    async def bundle(self) -> dict[str, Any]:
+        return json.loads((await self.hear())["text"])
+
+    async def leave(self) -> None:
+        self.inbox.put_nowait({"type": "websocket.disconnect"})
+        await self.task
+
+
+async def bound(house: House, application: Starlette) -> tuple[Line, str]:
+    given = await house.client.get("/fhir/Subscription/s1/$get-ws-binding-token")
+    assert given.status_code == 200, given.text
+    validate(given.json())
+    said = {p["name"]: p for p in given.json()["parameter"]}
+    assert said["websocket-url"]["valueUrl"] == "ws://test/fhir-websocket"
+    line = Line(application)
+    assert (await line.hear())["type"] == "websocket.accept"
+    token = said["token"]["valueString"]
+    line.say(f"bind-with-token {token}")
+    return line, token
+
+
+async def test_a_websocket_is_bound_told_and_closed(house: House, application: Starlette) -> None:
+    await house.put(subscription("", kind="websocket"))
+    await house.work()
+    assert await house.status() == "active"
+    await house.put(lab("ada", "o1"))
+    await house.work()
+    line, token = await bound(house, application)
+    assert part(await line.bundle(), "type")["valueCode"] == "handshake"
+    first = await line.bundle()
+    assert (numbers(first), foci(first)[0].endswith("Observation/o1")) == ([1], True)
+    await house.put(lab("ada", "o2"))
+    await house.work()
+    assert numbers(await line.bundle()) == [2]
+    async with asyncio.timeout(5):
+        while (row := await house.row()) is not None and row.delivered < 2:
+            await asyncio.sleep(0.01)
+    again = Line(application)
+    await again.hear()
+    again.say(f"bind-with-token {token}")
+    assert (await again.hear())["type"] == "websocket.close"
+    await users.set_active(house.database, "administrator-0", False, house.clock())
+    assert (await line.hear())["type"] == "websocket.close"
+    await line.leave()
+    await again.leave()
+
+
+@pytest.mark.parametrize("text", ["bind-with-token nothing", "hello", "", "x" * 100_000])
+async def test_a_websocket_without_its_token_is_closed(application: Starlette, text: str) -> None:
+    line = Line(application)
+    await line.hear()
+    line.say(text)
+    assert (await line.hear())["type"] == "websocket.close"
+    await line.leave()
+
+
+async def test_a_token_is_for_ones_own_websockets_and_expires(
+    house: House, application: Starlette, client_of: ClientOf
+) -> None:
+    await house.put(subscription("", kind="websocket"))
+    await house.work()
+    other = await client_of("clinician")
+    assert (await other.get("/fhir/Subscription/s1/$get-ws-binding-token")).status_code == 404
+    await house.put(subscription(house.hook.url, id="s2"))
+    await house.work()
+    assert (await house.client.get("/fhir/Subscription/s2/$get-ws-binding-token")).status_code == 400
+    given = (await house.client.get("/fhir/Subscription/$get-ws-binding-token?id=s1")).json()
+    house.clock.advance(minutes=6)
+    line = Line(application)
+    await line.hear()
+    line.say("bind-with-token " + given["parameter"][0]["valueString"])
+    assert (await line.hear())["type"] == "websocket.close"
+    await line.leave()
