@@ -8,6 +8,7 @@ from starlette.routing import BaseRoute, Route
 
 from commonchart.web import accounts, assets
 from commonchart.web.clinician import (
+    exchange,
     notes,
     patients,
     provenance,
@@ -40,6 +41,8 @@ READING: dict[str, View] = {
     "/patients/{patient}/contacts": sections.contacts,
     "/patients/{patient}/facts/{rtype}/{id}": provenance.fact,
     "/account": accounts.account,
+    "/exchange": exchange.page,
+    "/exchange/{run}/file": exchange.download,
     "/registry": registry.page,
     "/receipts": receipts.recent,
     "/receipts/{run}": receipts.one,
@@ -61,6 +64,9 @@ SIGNED_POST: dict[str, View] = {
     "/account": accounts.save_account,
     "/sign-out": accounts.sign_out,
     "/drafts": writing.keep_draft,
+    "/exchange/begin": exchange.begin,
+    "/exchange/cancel": exchange.cancel,
+    "/exchange/again": exchange.again,
     "/drafts/drop": writing.drop_draft,
 }
 PUBLIC: list[tuple[str, Endpoint, list[str]]] = [
