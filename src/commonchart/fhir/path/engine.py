@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any
 
 from commonchart.fhir.outcome import Malformed, Unsupported
+from commonchart.fhir.path.environment import Environment
 from commonchart.fhir.path.functions import FUNCTIONS
 from commonchart.fhir.path.nodes import Collection, children, is_a, root, system, truth
 from commonchart.fhir.path.operators import OPERATORS
@@ -146,3 +147,18 @@ _KINDS: dict[str, Callable[[Node], Step]] = {
 def holds(expression: str, resource: dict[str, Any]) -> bool:
     """Whether an expression is true of a resource (empty is not true)."""
     return truth(compiled(expression)(root(resource))) is True
+
+
+@cache
+def invariant(expression: str) -> Callable[[Collection, Environment], bool | None]:
+    """A rule as a function from (focus, environment) to whether it holds; None is empty, which breaks no rule.
+
+    Raises Malformed or Unsupported at once for an expression that cannot be evaluated.
+    """
+    step = compiled(expression)
+    return lambda focus, environment: truth(step(focus))
+
+
+def evaluate(expression: str, focus: Collection, environment: Environment) -> Collection:
+    """The collection that an expression gives for a focus."""
+    return compiled(expression)(focus)
