@@ -17,6 +17,7 @@ from commonchart.search import page, query
 from commonchart.search.compile import Statement
 from commonchart.search.fold import fold
 from commonchart.search.index import extract
+from commonchart.search.values import PREFIXES
 from commonchart.search.visible import Visible
 
 SYSTEMS, CODES, UNITS = ("urn:a", "urn:b", ""), ("x", "y", "z"), ("mg", "kg")
@@ -129,7 +130,7 @@ def matches(one: dict[str, Any], name: str, text: str) -> bool:
 
 def _matches(one: dict[str, Any], name: str, text: str) -> bool:
     subject = one.get("subject", {}).get("reference", "")
-    prefix = text[:2] if text[:2] in query.PREFIXES else ""
+    prefix = text[:2] if text[:2] in PREFIXES else ""
     bare, prefix = text[len(prefix) :], prefix or "eq"
     if name == "code":
         return has_code(one, text)
@@ -156,6 +157,7 @@ async def fill(database: Database, resources: list[dict[str, Any]]) -> None:
             "composite_row",
             "identifier_row",
             "uri_row",
+            "text_row",
         ):
             await conn.execute(f"DELETE FROM {table}")
         for n, body in enumerate(resources):

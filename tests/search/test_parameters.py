@@ -84,9 +84,9 @@ def test_other_compartments_are_kept_as_tokens() -> None:
 @pytest.mark.parametrize(
     "params",
     [
-        [("birthdate", "yesterday")], [("_sort", "name,shoe")], [("_sort", "gender")], [("_count", "x")], [("_total", "maybe")], [("_include", "*")],
+        [("birthdate", "yesterday")], [("_sort", "name,shoe")], [("_sort", "_text")], [("_count", "x")], [("_total", "maybe")], [("_revinclude", "*")],
         [("_include", "Patient:name")], [("_include", "Observation:subject")], [("name:near", "x")], [("name.x", "y")], [("general-practitioner.shoe", "x")],
-        [("_summary", "a"), ("_summary", "b")], [("_contained", "true")], [("general-practitioner.organization.name", "x")], [("_text", "x")],
+        [("_summary", "a"), ("_summary", "b")], [("_contained", "true")], [("general-practitioner.organization.name.x", "x")], [("_filter", "x")], [("_has:Observation:subject", "x")], [("_has:Observation:code:date", "2020")], [("identifier:of-type", "x")], [("_list", "$current")],
         [("general-practitioner:Observation", "1")], [("birthdate", "2020\x00")], [("active:missing", "perhaps")],
     ],
 )  # fmt: skip

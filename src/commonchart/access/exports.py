@@ -20,8 +20,8 @@ from commonchart.fhir.definitions import r4
 from commonchart.fhir.outcome import Forbidden
 from commonchart.record.keys import patient_key, token
 from commonchart.search.compile import Statement, conditions
-from commonchart.search.page import resolved
 from commonchart.search.query import Query
+from commonchart.search.resolve import resolved
 
 if TYPE_CHECKING:
     from commonchart.record.database import Connection

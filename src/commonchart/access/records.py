@@ -13,19 +13,22 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from commonchart.access import audit, charts, policy
+from commonchart.access import audit, charts, parameters, policy
 from commonchart.access.actors import Actor
 from commonchart.access.writes import Create, Delete, Put, Wanted, over, type_of, write_of
 from commonchart.fhir import json
 from commonchart.fhir.outcome import Conflict, Forbidden, Gone, NotFound
 from commonchart.record import store
 from commonchart.record.keys import hash64, patient_key
+from commonchart.record.reindex import Run, runs
 from commonchart.record.rows import Stamp, Stored, Write, Written
 from commonchart.record.schema import VERSION_COLUMNS
 from commonchart.search import page, patients
 from commonchart.search.compile import Statement, conditions
 from commonchart.search.page import Page
+from commonchart.search.parameters import Offered
 from commonchart.search.query import Query
+from commonchart.search.resolve import resolved
 from commonchart.search.visible import Visible
 
 if TYPE_CHECKING:
@@ -57,6 +60,16 @@ class Records:
         self.clock = clock
         self.visible = policy.visible(actor)
         self.key = key
+
+    async def offered(self) -> Offered:
+        """What this actor's tenant may search by."""
+        return await parameters.offered(self.database, self.actor.tenant)
+
+    async def indexing(self) -> list[Run]:
+        """What is being indexed for search, and how far it is. Raises Forbidden."""
+        await self.require("search", "SearchParameter")
+        async with self.database.single() as conn:
+            return await runs(conn, self.actor.tenant)
 
     # ---- reading
 
@@ -145,7 +158,7 @@ class Records:
             async def fetch(statement: Statement) -> list[tuple[Any, ...]]:
                 return await (await conn.execute(statement.sql, statement.args)).fetchall()
 
-            whole = await page.resolved(fetch, query, self.visible)
+            whole = await resolved(fetch, query, self.visible)
         return await self.shown(newest_of_each(whole, self.visible, each), "lastn", text, query.rtype)
 
     async def metas(self, rtype: str | None) -> dict[str, list[Any]]:
@@ -300,9 +313,17 @@ class Transaction:
 
     async def _store(self, writes: Sequence[Write], now: datetime) -> list[Written]:
         await self._guard(writes)
-        actor = self.records.actor
+        records, actor = self.records, self.records.actor
         stamp = Stamp(actor.tenant, actor.org, actor.user, now, self.source)
-        written = await store.write(self.conn, stamp, writes, over)
+        known = await parameters.offered(records.database, actor.tenant, self.conn)
+
+        def replacing(old: Stored, new: Write) -> Write:
+            made = over(old, new)
+            return made if made is new else parameters.indexed(made, known)
+
+        writes = [parameters.indexed(one, known) for one in writes]
+        written = await store.write(self.conn, stamp, writes, replacing)
+        await parameters.register(records.database, self.conn, actor.tenant, writes, now)
         await audit.note_writes(self.conn, actor, now, written)
         return written
 

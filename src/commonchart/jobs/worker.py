@@ -15,7 +15,7 @@ import structlog
 from msgspec import Struct
 
 from commonchart.fhir.outcome import Busy
-from commonchart.jobs import bulk, due, subscriptions
+from commonchart.jobs import bulk, due, reindex, subscriptions
 from commonchart.record.changes import CHANNEL
 
 if TYPE_CHECKING:
@@ -55,7 +55,12 @@ async def _due(database: Database, clock: Clock, site: Site) -> int:
     return 0
 
 
-LANES: dict[str, Lane] = {"due": _due, "bulk": bulk.drain, "subscriptions": subscriptions.drain}
+LANES: dict[str, Lane] = {
+    "due": _due,
+    "bulk": bulk.drain,
+    "subscriptions": subscriptions.drain,
+    "reindex": reindex.drain,
+}
 """Lane by name. A lane does a bounded piece of what is waiting and says how much it did; 0 sleeps until woken."""
 
 

@@ -12,6 +12,7 @@ PATIENT_SHARDED = frozenset(
         "uri_row",
         "composite_row",
         "identifier_row",
+        "text_row",
         "due",
     }
 )
@@ -29,6 +30,8 @@ LOCAL = frozenset(
         "load_run",
         "load_entry",
         "content_pack",
+        "search_parameter",
+        "reindex",
         "bulk_run",
         "bulk_file",
         "subscription_state",
@@ -44,6 +47,7 @@ SEARCH_ROWS: dict[str, tuple[str, ...]] = {
     "uri_row": ("param", "value"),
     "composite_row": ("param", "token", "unit", "lo", "hi", "date_lo", "date_hi", "folded"),
     "identifier_row": ("system", "value"),
+    "text_row": ("words", "coded"),
 }
 
 VERSION_COLUMNS = "rtype, id, vid, recorded, org, actor, source, deleted, body, patient, status, code, category, date_lo, date_hi"

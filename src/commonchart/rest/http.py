@@ -25,7 +25,7 @@ from commonchart.fhir.outcome import (
     Unauthenticated,
     operation_outcome,
 )
-from commonchart.rest import body, bundle, metadata
+from commonchart.rest import body, bundle, metadata, search
 from commonchart.rest.exchange import Answer, Asked, query_params
 from commonchart.rest.routes import run
 
@@ -106,7 +106,9 @@ async def _answer(scope: Scope, receive: Receive, headers: dict[str, str]) -> An
         return await run(records, asked)
     if method == "POST":
         return await bundle.bundle(records, asked, run)
-    raise MethodNotAllowed("POST, OPTIONS")
+    if method in ("GET", "HEAD"):
+        return await search.everywhere(records, asked)
+    raise MethodNotAllowed("GET, HEAD, POST, OPTIONS")
 
 
 def _segments(path: str) -> tuple[str, ...]:

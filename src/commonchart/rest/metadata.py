@@ -7,7 +7,7 @@ from typing import Any
 
 from commonchart.fhir.dates import instant
 from commonchart.fhir.definitions import r4
-from commonchart.search.parameters import parameters
+from commonchart.search.parameters import parameters, published
 
 INTERACTIONS = (
     "read",
@@ -60,7 +60,7 @@ def _resource(rtype: str) -> dict[str, Any]:
         "conditionalDelete": "single",
         "referencePolicy": ["literal"],
         "searchParam": [
-            {"name": p.code, "type": p.kind} for p in sorted(known.values(), key=lambda p: p.code)
+            {"name": p.code, "type": published(p)} for p in sorted(known.values(), key=lambda p: p.code)
         ],
     }
     if references:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from commonchart.access.records import Records, Transaction
 from commonchart.fhir.definitions import r4
 from commonchart.fhir.outcome import MethodNotAllowed, NotFound, Refused
-from commonchart.rest import files, history, read, search, write
+from commonchart.rest import files, history, read, reindex, search, write
 from commonchart.rest.exchange import Answer, Asked
 from commonchart.rest.operations.operation import Operation
 from commonchart.rest.operations.table import operation_at
@@ -18,12 +18,17 @@ Writing = Callable[[Transaction, Asked], Awaitable[Answer]]
 READS: dict[str, Reading] = {
     "T": search.search,
     "T/id": read.read,
+    "T/id/T": search.compartment,
     "T/_history": history.history,
     "T/id/_history": history.history,
     "T/id/_history/v": read.vread,
     "_history": history.history,
 }
-FORMS: dict[str, Reading] = {"T/_search": search.search}
+FORMS: dict[str, Reading] = {
+    "T/_search": search.search,
+    "_search": search.everywhere,
+    "T/id/T/_search": search.compartment,
+}
 WRITES: dict[tuple[str, str], Writing] = {
     ("POST", "T"): write.create,
     ("PUT", "T"): write.update_where,
@@ -31,7 +36,7 @@ WRITES: dict[tuple[str, str], Writing] = {
     ("DELETE", "T"): write.delete_where,
     ("DELETE", "T/id"): write.delete,
 }
-PLACES: dict[str, Reading] = {"_bulk": files.bulk}
+PLACES: dict[str, Reading] = {"_bulk": files.bulk, "_reindex": reindex.status}
 
 
 def shape(segments: tuple[str, ...]) -> str:

@@ -5,34 +5,105 @@ from __future__ import annotations
 from collections.abc import Iterable
 from urllib.parse import urlencode
 
+from commonchart.access import policy
 from commonchart.access.records import Records
 from commonchart.fhir import json
+from commonchart.fhir.definitions import r4
+from commonchart.fhir.outcome import Forbidden, Malformed, NotFound
 from commonchart.record.rows import Stored
-from commonchart.rest.exchange import Answer, Asked, Params
+from commonchart.rest.exchange import ID, Answer, Asked, Params
 from commonchart.rest.subset import How, subset, wanted
 from commonchart.search.page import Page
-from commonchart.search.query import Query, parse
+from commonchart.search.query import COMPARTMENTS, Query, parse
 
 
 async def search(records: Records, asked: Asked) -> Answer:
-    """A page of matches, with links to itself and the next one."""
-    query = parse(asked.rtype, asked.params, strict=asked.strict)
-    page = await records.search(query)
-    return Answer(200, bundle(asked, query, page))
+    """A page of matches, with links to itself and the pages around it."""
+    query = parse(asked.rtype, asked.params, strict=asked.strict, offered=await records.offered())
+    return await _answer(records, asked, query, asked.rtype)
 
 
-def bundle(asked: Asked, query: Query, page: Page) -> bytes:
-    """The searchset Bundle."""
+async def everywhere(records: Records, asked: Asked) -> Answer:
+    """Search across types: `GET [base]?_type=A,B` by what they have in common; without _type by what all have."""
+    named = _named_types(asked.params)
+    refused = [rtype for rtype in named if not policy.allowed(records.actor, "search", rtype)]
+    if refused:
+        raise Forbidden(f"Your role does not allow search of {refused[0]}")
+    readable = [t for t in sorted(r4().resource_types) if policy.allowed(records.actor, "search", t)]
+    query = parse(
+        "", asked.params, strict=asked.strict, offered=await records.offered(), types=named or readable
+    )
+    if not named and not query.terms:
+        raise Malformed(
+            "Name the types to search with _type, or say what to look for", at="_type", code="required"
+        )
+    return await _answer(records, asked, query, "")
+
+
+def _named_types(params: Params) -> list[str]:
+    named = [rtype for name, value in params if name == "_type" for rtype in value.split(",") if rtype]
+    unknown = [rtype for rtype in named if rtype not in r4().resource_types]
+    if unknown:
+        raise Malformed("_type is a list of resource types of FHIR R4", at="_type")
+    return named
+
+
+async def compartment(records: Records, asked: Asked) -> Answer:
+    """`Patient/x/Observation` and `Patient/x/*`: what is in the compartment, and may be seen."""
+    owner, id, wanted_type = asked.segments[:3]
+    if owner not in COMPARTMENTS:
+        raise NotFound(f"There is no compartment of a {owner}", code="not-supported")
+    if not ID.fullmatch(id):
+        raise NotFound(f"There is no {owner} with this id")
+    held = {rtype for rtype, codes in r4().compartment(owner).items() if codes} | {owner}
+    offered = await records.offered()
+    if wanted_type != "*":
+        if wanted_type not in held:
+            raise Malformed(
+                f"{wanted_type} is not part of the compartment of a {owner}", code="not-supported"
+            )
+        query = parse(
+            wanted_type, asked.params, strict=asked.strict, offered=offered, compartment=(owner, id)
+        )
+    else:
+        named = _named_types(asked.params)
+        types = [
+            t
+            for t in sorted(held)
+            if policy.allowed(records.actor, "search", t) and (not named or t in named)
+        ]
+        if not types:
+            raise Forbidden("Your role does not allow search of these types")
+        query = parse(
+            "", asked.params, strict=asked.strict, offered=offered, types=types, compartment=(owner, id)
+        )
+    return await _answer(records, asked, query, "/".join((owner, id, wanted_type)))
+
+
+async def _answer(records: Records, asked: Asked, query: Query, path: str) -> Answer:
+    return Answer(200, bundle(asked, query, await records.search(query), path))
+
+
+def bundle(asked: Asked, query: Query, page: Page, path: str | None = None) -> bytes:
+    """The searchset Bundle; `path` below the base is where its links lead, by default the type."""
     how = wanted(asked.params)
     entries = [_entry(asked.base, one, b"match", how) for one in page.matches]
     entries += [_entry(asked.base, one, b"include", None) for one in page.included]
     if query.ignored:
         entries.append(_ignored(query.ignored))
-    links = [("self", query.given)]
+    links = [("self", _with(query, query.cursor)), ("first", query.given)]
     if page.next_cursor:
-        links.append(("next", (*query.given, ("_cursor", page.next_cursor))))
+        links.append(("next", _with(query, page.next_cursor)))
+    if page.previous_cursor:
+        links.append(("previous", _with(query, page.previous_cursor)))
     total = b"" if page.total is None else b',"total":%d' % page.total
-    return joined(b"searchset", entries, _links(asked.base, query.rtype, links), total)
+    return joined(
+        b"searchset", entries, _links(asked.base, query.rtype if path is None else path, links), total
+    )
+
+
+def _with(query: Query, cursor: str) -> Params:
+    return (*query.given, ("_cursor", cursor)) if cursor else query.given
 
 
 def joined(kind: bytes, entries: Iterable[bytes], links: bytes = b"", total: bytes = b"") -> bytes:
@@ -62,9 +133,10 @@ def _ignored(names: tuple[str, ...]) -> bytes:
     return json.encode({"resource": outcome, "search": {"mode": "outcome"}})
 
 
-def _links(base: str, rtype: str, links: list[tuple[str, Params]]) -> bytes:
+def _links(base: str, path: str, links: list[tuple[str, Params]]) -> bytes:
+    address = f"{base}/{path}" if path else base
     listed = [
-        {"relation": relation, "url": f"{base}/{rtype}" + (f"?{urlencode(params)}" if params else "")}
+        {"relation": relation, "url": address + (f"?{urlencode(params)}" if params else "")}
         for relation, params in links
     ]
     return b',"link":' + json.encode(listed)

@@ -9,6 +9,8 @@ from decimal import Decimal
 from functools import cache
 from typing import Any
 
+from msgspec.structs import replace
+
 from commonchart.fhir import dates
 from commonchart.fhir.definitions import r4
 from commonchart.fhir.outcome import Invalid
@@ -24,8 +26,12 @@ from commonchart.search.parameters import (
     parameters,
     patient_parameter,
 )
+from commonchart.search.words import kept
 
 MAX_TEXT = 500
+MAX_CODED = 20_000
+VERSION = 2
+"""Of what is kept here. When it grows, a migration asks for everything to be indexed again (`record.reindex`)."""
 
 Row = tuple[Any, ...]
 _REFERENCE = re.compile(r"(?:^|/)([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,64})(?:/_history/[^/]+)?$")
@@ -34,9 +40,10 @@ _REFERENCE = re.compile(r"(?:^|/)([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,64})(?:/_his
 class _Found:
     """What one resource yields while it is walked."""
 
-    __slots__ = ("rows", "tokens")
+    __slots__ = ("coded", "rows", "tokens")
 
     def __init__(self) -> None:
+        self.coded: list[str] = []
         self.tokens: set[int] = set()
         self.rows: dict[str, list[Row]] = {}
 
@@ -59,7 +66,7 @@ def extract(rtype: str, resource: dict[str, Any]) -> Index:
             continue
         found.tokens.add(token(parameter.code, ""))
         if parameter.code == dated:
-            span = _envelope(nodes)
+            span = _main_date(parameter, nodes, found)
         else:
             _KEEP[parameter.kind](parameter, nodes, found)
         if parameter.code == coded:
@@ -68,6 +75,9 @@ def extract(rtype: str, resource: dict[str, Any]) -> Index:
     _compartments(rtype, resource, patient, found)
     if rtype == "Patient":
         _digits(resource, found)
+    words = kept(resource)
+    if words:
+        found.row("text_row", words, "".join(found.coded)[:MAX_CODED])
     return Index(
         patient=patient,
         status=_status(resource),
@@ -80,11 +90,31 @@ def extract(rtype: str, resource: dict[str, Any]) -> Index:
     )
 
 
+def extended(index: Index, resource: dict[str, Any], own: Iterable[Parameter]) -> Index:
+    """The index with what further parameters find."""
+    found = _Found()
+    focus = root(resource)
+    for parameter in own:
+        nodes = parameter.step(focus)
+        if nodes:
+            found.tokens.add(token(parameter.code, ""))
+            _KEEP[parameter.kind](parameter, nodes, found)
+    rows = {table: list(held) for table, held in index.rows.items()}
+    for table, held in found.rows.items():
+        rows[table] = [*rows.get(table, ()), *held]
+    if found.coded:
+        words, coded = rows["text_row"][0] if "text_row" in rows else ("", "")
+        rows["text_row"] = [(words, coded + "".join(found.coded)[:MAX_CODED])]
+    return replace(index, tokens=sorted({*index.tokens, *found.tokens}), rows=rows)
+
+
 @cache
 def _stored(rtype: str) -> tuple[Parameter, ...]:
     """The parameters that leave something: not unions, not composites over the whole resource."""
     return tuple(
-        p for p in parameters(rtype).values() if p.code not in UNIONS and not p.whole and p.code not in _HOT
+        p
+        for p in parameters(rtype).values()
+        if p.code not in UNIONS and not p.whole and p.code not in _HOT and p.kind not in ("text", "list")
     )
 
 
@@ -138,8 +168,36 @@ def _keep_tokens(parameter: Parameter, nodes: Collection, found: _Found) -> None
     for text in tokens_of(nodes):
         found.tokens.add(token(code, text))
     for value, type_name, _ in nodes:
-        if type_name == "Identifier" and code == "identifier" and value.get("value"):
-            found.row("identifier_row", value.get("system", ""), value["value"][:MAX_TEXT])
+        if type(value) is not dict:
+            continue
+        if type_name == "Identifier":
+            _keep_identifier(code, value, found)
+        for text in _token_texts(value, type_name):
+            found.coded.append(f"\n{code}={fold(text[:MAX_TEXT])}")
+
+
+def _keep_identifier(code: str, value: dict[str, Any], found: _Found) -> None:
+    if not value.get("value"):
+        return
+    if code == "identifier":
+        found.row("identifier_row", value.get("system", ""), value["value"][:MAX_TEXT])
+    for coding in (value.get("type") or {}).get("coding") or ():
+        if coding.get("code"):
+            spelled = f"{coding.get('system') or ''}|{coding['code']}|{value['value']}"
+            found.tokens.add(token(f"{code}:of-type", spelled))
+
+
+def _token_texts(value: dict[str, Any], type_name: str) -> Iterable[str]:
+    """What is told in words beside a code: for `:text`."""
+    if type_name == "CodeableConcept":
+        texts = {value.get("text"), *(coding.get("display") for coding in value.get("coding") or ())}
+    elif type_name == "Coding":
+        texts = {value.get("display")}
+    elif type_name == "Identifier":
+        texts = {(value.get("type") or {}).get("text")}
+    else:
+        return ()
+    return sorted(text for text in texts if text)
 
 
 def references_of(nodes: Iterable[Typed]) -> Iterable[str]:
@@ -187,7 +245,7 @@ def _keep_strings(parameter: Parameter, nodes: Collection, found: _Found) -> Non
 
 
 def spans_of(nodes: Iterable[Typed]) -> Iterable[tuple[datetime, datetime]]:
-    """The intervals of date values; a Timing is the span of its events and bounds."""
+    """The intervals of date values; a Timing is its events, or its bounds."""
     for value, type_name, _ in nodes:
         try:
             if isinstance(value, str):
@@ -201,16 +259,18 @@ def spans_of(nodes: Iterable[Typed]) -> Iterable[tuple[datetime, datetime]]:
 
 
 def _timing(value: dict[str, Any]) -> Iterable[tuple[datetime, datetime]]:
-    spans = [dates.bounds(event) for event in value.get("event") or () if event]
+    """Each event, or the bounds when no event is named."""
+    events = [dates.bounds(event) for event in value.get("event") or () if event]
     period = (value.get("repeat") or {}).get("boundsPeriod")
-    if period:
-        spans.append(dates.period_bounds(period))
-    if spans:
-        yield min(lo for lo, _ in spans), max(hi for _, hi in spans)
+    return events or ([dates.period_bounds(period)] if period else [])
 
 
-def _envelope(nodes: Collection) -> tuple[datetime, datetime] | None:
+def _main_date(parameter: Parameter, nodes: Collection, found: _Found) -> tuple[datetime, datetime] | None:
+    """The envelope of the dates; several are kept one by one as well."""
     spans = list(spans_of(nodes))
+    if len(spans) > 1:
+        found.tokens.add(token(parameter.code, "several"))
+        _keep_dates(parameter, nodes, found)
     return (min(lo for lo, _ in spans), max(hi for _, hi in spans)) if spans else None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from typing import Literal
 
@@ -12,15 +13,17 @@ from commonchart.fhir.path.engine import Step, compiled, step_for
 from commonchart.fhir.path.nodes import Collection, is_a
 from commonchart.fhir.path.parser import Node, parse
 
-Kind = Literal["token", "reference", "string", "date", "number", "quantity", "uri", "composite"]
+Kind = Literal[
+    "token", "reference", "string", "date", "number", "quantity", "uri", "composite", "text", "list"
+]
 
 UNSUPPORTED = {
-    "_text": "full text search",
-    "_content": "full text search",
-    "_filter": "filter expressions",
-    "_query": "named queries",
-    "near": "search by distance",
+    "_filter": "A filter expression is not offered: say it with parameters, chains and _has",
+    "_query": "A named query is not offered: say it with parameters, chains and _has",
+    "near": "Search by distance is not offered: search by address",
 }
+# what every type has beside the definitions
+TEXTS = ("_text", "_content")
 
 # the date that a type is sorted and paged by, where it is not called `date`
 MAIN_DATE = {
@@ -70,14 +73,51 @@ class Parameter(Struct, frozen=True):
     target: tuple[str, ...] = ()
     parts: tuple[Part, ...] = ()
     whole: bool = False
+    expression: str = ""
+
+
+class Offered(Struct, frozen=True):
+    """What a tenant's clients may search by: R4's parameters, and those of their own (type -> code -> parameter).
+
+    `waiting`: (type, code) -> how far its index is; `behind`: how far the index of this program's version is, None when
+    it is whole.
+    """
+
+    custom: Mapping[str, Mapping[str, Parameter]] = {}
+    waiting: Mapping[tuple[str, str], str] = {}
+    behind: str | None = None
+
+    def of(self, rtype: str) -> Mapping[str, Parameter]:
+        """Every searchable parameter of a type by code."""
+        own = self.custom.get(rtype)
+        return {**parameters(rtype), **own} if own else parameters(rtype)
+
+
+R4_ONLY = Offered()
+
+
+def _nothing(focus: Collection) -> Collection:
+    return []
+
+
+def published(parameter: Parameter) -> str:
+    """The kind as a CapabilityStatement names it."""
+    return {"text": "string", "list": "special"}.get(parameter.kind, parameter.kind)
+
+
+_SPECIAL = {
+    "_text": Parameter("_text", "text", _nothing),
+    "_content": Parameter("_content", "text", _nothing),
+    "_list": Parameter("_list", "list", _nothing),
+}
 
 
 @cache
 def parameters(rtype: str) -> dict[str, Parameter]:
     """Every searchable parameter of a type by code."""
-    found: dict[str, Parameter] = {}
+    found: dict[str, Parameter] = dict(_SPECIAL)
     for parameter in r4().search_parameters(rtype).values():
-        if parameter.code not in UNSUPPORTED and parameter.expression:
+        if parameter.code not in UNSUPPORTED and parameter.expression and parameter.code not in found:
             found[parameter.code] = _parameter(rtype, parameter)
     return found
 
@@ -90,6 +130,7 @@ def _parameter(rtype: str, definition: SearchParameter) -> Parameter:
         definition.target,
         tuple(_part(rtype, url, expression) for url, expression in definition.component),
         definition.expression == rtype,
+        definition.expression,
     )
 
 
@@ -104,10 +145,14 @@ def _part(rtype: str, url: str, expression: str) -> Part:
     return Part(definition.code, _kind(definition), compiled(expression))
 
 
+def alternatives(rtype: str, expression: str) -> list[Node]:
+    """The alternatives of an expression that can apply to a type."""
+    return [part for part in _alternatives(parse(expression)) if _applies(part, rtype)]
+
+
 def step_of(rtype: str, expression: str) -> Step:
     """The expression with only those alternatives that can apply to this type."""
-    kept = [part for part in _alternatives(parse(expression)) if _applies(part, rtype)]
-    steps = [step_for(part) for part in kept]
+    steps = [step_for(part) for part in alternatives(rtype, expression)]
     if len(steps) == 1:
         return steps[0]
 

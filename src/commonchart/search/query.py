@@ -3,84 +3,73 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from datetime import datetime
-from decimal import Decimal, InvalidOperation
-from functools import cache
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from commonchart.fhir import dates
 from commonchart.fhir.definitions import r4
-from commonchart.fhir.outcome import Invalid, Malformed, TooCostly
-from commonchart.search.parameters import UNIONS, UNSUPPORTED, Kind, Parameter, main_date, parameters
+from commonchart.fhir.outcome import Malformed, TooCostly
+from commonchart.fhir.path.engine import Step
+from commonchart.search.parameters import (
+    R4_ONLY,
+    TEXTS,
+    UNSUPPORTED,
+    Kind,
+    Offered,
+    Parameter,
+    main_date,
+)
+from commonchart.search.values import MAX_LENGTH, Value, split, value
+from commonchart.search.wanted import RESULT, Include, Sort, Wish, wish
 
-DEFAULT_COUNT = 50
-MAX_COUNT = 1000
 MAX_VALUES = 500
 MAX_TERMS = 50
-MAX_LENGTH = 2000
-PREFIXES = frozenset({"eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap"})
-PASSED = frozenset({"_format", "_pretty"})
-RESULT = frozenset(
-    {"_sort", "_count", "_include", "_revinclude", "_total", "_summary", "_elements", "_cursor", "_contained"}
-)
+MAX_HOPS = 3
+MAX_PATHS = 40
+COMPARTMENTS = frozenset({"Patient", "Encounter", "Practitioner", "RelatedPerson", "Device"})
+PASSED = frozenset({"_format", "_pretty", "_type"})
+# what every type can be searched by, so that a search across types can
 _MODIFIERS: dict[str, frozenset[str]] = {
-    "token": frozenset({"not", "missing"}),
-    "reference": frozenset({"identifier", "missing"}),
+    "token": frozenset({"not", "missing", "text", "in", "not-in", "above", "below", "of-type"}),
+    "reference": frozenset({"identifier", "missing", "above", "below"}),
     "string": frozenset({"exact", "contains", "missing"}),
-    "uri": frozenset({"below", "missing"}),
+    "uri": frozenset({"above", "below", "missing"}),
+    "date": frozenset({"missing"}),
+    "number": frozenset({"missing"}),
+    "quantity": frozenset({"missing"}),
+    "composite": frozenset({"missing"}),
 }
-_LATER = frozenset({"text", "above", "below", "in", "not-in", "of-type", "iterate", "recurse"})
-
-
-class Value(Struct, frozen=True):
-    """One alternative: its text, and what it means for dates (`lo`, `hi`) and amounts (`number`, `half`, `unit`)."""
-
-    text: str
-    prefix: str = "eq"
-    lo: datetime | None = None
-    hi: datetime | None = None
-    number: Decimal | None = None
-    half: Decimal | None = None
-    unit: str | None = None
-    parts: tuple[Value, ...] = ()
+_NEW = frozenset({"text", "of-type"})
 
 
 class Term(Struct, frozen=True):
-    """One parameter: any of `values` must match. A chained one carries the query on its target instead."""
+    """One parameter: any of `values` must match.
+
+    A chained one carries the queries on its targets instead, `_has` those on what refers here (`modifier` names the
+    reference). `within` is such a query that is left to the statement, resolved in itself.
+    """
 
     code: str
     kind: Kind
     values: tuple[Value, ...] = ()
     modifier: str = ""
     chain: tuple[Query, ...] = ()
-
-
-class Sort(Struct, frozen=True):
-    """One key to sort by."""
-
-    code: str
-    kind: Kind
-    descending: bool
-
-
-class Include(Struct, frozen=True):
-    """`source:code[:target]`: follow this parameter forwards (or backwards for _revinclude)."""
-
-    source: str
-    code: str
-    target: str = ""
+    within: Query | None = None
+    target: tuple[str, ...] = ()
+    step: Step | None = None
 
 
 class Query(Struct, frozen=True):
-    """A whole search on one type. `given` is what was understood, in order, for links; `ignored` what was not."""
+    """A whole search. `given` is what was understood, in order, for links; `ignored` what was not.
+
+    `types`: several types at once, `rtype` being the first. `compartment`: only what is in that of (type, id).
+    """
 
     rtype: str
     terms: tuple[Term, ...] = ()
     sort: tuple[Sort, ...] = ()
-    count: int = DEFAULT_COUNT
+    count: int = 50
     includes: tuple[Include, ...] = ()
     revincludes: tuple[Include, ...] = ()
     total: str = "none"
@@ -89,67 +78,146 @@ class Query(Struct, frozen=True):
     cursor: str = ""
     given: tuple[tuple[str, str], ...] = ()
     ignored: tuple[str, ...] = ()
+    types: tuple[str, ...] = ()
+    compartment: tuple[str, str] | None = None
+
+    @property
+    def every_type(self) -> tuple[str, ...]:
+        """The types that are searched."""
+        return self.types or (self.rtype,)
 
 
-def parse(rtype: str, params: Sequence[tuple[str, str]], *, strict: bool = False) -> Query:
-    """The query. Raises Malformed naming the parameter and rule, TooCostly; unknown ones are ignored or refused."""
-    if rtype not in r4().resource_types:
+class _Scope(Struct):
+    """While parsing: what may be searched by, and how much has been asked for."""
+
+    offered: Offered
+    strict: bool
+    paths: int = 0
+
+
+def parse(
+    rtype: str,
+    params: Sequence[tuple[str, str]],
+    *,
+    strict: bool = False,
+    offered: Offered = R4_ONLY,
+    types: Sequence[str] = (),
+    compartment: tuple[str, str] | None = None,
+) -> Query:
+    """The query. Raises Malformed naming the parameter and rule, TooCostly; unknown ones are ignored or refused.
+
+    `types`: search all of these at once, by what they have in common.
+    """
+    every = tuple(dict.fromkeys(types)) or (rtype,)
+    if not r4().resource_types.issuperset(every):
         raise Malformed("The resource type is not one of FHIR R4", at="type")
     if len(params) > MAX_TERMS:
         raise TooCostly(f"A search has at most {MAX_TERMS} parameters")
+    scope = _Scope(offered, strict)
+    known = _common(offered, every)
     terms: list[Term] = []
     settings: dict[str, list[str]] = {}
     given, ignored = [], []
-    for name, value in params:
-        if value == "" or name in PASSED:
+    for name, text in params:
+        if text == "" or name in PASSED:
+            if name == "_type" and not compartment and types:
+                given.append((name, text))
             continue
         if name in RESULT or name.startswith(("_include:", "_revinclude:")):
-            settings.setdefault(name, []).append(value)
-        elif not _known(rtype, name):
-            if strict:
-                raise Malformed(
-                    f"{rtype} has no search parameter {name.partition(':')[0]}", at=name, code="not-supported"
-                )
+            settings.setdefault(name, []).append(text)
+        elif _known(known, name):
+            terms.append(_term(scope, every, known, name, text, 0))
+        elif strict:
+            raise Malformed(
+                f"{', '.join(every[:5])} has no search parameter {name.partition(':')[0]}",
+                at=name,
+                code="not-supported",
+            )
+        else:
             ignored.append(name)
             continue
-        else:
-            terms.append(_term(rtype, name, value))
         if name != "_cursor":
-            given.append((name, value))
-    return _with_settings(Query(rtype, tuple(terms), given=tuple(given), ignored=tuple(ignored)), settings)
+            given.append((name, text))
+    asked = wish(every, known, settings, offered)
+    return _query(every, types, terms, asked, given, ignored, compartment)
 
 
-@cache
-def _searchable(rtype: str) -> dict[str, Parameter]:
-    return parameters(rtype)
+def _query(
+    every: tuple[str, ...],
+    types: Sequence[str],
+    terms: list[Term],
+    asked: Wish,
+    given: list[tuple[str, str]],
+    ignored: list[str],
+    compartment: tuple[str, str] | None,
+) -> Query:
+    return Query(
+        every[0], tuple(terms), asked.sort, asked.count, asked.includes, asked.revincludes, asked.total,
+        asked.summary, asked.elements, asked.cursor, tuple(given), tuple(ignored), every if types else (), compartment,
+    )  # fmt: skip
 
 
-def _known(rtype: str, name: str) -> bool:
+def _common(offered: Offered, types: tuple[str, ...]) -> Mapping[str, Parameter]:
+    """The parameters that all of the types have, of one kind."""
+    first = offered.of(types[0])
+    if len(types) == 1:
+        return first
+    others = [offered.of(rtype) for rtype in types[1:]]
+    return {
+        code: parameter
+        for code, parameter in first.items()
+        if all(code in held and held[code].kind == parameter.kind for held in others)
+        and parameter.kind != "composite"
+    }
+
+
+def _known(known: Mapping[str, Parameter], name: str) -> bool:
     code = re.split(r"[:.]", name, maxsplit=1)[0]
-    if code in UNSUPPORTED or code == "_has":
-        raise Malformed(
-            f"{UNSUPPORTED.get(code, 'reverse chaining')} is not offered yet", at=name, code="not-supported"
-        )
-    return code in _searchable(rtype)
+    if code in UNSUPPORTED:
+        raise Malformed(UNSUPPORTED[code], at=name, code="not-supported")
+    return code in known or code == "_has"
 
 
-def _term(rtype: str, name: str, text: str) -> Term:
+def _term(
+    scope: _Scope, types: tuple[str, ...], known: Mapping[str, Parameter], name: str, text: str, hops: int
+) -> Term:
     if len(text) > MAX_LENGTH * 10:
         raise TooCostly(f"The value of {name} is too long", at=name)
+    if name.startswith("_has:") or name == "_has":
+        return _has(scope, types, name, text, hops)
     path, _, rest = name.partition(".")
     code, _, modifier = path.partition(":")
-    parameter = _searchable(rtype)[code]
+    parameter = known[code]
+    _ready(scope, types, parameter, modifier, name)
     if rest:
-        return _chained(parameter, modifier, rest, text, name)
-    if modifier == "missing":
+        return _chained(scope, parameter, modifier, rest, text, name, hops)
+    if modifier == "missing" and parameter.kind not in ("text", "list"):
         if text not in ("true", "false"):
             raise Malformed(f"{name} is true or false", at=name)
         return Term(code, parameter.kind, (Value(text),), "missing")
     modifier = _modifier(parameter, modifier, name)
-    values = _split(text, ",")
+    values = split(text, ",")
     if len(values) > MAX_VALUES:
         raise TooCostly(f"{name} has at most {MAX_VALUES} alternatives", at=name)
-    return Term(code, parameter.kind, tuple(_value(parameter, value, name) for value in values), modifier)
+    made = tuple(value(parameter, one, name) for one in values)
+    _checked(parameter, modifier, made, name)
+    return Term(code, parameter.kind, made, modifier, target=parameter.target)
+
+
+def _ready(scope: _Scope, types: tuple[str, ...], parameter: Parameter, modifier: str, name: str) -> None:
+    """Refuse what its index does not hold whole yet: an answer with gaps would look like one without."""
+    behind = next(
+        (
+            scope.offered.waiting[t, parameter.code]
+            for t in types
+            if (t, parameter.code) in scope.offered.waiting
+        ),
+        None,
+    )
+    if behind is None and (parameter.code in TEXTS or modifier in _NEW):
+        behind = scope.offered.behind
+    if behind is not None:
+        raise Malformed(f"{name} is being indexed: {behind}. Ask again later.", at=name, code="incomplete")
 
 
 def _modifier(parameter: Parameter, modifier: str, name: str) -> str:
@@ -159,195 +227,94 @@ def _modifier(parameter: Parameter, modifier: str, name: str) -> str:
         if parameter.target and modifier not in parameter.target:
             raise Malformed(f"{parameter.code} does not refer to {modifier}", at=name)
         return modifier
-    if modifier in _LATER:
-        raise Malformed(
-            f"The modifier :{modifier} of {parameter.code} is not offered yet", at=name, code="not-supported"
-        )
     raise Malformed(f"The modifier :{modifier} is not one of {parameter.code}", at=name)
 
 
-def _chained(parameter: Parameter, modifier: str, rest: str, text: str, name: str) -> Term:
+def _checked(parameter: Parameter, modifier: str, values: tuple[Value, ...], name: str) -> None:
+    """What a modifier asks of its values."""
+    if parameter.kind == "token" and modifier in ("above", "below"):
+        if any("|" not in one.text for one in values):
+            raise Malformed(f"{name} needs system|code", at=name)
+    elif modifier == "of-type" and any(one.text.count("|") < 2 for one in values):
+        raise Malformed(f"{name} needs system|code|value: the type of the identifier and its value", at=name)
+    elif parameter.code == "_list" and any(one.text.startswith("$") for one in values):
+        raise Malformed(
+            "Functional lists such as $current-problems are not offered", at=name, code="not-supported"
+        )
+
+
+def _deeper(scope: _Scope, hops: int, name: str) -> None:
+    if hops >= MAX_HOPS:
+        raise TooCostly(f"A chain has at most {MAX_HOPS} steps, _has among them", at=name)
+    scope.paths += 1
+    if scope.paths > MAX_PATHS:
+        raise TooCostly(
+            "The chain may lead through too many types: name them, as in subject:Patient.name", at=name
+        )
+
+
+def _chained(
+    scope: _Scope, parameter: Parameter, modifier: str, rest: str, text: str, name: str, hops: int
+) -> Term:
     if parameter.kind != "reference":
         raise Malformed(f"{parameter.code} is not a reference: nothing can follow it", at=name)
-    if "." in rest:
-        raise Malformed("Chains of more than one step are not offered yet", at=name, code="not-supported")
-    code = rest.partition(":")[0]
-    targets = [modifier] if modifier else [t for t in parameter.target if code in _searchable(t)]
-    if parameter.code == "patient" and not modifier:
-        targets = ["Patient"]
-    if modifier and (modifier not in r4().resource_types or code not in _searchable(modifier)):
+    code = re.split(r"[:.]", rest, maxsplit=1)[0]
+    offered = scope.offered
+    targets = [modifier] if modifier else _targets(offered, parameter, code)
+    if modifier and (modifier not in r4().resource_types or not _leads(offered, modifier, code)):
         raise Malformed(f"{modifier} has no search parameter {code}", at=name)
+    if modifier and parameter.target and modifier not in parameter.target:
+        raise Malformed(f"{parameter.code} does not refer to {modifier}", at=name)
     if not targets:
         raise Malformed(f"No target of {parameter.code} has a search parameter {code}", at=name)
-    queries = tuple(Query(target, (_term(target, rest, text),)) for target in targets)
-    return Term(parameter.code, "reference", chain=queries)
+    queries = []
+    for target in targets:
+        _deeper(scope, hops, name)
+        queries.append(Query(target, (_term(scope, (target,), offered.of(target), rest, text, hops + 1),)))
+    return Term(parameter.code, "reference", chain=tuple(queries), target=parameter.target)
 
 
-def _split(text: str, mark: str) -> list[str]:
-    """Split at unescaped marks; escapes stay for the next level (http://hl7.org/fhir/R4/search.html#escaping)."""
-    out, now, escaped = [], "", False
-    for char in text:
-        if char == mark and not escaped:
-            out.append(now)
-            now = ""
-        else:
-            now += char
-        escaped = char == "\\" and not escaped
-    return [part for part in (*out, now) if part != ""] or [""]
+def _leads(offered: Offered, rtype: str, code: str) -> bool:
+    return code == "_has" or code in offered.of(rtype)
 
 
-def _plain(text: str) -> str:
-    return re.sub(r"\\([,|$\\])", r"\1", text)
+def _targets(offered: Offered, parameter: Parameter, code: str) -> list[str]:
+    if parameter.code == "patient":
+        return ["Patient"] if _leads(offered, "Patient", code) else []
+    return [
+        target
+        for target in parameter.target
+        if target in r4().resource_types and _leads(offered, target, code)
+    ]
 
 
-def _value(parameter: Parameter, text: str, name: str) -> Value:
-    if len(text) > MAX_LENGTH:
-        raise TooCostly(f"A value of {name} is longer than {MAX_LENGTH} characters", at=name)
-    if "\x00" in text:
-        raise Malformed(f"A value of {name} holds a NUL character", at=name)
-    if parameter.kind == "composite":
-        return _composite(parameter, text, name)
-    return value_of(parameter.kind, text, name)
-
-
-def value_of(kind: Kind, text: str, name: str) -> Value:
-    """One alternative of a kind, checked. Raises Malformed."""
-    if kind == "date":
-        return _date(text, name)
-    if kind in ("number", "quantity"):
-        return _amount(kind, text, name)
-    if kind == "token":
-        return Value(text)  # its own escapes are resolved where system and code are told apart
-    return Value(_plain(text))
-
-
-def _composite(parameter: Parameter, text: str, name: str) -> Value:
-    texts = _split(text, "$")
-    if len(texts) != len(parameter.parts):
-        raise Malformed(f"{name} needs {len(parameter.parts)} values joined by $", at=name)
-    parts = (value_of(part.kind, piece, name) for part, piece in zip(parameter.parts, texts, strict=True))
-    return Value(text, parts=tuple(parts))
-
-
-def _prefixed(text: str) -> tuple[str, str]:
-    return (text[:2], text[2:]) if text[:2] in PREFIXES else ("eq", text)
-
-
-def _date(text: str, name: str) -> Value:
-    prefix, bare = _prefixed(text)
-    try:
-        lo, hi = dates.bounds(bare.replace(" ", "+"))
-    except Invalid:
-        raise Malformed(
-            f"{name} is a date such as 2021-05-12, with eq ne gt lt ge le sa eb or ap before it", at=name
-        ) from None
-    return Value(bare, prefix, lo, hi)
-
-
-_NUMBER = re.compile(r"[+-]?\d{1,40}(\.\d{1,40})?([eE][+-]?\d{1,3})?")
-
-
-def _amount(kind: str, text: str, name: str) -> Value:
-    prefix, bare = _prefixed(text)
-    pieces = [_plain(piece) for piece in re.split(r"(?<!\\)\|", bare)]
-    if not _NUMBER.fullmatch(pieces[0]) or len(pieces) not in ((1, 3) if kind == "quantity" else (1,)):
-        shape = "a number, or number|system|code" if kind == "quantity" else "a number"
-        raise Malformed(f"{name} is {shape}, with a prefix such as gt before it", at=name)
-    try:
-        number = Decimal(pieces[0])
-    except InvalidOperation:
-        raise Malformed(f"{name} is a number", at=name) from None
-    exponent = number.as_tuple().exponent
-    half = Decimal(5).scaleb(int(exponent) - 1)
-    unit = f"{pieces[1]}|{pieces[2]}" if len(pieces) == 3 and pieces[2] else None
-    return Value(pieces[0], prefix, number=number, half=half, unit=unit)
-
-
-# ---- how the result is wanted ----------------------------------------------------------------------------------
-
-
-def _with_settings(query: Query, settings: dict[str, list[str]]) -> Query:
-    changes: dict[str, Any] = {
-        "sort": _sort(query.rtype, settings.get("_sort", [])),
-        "count": _count(_single(settings, "_count", str(DEFAULT_COUNT))),
-        "includes": _includes(settings, "_include", query.rtype),
-        "revincludes": _includes(settings, "_revinclude", query.rtype),
-        "total": _one_of(settings, "_total", ("none", "estimate", "accurate")),
-        "summary": _one_of(settings, "_summary", ("", "true", "text", "data", "count", "false")),
-        "elements": tuple(_single(settings, "_elements", "").split(",")) if "_elements" in settings else (),
-        "cursor": _single(settings, "_cursor", ""),
-    }
-    if _one_of(settings, "_contained", ("false", "true", "both")) != "false":
-        raise Malformed("Searching contained resources is not offered", at="_contained", code="not-supported")
-    return Query(query.rtype, query.terms, given=query.given, ignored=query.ignored, **changes)
-
-
-def _single(settings: dict[str, list[str]], name: str, default: str) -> str:
-    values = settings.get(name, [default])
-    if len(values) > 1:
-        raise Malformed(f"{name} may be given once", at=name)
-    return values[0]
-
-
-def _one_of(settings: dict[str, list[str]], name: str, known: tuple[str, ...]) -> str:
-    value = _single(settings, name, known[0])
-    if value not in known:
-        raise Malformed(f"{name} is one of {', '.join(filter(None, known))}", at=name)
-    return value
-
-
-def _count(text: str) -> int:
-    if not re.fullmatch(r"\d{1,9}", text):
-        raise Malformed("_count is a whole number", at="_count")
-    return min(int(text), MAX_COUNT)
-
-
-def _sort(rtype: str, values: list[str]) -> tuple[Sort, ...]:
-    keys = [key for value in values for key in value.split(",") if key]
-    if len(keys) > 4:
-        raise TooCostly("A search is sorted by at most 4 keys", at="_sort")
-    return tuple(_sort_key(rtype, key) for key in keys)
-
-
-def _sort_key(rtype: str, key: str) -> Sort:
-    code = key.removeprefix("-")
-    parameter = _searchable(rtype).get(code)
-    if parameter is None:
-        raise Malformed(f"{rtype} has no search parameter {code} to sort by", at="_sort")
-    sortable = parameter.kind in ("date", "string", "number", "quantity", "uri") or code == "_id"
-    if not sortable or (code in UNIONS and parameter.kind != "quantity"):
-        raise Malformed(f"Sorting by {code} is not offered yet", at="_sort", code="not-supported")
-    return Sort(code, parameter.kind, key.startswith("-"))
-
-
-def _includes(settings: dict[str, list[str]], name: str, rtype: str) -> tuple[Include, ...]:
-    for spelled in settings:
-        if spelled.startswith(f"{name}:"):
-            raise Malformed(f"{spelled} is not offered yet", at=name, code="not-supported")
-    values = settings.get(name, [])
-    if len(values) > 20:
-        raise TooCostly(f"At most 20 {name} are followed", at=name)
-    return tuple(_include(value, name, rtype) for value in values)
-
-
-def _include(value: str, name: str, rtype: str) -> Include:
-    source, _, rest = value.partition(":")
-    code, _, target = rest.partition(":")
-    if value == "*" or code == "*":
-        raise Malformed(f"{name}=* is not offered: name the parameter", at=name, code="not-supported")
-    if (
-        source not in r4().resource_types
-        or code not in _searchable(source)
-        or _searchable(source)[code].kind != "reference"
-    ):
-        raise Malformed(f"{name} is Type:parameter, where the parameter is a reference of Type", at=name)
-    if target and target not in r4().resource_types:
-        raise Malformed(f"{name}: the target is a resource type", at=name)
-    if name == "_include" and source != rtype:
-        raise Malformed(f"_include begins with {rtype}, the type that is searched", at=name)
-    return Include(source, code, target)
+def _has(scope: _Scope, types: tuple[str, ...], name: str, text: str, hops: int) -> Term:
+    """`_has:Observation:patient:code=x`: something of that type refers here and matches."""
+    pieces = name.split(":", 3)
+    if len(pieces) < 4 or pieces[1] not in r4().resource_types:
+        raise Malformed("_has is _has:Type:reference:parameter", at=name)
+    _, source, reference, rest = pieces
+    known = scope.offered.of(source)
+    if reference not in known or known[reference].kind != "reference":
+        raise Malformed(f"{source} has no reference parameter {reference}", at=name)
+    if len(types) > 1:
+        raise Malformed("_has needs a search on one type", at=name)
+    targets = known[reference].target
+    if targets and types[0] not in targets and not (reference == "patient" and types[0] == "Patient"):
+        raise Malformed(f"{reference} of {source} does not refer to {types[0]}", at=name)
+    if not _known(known, rest):
+        raise Malformed(f"{source} has no search parameter {rest.partition(':')[0]}", at=name)
+    _deeper(scope, hops, name)
+    _ready(scope, (source,), known[reference], "", name)
+    inner = Query(source, (_term(scope, (source,), known, rest, text, hops + 1),))
+    return Term("_has", "reference", modifier=reference, chain=(inner,), step=known[reference].step)
 
 
 def is_main_date(rtype: str, code: str) -> bool:
     """Whether this date is the one kept in the row."""
     return bool(code) and main_date(rtype) == code
+
+
+def narrowed(query: Query, *terms: Term) -> Query:
+    """The query with more terms."""
+    return replace(query, terms=(*query.terms, *terms))
