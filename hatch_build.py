@@ -12,6 +12,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 ROOT = Path(__file__).parent
 BUILT = {
     "packaging/definitions.py": "src/commonchart/fhir/tables/r4.bin",
+    "packaging/codes.py": "src/commonchart/fhir/tables/codes.bin",
     "packaging/assets.py": "src/commonchart/web/static/vendor",
 }
 
