@@ -60,7 +60,8 @@ def own(resource: Mapping[str, Any], id: str) -> Own | None:
     if resource.get("status") != "active" or resource.get("url") in r4().parameters_by_url:
         return None
     code, base = str(resource.get("code", "")), tuple(resource.get("base") or ())
-    if base and all(code in r4().search_parameters(rtype) for rtype in base if rtype in r4().resource_types):
+    typed = [rtype for rtype in base if rtype in r4().resource_types]
+    if typed and all(code in r4().search_parameters(rtype) for rtype in typed):
         return None
     _check_name(code, base)
     kind, expression = str(resource.get("type", "")), str(resource.get("expression", ""))

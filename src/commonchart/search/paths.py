@@ -20,6 +20,11 @@ _LEAVES: dict[str, tuple[str, ...]] = {
     "Quantity": (".code",),
     "Money": (".currency",),
 }
+MAX_TYPES = 12
+_USUAL = frozenset(
+    {"code", "CodeableConcept", "Coding", "Identifier", "Reference", "boolean", "string", "uri"}
+)
+_URL = re.compile(r"[A-Za-z0-9:/._#-]{1,300}")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9]*")
 
 Found = list[tuple[str, str]]
@@ -33,9 +38,14 @@ def json_paths(rtype: str, expression: str) -> tuple[str, ...]:
         found = _walk(node, rtype)
         if found is None:
             return ()
-        for path, type_name in found:
+        for path, type_name in _few(found):
             out += [f"{path}{leaf}" for leaf in _leaves(type_name)]
     return tuple(out)
+
+
+def _few(found: Found) -> Found:
+    """Of the many types that the value of an extension may have, those that codes and references have."""
+    return found if len(found) <= MAX_TYPES else [one for one in found if one[1] in _USUAL]
 
 
 def _leaves(type_name: str) -> tuple[str, ...]:
@@ -56,7 +66,17 @@ def _walk(node: Node, rtype: str) -> Found | None:
         return None if found is None else [one for one in found if one[1] == node.parts[1]]
     if node.kind == "call" and node.value == "where":
         return _where(node, rtype)
+    if node.kind == "call" and node.value == "extension":
+        return _extension(node, rtype)
     return None
+
+
+def _extension(node: Node, rtype: str) -> Found | None:
+    inner = _walk(node.parts[0], rtype) if node.parts[0] is not None else [("$", rtype)]
+    url = node.parts[1].value if node.parts[1].kind == "literal" else None
+    if inner is None or not isinstance(url, str) or not _URL.fullmatch(url):
+        return None
+    return [(f'{path}.extension ? (@.url == "{url}")', "Extension") for path, _ in inner]
 
 
 def _child(node: Node, rtype: str) -> Found | None:
