@@ -762,3 +762,10 @@ async def test_a_token_is_for_ones_own_websockets_and_expires(
     line.say("bind-with-token " + given["parameter"][0]["valueString"])
     assert (await line.hear())["type"] == "websocket.close"
     await line.leave()
+
+
+async def test_the_capability_statement_names_the_topics(client: Client) -> None:
+    found = (await client.get("/fhir/metadata")).json()
+    (entry,) = [one for one in found["rest"][0]["resource"] if one["type"] == "Subscription"]
+    assert [one["valueCanonical"] for one in entry["extension"]] == [topic.url for topic in topics.TOPICS]
+    validate(found)

@@ -27,6 +27,7 @@ LAZY = {
     "reindex": "commonchart.cli.reindex:reindex",
     "restore": "commonchart.cli.backup:restore",
     "serve": "commonchart.cli.serve:serve",
+    "site": "commonchart.cli.site:site",
     "token": "commonchart.cli.token:token",
     "user": "commonchart.cli.user:user",
 }

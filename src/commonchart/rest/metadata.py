@@ -7,6 +7,7 @@ from typing import Any
 
 from commonchart.fhir.dates import instant
 from commonchart.fhir.definitions import r4
+from commonchart.rest.operations.subscriptions import topic_extensions
 from commonchart.search.parameters import parameters, published
 
 INTERACTIONS = (
@@ -63,6 +64,8 @@ def _resource(rtype: str) -> dict[str, Any]:
             {"name": p.code, "type": published(p)} for p in sorted(known.values(), key=lambda p: p.code)
         ],
     }
+    if rtype == "Subscription":
+        out["extension"] = topic_extensions()
     if references:
         out["searchInclude"] = [f"{rtype}:{code}" for code in references]
     return out

@@ -100,8 +100,8 @@ async def _token(records: Records, asked: Asked) -> Answer:
     return Answer(200, json.encode(made))
 
 
-def facts() -> list[dict[str, str]]:
-    """The extensions of the CapabilityStatement's Subscription entry: one for each topic."""
+def topic_extensions() -> list[dict[str, str]]:
+    """What the CapabilityStatement says beside Subscription: every topic that is offered."""
     url = "http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition/capabilitystatement-subscriptiontopic-canonical"
     return [{"url": url, "valueCanonical": topic.url} for topic in TOPICS]
 
