@@ -12,8 +12,17 @@ from commonchart.rest.operations.lastn import LASTN
 from commonchart.rest.operations.meta import META
 from commonchart.rest.operations.operation import Operation
 from commonchart.rest.operations.subscriptions import SUBSCRIPTIONS
+from commonchart.rest.operations.terminology import TERMINOLOGY
 
-OPERATIONS: tuple[Operation, ...] = (*EVERYTHING, *LASTN, *META, *DOCREF, *EXPORT, *SUBSCRIPTIONS)
+OPERATIONS: tuple[Operation, ...] = (
+    *EVERYTHING,
+    *LASTN,
+    *META,
+    *DOCREF,
+    *EXPORT,
+    *SUBSCRIPTIONS,
+    *TERMINOLOGY,
+)
 
 
 @cache
