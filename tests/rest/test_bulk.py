@@ -262,7 +262,7 @@ async def test_a_revoked_right_ends_it(house: House) -> None:
     async with house.database.single() as conn:
         row = await (await conn.execute("SELECT state, error FROM bulk_run")).fetchone()
     assert row is not None
-    assert row[0] == "failed"
+    assert row[0] == "refused"
     assert "ended" in row[1]
     assert list((house.site.data_dir / "exports").glob("*/*.ndjson")) == []
     assert state
@@ -402,9 +402,40 @@ async def test_our_own_export_is_imported(house: House, tmp_path: Path) -> None:
     part[1]["valueUrl"] = url.replace("signature=", "signature=0")
     state = await house.kick_off("$import", body)
     await house.work()
-    assert (await house.client.get(state)).status_code == 500
+    refused = await house.client.get(state)
+    assert (refused.status_code, refused.json()["resourceType"]) == (422, "OperationOutcome")
 
 
 async def test_long_ago_is_nothing(house: House) -> None:
     house.clock.advance(hours=12)
     assert (await house.exported(_since=(house.clock() - timedelta(hours=1)).isoformat()))["output"] == []
+
+
+async def test_one_user_does_not_fill_the_disk(house: House) -> None:
+    states = [await house.kick_off() for _ in range(10)]
+    refused = await house.client.get("/fhir/$export", headers=ASYNC)
+    assert refused.status_code == 429
+    assert "retry-after" in refused.headers
+    await house.client.delete(states[0])
+    await house.kick_off()
+
+
+async def test_a_disk_that_cannot_be_written_is_said(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def full(*given: Any, **how: Any) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(write, "_copied", full)
+    state = await house.kick_off()
+    await house.work()
+    failed = await house.client.get(state)
+    assert failed.status_code == 500
+    assert "No space left" in failed.text
+    assert list((house.site.data_dir / "exports").iterdir()) == []
+
+
+async def test_an_address_that_is_exactly_what_was_asked(house: House) -> None:
+    manifest = await house.exported(_type="Patient,Observation", _since="2026-01-01T00:00:00Z")
+    assert (
+        manifest["request"]
+        == "http://test/fhir/$export?_type=Patient,Observation&_since=2026-01-01T00:00:00Z"
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
@@ -12,6 +13,8 @@ from commonchart.exchange.subscriptions import deliver, feed
 if TYPE_CHECKING:
     from commonchart.record.database import Database
 
+LINGER_SECONDS = 0.05
+
 
 class Site(Protocol):
     """What is needed of `jobs.worker.Site`."""
@@ -20,6 +23,12 @@ class Site(Protocol):
     def base_url(self) -> str:
         """The address clients use."""
         ...
+
+
+async def lane(database: Database, clock: Callable[[], datetime], site: Site) -> int:
+    """A round for the worker, which gathers what many writes wake it for."""
+    await asyncio.sleep(LINGER_SECONDS)
+    return await drain(database, clock, site)
 
 
 async def drain(

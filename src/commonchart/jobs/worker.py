@@ -58,7 +58,7 @@ async def _due(database: Database, clock: Clock, site: Site) -> int:
 LANES: dict[str, Lane] = {
     "due": _due,
     "bulk": bulk.drain,
-    "subscriptions": subscriptions.drain,
+    "subscriptions": subscriptions.lane,
     "reindex": reindex.drain,
 }
 """Lane by name. A lane does a bounded piece of what is waiting and says how much it did; 0 sleeps until woken."""

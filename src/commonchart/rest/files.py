@@ -16,7 +16,7 @@ from commonchart.exchange.bulk.place import Place
 from commonchart.exchange.bulk.runs import File, Run
 from commonchart.fhir import json
 from commonchart.fhir.dates import instant
-from commonchart.fhir.outcome import MethodNotAllowed, NotFound, Refused
+from commonchart.fhir.outcome import Invalid, MethodNotAllowed, NotFound, Refused
 from commonchart.rest.exchange import Answer, Asked
 
 NDJSON = "application/fhir+ndjson"
@@ -51,6 +51,8 @@ async def _state(records: Records, asked: Asked) -> Answer:
         return Answer(202, None, {"X-Progress": run.progress or run.state, "Retry-After": "1"})
     if run.expires is not None and run.expires <= records.clock():
         raise NotFound("This export has expired")
+    if run.state == "refused":
+        raise Invalid(run.error)
     if run.state == "failed":
         raise Failed(run.error)
     async with records.database.single() as conn:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 KEPT = timedelta(hours=24)
 POLL_SECONDS = 0.05
+MAX_OPEN = 10
 OPEN = ("waiting", "running")
 _COLUMNS = "id, tenant, kind, state, user_id, actor, request, wanted, at, finished, expires, progress, resources, attempts, error"
 
@@ -75,6 +76,7 @@ async def begin(records: Records, wanted: Export | Import, request: str) -> str:
     now, actor = records.clock(), records.actor
     run = new_id(now)
     async with records.database.connection() as conn:
+        await _few(conn, actor)
         await conn.execute(
             "INSERT INTO bulk_run (id, tenant, kind, state, user_id, actor, request, wanted, at) "
             "VALUES (%s, %s, %s, 'waiting', %s, %s, %s, %s, %s)",
@@ -96,6 +98,16 @@ async def begin(records: Records, wanted: Export | Import, request: str) -> str:
             )
         await conn.execute("SELECT pg_notify(%s, '')", (CHANNEL,))
     return run
+
+
+async def _few(conn: Connection, actor: Actor) -> None:
+    cursor = await conn.execute(
+        "SELECT count(*) FROM bulk_run WHERE tenant = %s AND user_id = %s AND state IN ('waiting', 'running')",
+        (actor.tenant, actor.user),
+    )
+    row = await cursor.fetchone()
+    if row is not None and row[0] >= MAX_OPEN:
+        raise Throttled(f"At most {MAX_OPEN} exports and imports of yours wait at once: give one up, or wait")
 
 
 async def of(records: Records, run: str) -> Run:
@@ -237,7 +249,7 @@ async def finish(
 async def over(conn: Connection, now: datetime) -> Sequence[tuple[str, str]]:
     """(id, kind) of runs whose files are to be removed: cancelled, or past their time."""
     cursor = await conn.execute(
-        "SELECT id, kind FROM bulk_run WHERE state = 'cancelled' OR (state IN ('finished', 'failed') AND expires <= %s) "
+        "SELECT id, kind FROM bulk_run WHERE state = 'cancelled' OR (state IN ('finished', 'failed', 'refused') AND expires <= %s) "
         "LIMIT 100",
         (now,),
     )

@@ -54,8 +54,12 @@ async def clean(database: Database, now: datetime, place: Place) -> int:
 
 async def carry_out(database: Database, clock: Clock, place: Place, guard: Guard | None = None) -> int:
     """Carry out the oldest run that nobody else is at; whether there was one. `guard` is for tests."""
+    async with database.single() as own:
+        found = await runs.waiting(own)
+    if not found:
+        return 0
     async with database.dedicated() as conn:
-        for run in await runs.waiting(conn):
+        for run in found:
             if await _mine(conn, run.id):
                 await _attempted(database, conn, clock, place, run, guard)
                 return 1
@@ -83,24 +87,32 @@ async def _attempted(
         await clean(database, clock(), place)
     except Busy:
         if attempt >= ATTEMPTS:
-            await _failed(database, clock, run, "It was interrupted too often")
+            await _failed(database, clock, place, run, "It was interrupted too often")
         raise
     except Refused as refusal:
-        await _failed(database, clock, run, str(refusal))
+        await _failed(database, clock, place, run, str(refusal), state="refused")
     except OSError as error:
         await _failed(
-            database, clock, run, f"The files cannot be written: {error.strerror or type(error).__name__}"
+            database,
+            clock,
+            place,
+            run,
+            f"The files cannot be written: {error.strerror or type(error).__name__}",
         )
     except Exception as error:
         log.error("bulk run failed", kind=type(error).__name__, attempt=attempt)
         if attempt >= ATTEMPTS:
-            await _failed(database, clock, run, f"Something went wrong here ({type(error).__name__})")
+            await _failed(database, clock, place, run, f"Something went wrong here ({type(error).__name__})")
         raise
 
 
-async def _failed(database: Database, clock: Clock, run: Run, words: str) -> None:
+async def _failed(
+    database: Database, clock: Clock, place: Place, run: Run, words: str, state: str = "failed"
+) -> None:
+    """Give it up and leave no part of it behind."""
+    await asyncio.to_thread(shutil.rmtree, place.folder(run.kind, run.id), True)
     async with database.connection() as conn:
-        await runs.finish(conn, run.id, "failed", clock(), error=words)
+        await runs.finish(conn, run.id, state, clock(), error=words)
         await audit.note(conn, run.who(), clock(), run.kind, outcome=audit.SERIOUS, detail=f"failed {run.id}")
 
 

@@ -7,6 +7,7 @@ written again, one that was interrupted is begun anew.
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
@@ -137,6 +138,8 @@ async def _copied(
         async for row in copy:
             count += 1
             unlooked += write(row if keep is None else subset(bytes(row), keep) + b"\n")
+            if count & 1023 == 0:  # rows that are there already never wait: let the other lanes have a turn
+                await asyncio.sleep(0)
             if unlooked > CHECK_BYTES or (count & 255 == 0 and time.monotonic() - looked > CHECK_SECONDS):
                 await still(f"{rtype}: {count} resources", before + count)
                 unlooked, looked = 0, time.monotonic()

@@ -44,9 +44,18 @@ async def accept(
 
 
 async def check(
-    conn: Connection, actor: Actor, plan: Plan, now: datetime, guard: Guard | None = None
+    conn: Connection,
+    actor: Actor,
+    plan: Plan,
+    now: datetime,
+    guard: Guard | None = None,
+    *,
+    looked_up: bool = True,
 ) -> None:
-    """Raises Invalid or Forbidden when the plan may not be carried out for this actor."""
+    """Raises Invalid or Forbidden when the plan may not be carried out for this actor.
+
+    Unless `looked_up`, the name of the endpoint is left to the handshake, which looks it up in any case.
+    """
     if plan.ends is not None and plan.ends <= now:
         raise Invalid("The end has passed already", at="Subscription.end")
     for trigger in BY_URL[plan.topic].triggers:
@@ -59,7 +68,7 @@ async def check(
     for text in plan.headers:
         _at("channel.header", header, text)
     if plan.channel == "rest-hook":
-        await _endpoint(conn, actor.tenant, plan, guard)
+        await _endpoint(guard or await guard_of(conn, actor.tenant), plan, looked_up)
     elif plan.channel == "email":
         await _email(conn, actor.tenant, plan)
 
@@ -72,10 +81,11 @@ def _at(place: str, check: Any, *given: Any) -> None:
         raise Forbidden(str(refusal), at=f"Subscription.{place}") from None
 
 
-async def _endpoint(conn: Connection, tenant: int, plan: Plan, guard: Guard | None) -> None:
-    guard = guard or await guard_of(conn, tenant)
+async def _endpoint(guard: Guard, plan: Plan, looked_up: bool) -> None:
     try:
-        await guard.check(plan.endpoint)
+        guard.readable(plan.endpoint)
+        if looked_up:
+            await guard.check(plan.endpoint)
     except Forbidden as refusal:
         raise Forbidden(str(refusal), at="Subscription.channel.endpoint") from None
     except Unanswered as error:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,7 @@ from commonchart.exchange.subscriptions.notification import Told
 from commonchart.exchange.subscriptions.plan import Plan
 from commonchart.exchange.subscriptions.state import Event, State
 from commonchart.fhir import json
-from commonchart.fhir.outcome import Busy, Refused
+from commonchart.fhir.outcome import Busy, Refused, Stale
 from commonchart.fhir.validate import validate
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("commonchart.subscriptions")
 
-AT_ONCE = 32
+AT_ONCE = 256
 HELD_SECONDS = 30
 FHIR = "application/fhir+json"
 
@@ -215,7 +216,7 @@ async def over(post: Post, ended: Ended) -> None:
 
 
 async def say_status(post: Post, tenant: int, id: str, status: str, error: str) -> None:
-    """Write the status into the Subscription, unless it is there already or the resource is gone."""
+    """Write the status into the Subscription, unless it is there already, the resource is gone, or a newer one has come."""
     records = Records(post.database, users.system(tenant, WORKER), post.clock)
     async with records.transaction() as tx:
         stored = await tx.read("Subscription", id)
@@ -227,4 +228,5 @@ async def say_status(post: Post, tenant: int, id: str, status: str, error: str) 
         resource = {**{k: v for k, v in resource.items() if k != "error"}, "status": status}
         if error:
             resource["error"] = error
-        await tx.write([Put(validate(resource), id, stored.vid)])
+        with suppress(Stale):
+            await tx.write([Put(validate(resource), id, stored.vid)])

@@ -87,7 +87,7 @@ async def _begun(
     try:
         plan = plan_of(json.decode(stored.body or b"{}"))
         actor = await standing(conn, _who(change.tenant, stored.actor))
-        await accept.check(conn, actor, plan, now)
+        await accept.check(conn, actor, plan, now, looked_up=False)
     except Busy:
         raise
     except Refused as refusal:

@@ -67,7 +67,7 @@ async def _group(records: Records, asked: Asked) -> Answer:
 
 async def _begun(records: Records, asked: Asked, wanted: Export | Import) -> Answer:
     url = f"{asked.base}/{'/'.join(asked.segments)}"
-    request = f"{url}?{urlencode(asked.params)}" if asked.params else url
+    request = f"{url}?{urlencode(asked.params, safe=',/:|')}" if asked.params else url
     run = await runs.begin(records, wanted, request)
     words = "Ask for the state at Content-Location"
     if asked.preference("respond-async") == "" and "respond-async" not in asked.headers.get("prefer", ""):

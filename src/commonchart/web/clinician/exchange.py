@@ -23,7 +23,8 @@ from commonchart.web.session import form
 
 STATES = {
     "waiting": ("soon", "Waiting"), "running": ("due", "Being written"), "finished": ("done", "Finished"),
-    "failed": ("overdue", "Failed"), "cancelled": ("not", "Given up"), "removed": ("not", "Removed"),
+    "failed": ("overdue", "Failed"),
+    "refused": ("overdue", "Refused"), "cancelled": ("not", "Given up"), "removed": ("not", "Removed"),
     "requested": ("soon", "Being greeted"), "active": ("done", "Active"), "error": ("overdue", "In error"),
     "off": ("not", "Off"),
 }  # fmt: skip
