@@ -41,16 +41,11 @@ async def people(client: Client) -> None:
 async def seen(asker: Client, address: str) -> tuple[list[str], str]:
     answer = await asker.get(f"/fhir/{address}")
     assert answer.status_code == 200, answer.text
-    body = answer.json()
-    return sorted(
-        e["resource"]["id"] for e in body.get("entry", ()) if "resourceType" in e["resource"]
-    ), answer.text
+    entries = answer.json().get("entry", [])
+    return sorted(e["resource"]["id"] for e in entries), str(entries)
 
 
-@pytest.mark.usefixtures("people")
-@pytest.mark.parametrize(
-    ("address", "expected"),
-    [
+HIDDEN: list[tuple[str, list[str]]] = [
         # A3
         ("Observation", ["a1", "a2"]), ("Observation?_id=b1", []), ("Observation?_id=b1,a1", ["a1"]), ("Observation?code=4548-4", ["a1", "a2"]),
         ("Observation?value-quantity=7123", []), (f"Patient?name={CANARY}", []), ("Patient?birthdate=1971-01-01", []), (f"?_content={CANARY.lower()}", []),
@@ -72,17 +67,19 @@ async def seen(asker: Client, address: str) -> tuple[list[str], str]:
         ("Practitioner/doc/Observation", []), ("Practitioner/doc/Encounter", []), ("Encounter/eb/*", []),
         # lists
         ("Observation?_list=l", []), ("Observation?_list=nothing", []),
-    ],
-)  # fmt: skip
-async def test_what_is_hidden_changes_nothing(client_of: ClientOf, address: str, expected: list[str]) -> None:
+    ]  # fmt: skip
+
+
+@pytest.mark.usefixtures("people")
+async def test_what_is_hidden_changes_nothing(client_of: ClientOf) -> None:
     asker = await client_of("patient", patient="ada")
-    found, text = await seen(asker, address)
-    assert found == expected
-    assert CANARY not in text.replace(address, "")
-    assert "7123" not in text.replace("7123", "", text.split('"entry"')[0].count("7123"))
-    counted = (await asker.get(f"/fhir/{address}{'&' if '?' in address else '?'}_summary=count")).json()
-    if "include" not in address:
-        assert counted["total"] == len(expected)
+    for address, expected in HIDDEN:
+        found, entries = await seen(asker, address)
+        assert found == expected, address
+        assert CANARY not in entries
+        assert "7123" not in entries
+        counted = (await asker.get(f"/fhir/{address}{'&' if '?' in address else '?'}_summary=count")).json()
+        assert "include" in address or counted["total"] == len(expected), address
 
 
 @pytest.mark.usefixtures("people")
@@ -125,47 +122,53 @@ async def test_a_page_link_is_good_only_for_whom_it_was_made(client: Client, cli
 
 
 CHAIN = ".".join(["has-member"] * 12)
+COSTLY = [
+    f"Observation?{CHAIN}.code=x",
+    "Observation?_revinclude=*",
+    "Observation?_sort=" + ",".join(["date"] * 20),
+    "Patient?_has:Observation:patient:" + "_has:Observation:has-member:" * 11 + "code=x",
+    "Observation?code=" + ",".join(["x"] * 1000),
+    "Location?near=0|0|99999|km",
+    "Patient?_filter=name eq x",
+    "Observation?" + "&".join(["code=x"] * 100),
+    "Provenance?target.subject.subject.name=x",
+    "Observation?_include=" + "&_include=".join(["Observation:subject"] * 30),
+]
 
 
-@pytest.mark.usefixtures("people")
-@pytest.mark.parametrize(
-    "address",
-    [
-        f"Observation?{CHAIN}.code=x", "Observation?_revinclude=*", "Observation?_sort=" + ",".join(["date"] * 20),
-        "Patient?" + "_has:Observation:patient:" * 1 + "_has:Observation:has-member:" * 11 + "code=x",
-        "Observation?code=" + ",".join(["x"] * 1000), "Location?near=0|0|99999|km", "Patient?_filter=name eq x",
-        "Observation?" + "&".join(["code=x"] * 100), "Provenance?target.subject.subject.name=x", "Observation?code:text=",
-        "Observation?_include=" + "&_include=".join(["Observation:subject"] * 30),
-    ],
-)  # fmt: skip
-async def test_costly_searches_are_refused_or_cheap(client: Client, address: str) -> None:
-    answer = await client.get(f"/fhir/{address}")
-    assert answer.status_code in (400, 403) or address.endswith("code:text=")
-    assert answer.status_code < 500
+async def test_costly_searches_are_refused(client: Client) -> None:
+    for address in COSTLY:
+        answer = await client.get(f"/fhir/{address}")
+        assert answer.status_code in (400, 403), address
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "%",
-        "_",
-        "\\",
-        "%%%%",
-        "a%b_c\\",
-        "(a+)+$",
-        "' OR 1=1 --",
-        "$$",
-        "a' & 'b",
-        "!x | y:*",
-        "\u202e",
-        "x" * 1999,
-    ],
+TEXTS = (
+    "%",
+    "_",
+    "\\",
+    "%%%%",
+    "a%b_c\\",
+    "(a+)+$",
+    "' OR 1=1 --",
+    "$$",
+    "a' & 'b",
+    "!x | y:*",
+    "\u202e",
+    "x" * 1999,
 )
-@pytest.mark.parametrize("name", ["name:contains", "name", "name:exact", "_content", "_text", "identifier", "identifier:text", "address:contains", "_profile:below", "_profile:above", "_id", "_has:Observation:patient:code:text", "general-practitioner.name:contains"])  # fmt: skip
-async def test_wildcards_and_quotes_are_letters(client: Client, name: str, text: str) -> None:
-    answer = await client.get("/fhir/Patient", params={name: text})
-    assert answer.status_code in (200, 400), answer.text
-    assert not answer.json().get("entry")
+NAMES = (
+    "name:contains", "name", "name:exact", "_content", "_text", "identifier", "identifier:text", "address:contains", "_profile:below",
+    "_profile:above", "_id", "_has:Observation:patient:code:text", "general-practitioner.name:contains",
+)  # fmt: skip
+
+
+async def test_wildcards_and_quotes_are_letters(client: Client) -> None:
+    await put(client, patient(id="plain"))
+    for name in NAMES:
+        for text in TEXTS:
+            answer = await client.get("/fhir/Patient", params={name: text})
+            assert answer.status_code in (200, 400), (name, text)
+            assert not answer.json().get("entry"), (name, text)
 
 
 @pytest.mark.usefixtures("people")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from functools import cache
@@ -26,6 +26,7 @@ from commonchart.search.parameters import (
     parameters,
     patient_parameter,
 )
+from commonchart.search.paths import heads
 from commonchart.search.words import kept
 
 MAX_TEXT = 500
@@ -60,10 +61,15 @@ def extract(rtype: str, resource: dict[str, Any]) -> Index:
     span: tuple[datetime, datetime] | None = None
     dated, coded = main_date(rtype), main_code(rtype)
     code: int | None = None
-    for parameter in _stored(rtype):
+    held: dict[str, Collection] = {}
+    present = resource.keys()
+    for parameter, begins in _stored(rtype):
+        if begins is not None and begins.isdisjoint(present):
+            continue
         nodes = parameter.step(focus)
         if not nodes:
             continue
+        held[parameter.code] = nodes
         found.tokens.add(token(parameter.code, ""))
         if parameter.code == dated:
             span = _main_date(parameter, nodes, found)
@@ -72,7 +78,7 @@ def extract(rtype: str, resource: dict[str, Any]) -> Index:
         if parameter.code == coded:
             code = _first_coding("code", nodes)
     patient = patient_of(rtype, resource)
-    _compartments(rtype, resource, patient, found)
+    _compartments(rtype, held, patient, found)
     if rtype == "Patient":
         _digits(resource, found)
     words = kept(resource)
@@ -109,10 +115,10 @@ def extended(index: Index, resource: dict[str, Any], own: Iterable[Parameter]) -
 
 
 @cache
-def _stored(rtype: str) -> tuple[Parameter, ...]:
-    """The parameters that leave something: not unions, not composites over the whole resource."""
+def _stored(rtype: str) -> tuple[tuple[Parameter, frozenset[str] | None], ...]:
+    """The parameters that leave something (not unions, nor composites over the whole resource), and where each begins."""
     return tuple(
-        p
+        (p, heads(rtype, p.expression))
         for p in parameters(rtype).values()
         if p.code not in UNIONS and not p.whole and p.code not in _HOT and p.kind not in ("text", "list")
     )
@@ -389,13 +395,12 @@ def patient_of(rtype: str, resource: dict[str, Any]) -> str | None:
     return next((text[8:] for text in references_of(nodes) if text.startswith("Patient/")), None)
 
 
-def _compartments(rtype: str, resource: dict[str, Any], patient: str | None, found: _Found) -> None:
+def _compartments(rtype: str, held: Mapping[str, Collection], patient: str | None, found: _Found) -> None:
     """Every patient compartment the resource is in beside its own patient's, as `_compartment` tokens."""
     if patient:
         found.tokens.add(token("_compartment", f"Patient/{patient}"))
     for code in r4().compartment("Patient").get(rtype, ()):
-        parameter = parameters(rtype).get(code)
-        for text in references_of(parameter.step(root(resource))) if parameter else ():
+        for text in references_of(held.get(code, ())):
             if text.startswith("Patient/"):
                 found.tokens.add(token("_compartment", text))
 

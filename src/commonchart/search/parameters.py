@@ -45,6 +45,19 @@ MAIN_DATE = {
 }
 MAIN_CODE = ("code", "vaccine-code", "type")
 
+# what US Core 6.1.0 adds to R4
+US_CORE: dict[str, dict[str, tuple[Kind, str]]] = {
+    "CareTeam": {"role": ("token", "CareTeam.participant.role")},
+    "Condition": {
+        "asserted-date": (
+            "date",
+            "Condition.extension('http://hl7.org/fhir/StructureDefinition/condition-assertedDate').value",
+        )
+    },
+    "Encounter": {"discharge-disposition": ("token", "Encounter.hospitalization.dischargeDisposition")},
+    "Goal": {"description": ("token", "Goal.description")},
+}
+
 # a parameter that is the union of others is searched as that union and not stored again
 UNIONS = {
     "combo-code": ("code", "component-code"),
@@ -116,6 +129,8 @@ _SPECIAL = {
 def parameters(rtype: str) -> dict[str, Parameter]:
     """Every searchable parameter of a type by code."""
     found: dict[str, Parameter] = dict(_SPECIAL)
+    for code, (kind, expression) in US_CORE.get(rtype, {}).items():
+        found[code] = Parameter(code, kind, step_of(rtype, expression), expression=expression)
     for parameter in r4().search_parameters(rtype).values():
         if parameter.code not in UNSUPPORTED and parameter.expression and parameter.code not in found:
             found[parameter.code] = _parameter(rtype, parameter)

@@ -112,3 +112,30 @@ def _where(node: Node, rtype: str) -> Found | None:
         if left.kind == "child" and right.kind == "literal" and _NAME.fullmatch(str(right.value)):
             return [(f'{path} ? (@.{left.value} == "{right.value}")', kind) for path, kind in inner]
     return None
+
+
+@cache
+def heads(rtype: str, expression: str) -> frozenset[str] | None:
+    """The JSON names in a resource that an expression begins at, None where it may begin anywhere."""
+    out: set[str] = set()
+    for node in alternatives(rtype, expression):
+        found = _head(node, rtype)
+        if found is None:
+            return None
+        out |= found
+    return frozenset(out)
+
+
+def _head(node: Node, rtype: str) -> set[str] | None:
+    while node.kind in ("child", "type", "at", "call") and node.parts and isinstance(node.parts[0], Node):
+        inner = node.parts[0]
+        if inner.kind == "child" and not inner.parts and str(inner.value)[:1].isupper():
+            return _spelled(rtype, str(node.value)) if node.kind == "child" else None
+        node = inner
+    return None
+
+
+def _spelled(rtype: str, name: str) -> set[str] | None:
+    elements = r4().elements(rtype)
+    element = elements.get(name) or elements.get(f"{name}[x]")
+    return {one for stem in element.spelled() for one in (stem, f"_{stem}")} if element else None
