@@ -769,3 +769,20 @@ async def test_the_capability_statement_names_the_topics(client: Client) -> None
     (entry,) = [one for one in found["rest"][0]["resource"] if one["type"] == "Subscription"]
     assert [one["valueCanonical"] for one in entry["extension"]] == [topic.url for topic in topics.TOPICS]
     validate(found)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "Subscription/$get-ws-binding-token?id=%00", "Subscription/$get-ws-binding-token", "Subscription/%00/$status",
+        "Subscription/s1/$events?eventsSinceNumber=x", "Subscription/s1/$events?eventsSinceNumber=-5",
+        "Subscription/s1/$events?eventsUntilNumber=99999999999999999999", "Subscription/$status?id=%00", "_bulk/%00",
+        "_bulk/x/y/z", "_bulk", "_bulk/00000000-0000-0000-0000-000000000000/%00?expires=%00&signature=%00",
+        "_bulk/00000000-0000-0000-0000-000000000000/1.x?expires=99999999999999&signature=%C3%A9", "$export?_since=%00",
+        "$export?_typeFilter=Patient?name=%00", "$export?_elements=%00", "Group/%00/$export",
+    ],
+)  # fmt: skip
+async def test_nonsense_is_no_error_of_ours(house: House, path: str) -> None:
+    await house.subscribe()
+    answer = await house.client.get(f"/fhir/{path}", headers={"prefer": "respond-async"})
+    assert answer.status_code < 500, answer.text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -28,6 +29,7 @@ OPEN = ("waiting", "running")
 _COLUMNS = "id, tenant, kind, state, user_id, actor, request, wanted, at, finished, expires, progress, resources, attempts, error"
 
 T = TypeVar("T")
+_ID = re.compile(r"[0-9a-f-]{36}")
 
 
 class Run(Struct, frozen=True):
@@ -112,6 +114,7 @@ async def _few(conn: Connection, actor: Actor) -> None:
 
 async def of(records: Records, run: str) -> Run:
     """A run of this very user. Raises NotFound, for other people's too."""
+    _named(run)
     async with records.database.single() as conn:
         cursor = await conn.execute(
             f"SELECT {_COLUMNS} FROM bulk_run WHERE id = %s AND tenant = %s AND user_id = %s "
@@ -126,10 +129,16 @@ async def of(records: Records, run: str) -> Run:
                 records.clock(),
                 "export",
                 outcome=audit.MINOR,
-                detail=f"no run {run[:64]}",
+                detail=f"no run {run}",
             )
             raise NotFound("There is no such export or import of yours")
     return Run(*row)
+
+
+def _named(run: str) -> None:
+    """Raises NotFound for what cannot be the name of a run."""
+    if not _ID.fullmatch(run):
+        raise NotFound("There is no such export or import of yours")
 
 
 async def polled(records: Records, run: str) -> None:
@@ -163,6 +172,7 @@ async def cancel(records: Records, run: str) -> None:
 async def cancel_any(records: Records, run: str) -> None:
     """The same for any run of the tenant, by an administrator. Raises Forbidden."""
     require_exporter(records.actor)
+    _named(run)
     async with records.database.connection() as conn:
         await _cancelled(conn, records, run)
 

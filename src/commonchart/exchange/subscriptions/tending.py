@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from commonchart.access import audit
@@ -24,6 +25,8 @@ async def everyone(records: Records) -> list[State]:
 async def try_again(records: Records, id: str) -> None:
     """Send at once what is waiting, to one that was given up too. Raises Forbidden, NotFound."""
     _require(records)
+    if not re.fullmatch(r"[A-Za-z0-9\-.]{1,64}", id):
+        raise NotFound("There is no such subscription at work")
     now = records.clock()
     async with records.database.connection() as conn:
         if await state.one(conn, records.actor.tenant, id) is None:

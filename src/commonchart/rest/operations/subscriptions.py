@@ -13,7 +13,7 @@ from commonchart.fhir import json
 from commonchart.fhir.dates import instant
 from commonchart.fhir.outcome import Malformed, NotFound
 from commonchart.rest.arguments import Arguments, parameters
-from commonchart.rest.exchange import Answer, Asked
+from commonchart.rest.exchange import ID, Answer, Asked
 from commonchart.rest.operations.operation import Operation
 
 MAX_EVENTS = 1000
@@ -81,7 +81,7 @@ async def _events(records: Records, asked: Asked) -> Answer:
 async def _token(records: Records, asked: Asked) -> Answer:
     """A token that binds one websocket to one's own websocket subscriptions."""
     ids = [asked.id] if len(asked.segments) == 3 else [str(id) for id in asked.arguments().every("id")]
-    if not ids or len(ids) > 100:
+    if not ids or len(ids) > 100 or not all(ID.fullmatch(id) for id in ids):
         raise Malformed("Name the Subscriptions by id", at="id", code="required")
     found = [await mine(records, id) for id in ids]
     if any(one.how.channel != "websocket" or one.state == "off" for one in found):
