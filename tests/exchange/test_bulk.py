@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import json as plain
+import random
+from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from commonchart.access import users
-from commonchart.access.records import Put, Records
-from commonchart.exchange.bulk import manifest
+from commonchart.access.records import Delete, Put, Records
+from commonchart.exchange.bulk import manifest, runs
+from commonchart.exchange.bulk.place import Place
 from commonchart.exchange.bulk.wanted import Export
-from commonchart.exchange.bulk.work import to_folder
+from commonchart.exchange.bulk.work import carry_out, to_folder
 from commonchart.exchange.load.run import Options, load
-from commonchart.fhir.outcome import Forbidden
+from commonchart.fhir.outcome import Forbidden, Refused
 from commonchart.fhir.validate import validate
+from commonchart.record import store
 from commonchart.record.database import Database
 from tests.actors import clinician
 from tests.conftest import Clock
@@ -122,3 +128,72 @@ def test_a_folder_of_others_is_not_ours(tmp_path: Path) -> None:
     for text in ("[]", "{}", "x", '{"extension":{"exportedBy":"Other"}}'):
         (tmp_path / manifest.NAME).write_text(text)
         assert not manifest.ours(tmp_path)
+
+
+# ---- as of one moment ------------------------------------------------------------------------------------------
+
+
+async def carried_out(database: Database, records: Records, run: str, folder: Path) -> dict[str, int]:
+    """Carry a run out; the version of each Observation in its file, each once."""
+    async with asyncio.timeout(60):
+        while (await runs.of(records, run)).state != "finished":
+            await carry_out(database, records.clock, Place(folder))
+    lines = (folder / "exports" / run / "Observation.ndjson").read_bytes().splitlines()
+    found = [plain.loads(line) for line in lines]
+    versions = {one["id"]: int(one["meta"]["versionId"]) for one in found}
+    assert len(versions) == len(found)
+    return versions
+
+
+def seen(n: int, text: str) -> dict[str, Any]:
+    return {"resourceType": "Observation", "id": f"o{n}", "status": "final", "code": {"text": text}}
+
+
+@pytest.fixture
+def wall(database: Database) -> Records:
+    """Records by the clock on the wall: what is recorded when must be told apart here."""
+    return Records(database, users.system(1, "commonchart"), lambda: datetime.now(UTC))
+
+
+async def test_each_version_of_that_moment_once_while_others_write(
+    database: Database, wall: Records, tmp_path: Path
+) -> None:
+    await wall.commit([Put(validate(seen(n, "first")), f"o{n}") for n in range(60)])
+    stop = asyncio.Event()
+
+    async def writes(chance: random.Random) -> None:
+        while not stop.is_set():
+            n = chance.randrange(80)
+            with suppress(Refused):
+                if chance.random() < 0.15:
+                    await wall.commit([Delete("Observation", f"o{n}")])
+                else:
+                    await wall.commit([Put(validate(seen(n, str(chance.random()))), f"o{n}")])
+
+    writers = [asyncio.create_task(writes(random.Random(seed))) for seed in range(3)]
+    rounds = []
+    for _ in range(4):
+        await asyncio.sleep(0.1)
+        run = await runs.begin(wall, Export(types=("Observation",)), "test")
+        rounds.append((run, await carried_out(database, wall, run, tmp_path)))
+    stop.set()
+    await asyncio.gather(*writers)
+    for run, found in rounds:
+        at = (await runs.of(wall, run)).at
+        async with database.single() as conn:
+            versions = await store.history(conn, 1, "Observation", None, at=at, limit=10_000)
+        assert found == {one.id: one.vid for one in versions if not one.deleted}
+        assert len(found) > 20
+
+
+async def test_a_change_that_is_committed_late_is_waited_for(
+    database: Database, wall: Records, tmp_path: Path
+) -> None:
+    """Recorded before the moment, committed after the kick-off: without the wait this export and the next would miss it."""
+    async with wall.transaction() as tx:
+        await tx.write([Put(validate(seen(1, "late")), "o1")])
+        run = await runs.begin(wall, Export(types=("Observation",)), "test")
+        working = asyncio.create_task(carried_out(database, wall, run, tmp_path))
+        await asyncio.sleep(0.5)
+        assert not working.done()
+    assert await working == {"o1": 1}
