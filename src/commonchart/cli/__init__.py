@@ -28,6 +28,7 @@ LAZY = {
     "restore": "commonchart.cli.backup:restore",
     "serve": "commonchart.cli.serve:serve",
     "site": "commonchart.cli.site:site",
+    "terminology": "commonchart.cli.terminology:terminology",
     "token": "commonchart.cli.token:token",
     "user": "commonchart.cli.user:user",
 }
