@@ -514,6 +514,8 @@ async def test_refused_with_the_rule(house: House, how: dict[str, Any], place: s
     "filters",
     [
         "Patient?patient=Patient/ada",
+        "Observation?" + "code=x&" * 60,
+        "Observation?code=%ff",
         "Observation?status:not=final",
         "Observation?name=x",
         "Observation",
@@ -524,7 +526,7 @@ async def test_filters_that_are_not_offered(house: House, filters: str) -> None:
     answer = await house.client.put(
         "/fhir/Subscription/s1", json=subscription(house.hook.url, "lab-result", filters)
     )
-    assert answer.status_code == 422
+    assert answer.status_code in (400, 422)
 
 
 @pytest.mark.parametrize(
@@ -572,6 +574,42 @@ async def test_one_that_comes_by_the_loader_is_looked_at_too(house: House) -> No
     await records.commit([Put(validate(subscription("https://10.0.0.1/", id="s7")), "s7")])
     await house.work()
     assert await house.status("s7") == "error"
+
+
+async def test_what_cannot_be_decided_is_told(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One change that nobody foresaw neither stops the feed nor goes by in silence."""
+    await house.subscribe()
+
+    def broken(*given: Any) -> bool:
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(feed.match, "fires", broken)
+        await house.put(lab("ada", "o1"))
+        await house.work()
+    await house.put(lab("ada", "o2"))
+    await house.work()
+    assert house.hook.numbers() == [1, 2]
+
+
+async def test_a_bug_of_ours_while_sending_is_shown_and_tried_again(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await house.subscribe()
+
+    def broken(*given: Any, **how: Any) -> dict[str, Any]:
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(deliver.notification, "bundle", broken)
+        await house.put(lab("ada", "o1"))
+        await house.work()
+    row = await house.row()
+    assert row is not None
+    assert (row.failures, row.error) == (1, "Something went wrong here (ZeroDivisionError)")
+    house.clock.advance(seconds=10)
+    await house.work()
+    assert house.hook.numbers() == [1]
 
 
 # ---- operations ------------------------------------------------------------------------------------------------

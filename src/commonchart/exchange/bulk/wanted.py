@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from commonchart.fhir import json
 from commonchart.fhir.definitions import r4
+from commonchart.fhir.outcome import Malformed
 
 _TAG = {"system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue", "code": "SUBSETTED"}
 _ALWAYS = frozenset({"resourceType", "id", "meta"})
@@ -47,8 +48,11 @@ class Import(Struct, frozen=True):
 
 
 def query_pairs(text: str) -> tuple[tuple[str, str], ...]:
-    """The parameters of a search as it is written after the question mark."""
-    return tuple(parse_qsl(text, keep_blank_values=True, max_num_fields=50))
+    """The parameters of a search as it is written after the question mark. Raises Malformed."""
+    try:
+        return tuple(parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=50))
+    except ValueError:
+        raise Malformed("The search is not UTF-8, or has more than 50 parameters") from None
 
 
 def elements_of(rtype: str, wanted: dict[str, tuple[str, ...]]) -> frozenset[str] | None:

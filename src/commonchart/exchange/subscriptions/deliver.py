@@ -120,6 +120,9 @@ async def _step(post: Post, one: State) -> bool:
         raise
     except Refused as refusal:
         await over(post, Ended(one.tenant, one.id, "error", str(refusal)))
+    except Exception as error:
+        log.error("notification failed", kind=type(error).__name__)
+        await _again_later(post, one, f"Something went wrong here ({type(error).__name__})")
     return False
 
 

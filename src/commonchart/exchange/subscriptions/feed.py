@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+import structlog
 from msgspec import Struct
 
 from commonchart.access import subscribed
@@ -22,6 +23,8 @@ from commonchart.record.rows import Change, Stored
 
 if TYPE_CHECKING:
     from commonchart.record.database import Connection, Database
+
+log = structlog.get_logger("commonchart.subscriptions")
 
 CURSOR = "subscriptions"
 WORKER = "subscriptions-worker"
@@ -125,18 +128,30 @@ async def _told(
     if not listeners:
         return
     facts = await _facts(conn, change)
-    fired = {url for url in {plan.topic for _, plan in listeners} if match.fires(BY_URL[url], facts)}
     for one, plan in listeners:
-        if plan.topic in fired and match.wanted(plan, facts) and await _may(conn, change, one, actors):
+        if _fits(plan, facts) and await _may(conn, change, one, actors):
             await state.add(conn, one.tenant, one.id, change)
 
 
-async def _facts(conn: Connection, change: Change) -> match.Facts:
+def _fits(plan: Plan, facts: match.Facts | None) -> bool:
+    """Whether a plan is to be told; where that cannot be worked out it is, since silence would pass for safety."""
+    try:
+        return facts is None or (match.fires(BY_URL[plan.topic], facts) and match.wanted(plan, facts))
+    except Exception as error:
+        log.error("subscription not decided", kind=type(error).__name__, topic=plan.topic)
+        return True
+
+
+async def _facts(conn: Connection, change: Change) -> match.Facts | None:
     keys = [(change.rtype, change.id, vid) for vid in (change.vid, change.vid - 1) if vid > 0]
     found = await subscribed.versions(conn, change.tenant, keys)
     bodies = [found[key].body if key in found else None for key in keys] + [None]
-    now, before = (json.decode(body) if body is not None else None for body in bodies[:2])
-    return match.facts(change.rtype, change.id, change.op, now, before)
+    try:
+        now, before = (json.decode(body) if body is not None else None for body in bodies[:2])
+        return match.facts(change.rtype, change.id, change.op, now, before)
+    except Exception as error:
+        log.error("change not understood", kind=type(error).__name__, rtype=change.rtype)
+        return None
 
 
 async def _may(
