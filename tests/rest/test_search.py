@@ -204,3 +204,51 @@ async def test_everything_is_indexed_again_for_a_newer_program(
     assert await ids(client, "Patient?_content=zoe") == ["ada"]
     assert await ids(client, "Patient?name=zoe") == ["ada"]
     assert await ids(client, "Observation?code=4548-4") == ["o"]
+
+
+async def test_codes_by_value_set_and_hierarchy(client: Client) -> None:
+    system = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
+    await put(
+        client,
+        patient(id="ada", gender="female"),
+        patient(id="bea"),
+        {"resourceType": "CodeSystem", "id": "cs", "url": "urn:trees", "status": "active", "content": "complete", "hierarchyMeaning": "is-a",
+         "concept": [{"code": "tree", "concept": [{"code": "oak", "concept": [{"code": "red-oak"}]}, {"code": "elm"}]}, {"code": "shrub"}]},
+        {"resourceType": "ValueSet", "id": "vs", "url": "urn:oaks", "status": "active", "compose": {"include": [{"system": "urn:trees", "concept": [{"code": "oak"}, {"code": "red-oak"}]}]}},
+        *(observation("ada", id=code, code={"coding": [{"system": "urn:trees", "code": code}]}) for code in ("tree", "oak", "red-oak", "shrub")),
+    )  # fmt: skip
+    assert sorted(await ids(client, "Observation?code:in=urn:oaks")) == ["oak", "red-oak"]
+    assert sorted(await ids(client, "Observation?code:not-in=urn:oaks")) == ["shrub", "tree"]
+    assert sorted(await ids(client, "Observation?code:below=urn:trees|oak")) == ["oak", "red-oak"]
+    assert sorted(await ids(client, "Observation?code:above=urn:trees|oak")) == ["oak", "tree"]
+    assert await ids(client, "Patient?gender:in=http://hl7.org/fhir/ValueSet/administrative-gender") == [
+        "ada"
+    ]
+    for unknown in ("code:in=urn:nobody-has-it", "code:below=urn:nobody|x", f"code:in={system}/none"):
+        answer = await client.get(f"/fhir/Observation?{unknown}")
+        assert answer.status_code == 400, answer.text
+
+
+async def test_pages_have_no_gaps_and_nothing_twice_while_others_write(client: Client) -> None:
+    await put(
+        client,
+        patient(id="ada"),
+        *(observation("ada", id=f"n{n:02}", effectiveDateTime=f"2024-01-{n:02}") for n in range(1, 21)),
+    )
+    seen: list[str] = []
+    address = "/fhir/Observation?patient=ada&_sort=date&_count=3"
+    turn = 0
+    while address:
+        answer = (await client.get(address)).json()
+        seen += [e["resource"]["id"] for e in answer["entry"]]
+        address = next((one["url"] for one in answer["link"] if one["relation"] == "next"), "")
+        turn += 1
+        # before and after the place, a version more of what was seen, and one of what was not deleted
+        await put(
+            client,
+            observation("ada", id=f"early{turn}", effectiveDateTime="2023-01-01"),
+            observation("ada", id=seen[0], effectiveDateTime="2024-01-01", status="amended"),
+        )
+        if turn == 2:
+            assert (await client.delete("/fhir/Observation/n20")).status_code in (200, 204)
+    assert seen == [f"n{n:02}" for n in range(1, 20)]

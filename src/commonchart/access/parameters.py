@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 from msgspec.structs import replace
 
 from commonchart.fhir.outcome import Invalid
-from commonchart.record import reindex
+from commonchart.record import reindex, terminology
 from commonchart.record.reindex import Held
 from commonchart.record.rows import Write
 from commonchart.search import custom
@@ -84,6 +84,26 @@ def _check(held: Sequence[Held], new: Held) -> None:
         )
     if any(one.code == new.code and set(one.base) & set(new.base) for one in others):
         raise Invalid("Another search parameter has this code for the same type", at="SearchParameter.code")
+
+
+class Terminology:
+    """What search asks of the code systems and value sets that the site has loaded (`search.resolve.Terminology`)."""
+
+    def __init__(self, conn: Connection, tenant: int) -> None:
+        self._conn = conn
+        self._tenant = tenant
+
+    async def members(self, url: str) -> Sequence[tuple[str, str]]:
+        """Every (system, code) of a value set. Raises Malformed when not loaded, TooCostly."""
+        return await terminology.members(self._conn, self._tenant, url)
+
+    async def descendants(self, system: str, code: str) -> Sequence[str]:
+        """The code and every one below it. Raises Malformed when not loaded, TooCostly."""
+        return await terminology.descendants(self._conn, system, code, self._tenant)
+
+    async def ancestors(self, system: str, code: str) -> Sequence[str]:
+        """The code and every one above it. Raises Malformed when not loaded."""
+        return await terminology.ancestors(self._conn, system, code, self._tenant)
 
 
 def indexed(write: Write, known: Offered) -> Write:

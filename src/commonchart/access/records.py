@@ -147,7 +147,10 @@ class Records:
             async def fetch(statement: Statement) -> list[tuple[Any, ...]]:
                 return await (await conn.execute(statement.sql, statement.args)).fetchall()
 
-            return await page.run(fetch, query, self.visible, key=self.key, show=show)
+            terminology = parameters.Terminology(conn, self.actor.tenant)
+            return await page.run(
+                fetch, query, self.visible, key=self.key, show=show, terminology=terminology
+            )
 
     async def lastn(self, query: Query, each: int) -> list[Stored]:
         """The newest `each` of every code among what a query on Observation matches. Raises as `search` does."""
