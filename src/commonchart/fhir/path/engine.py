@@ -1,26 +1,31 @@
-"""Trees into closures. The functions are those that the R4 search parameters need; others are refused by name."""
+"""Trees into closures: an expression is parsed and compiled once, and evaluated many times.
+
+`compiled` and `compile` are for paths over one resource (search); `evaluate` is the whole language in an environment;
+`invariant` is a rule of the validator.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from decimal import Decimal
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
-from commonchart.fhir.outcome import Malformed, Unsupported
+from commonchart.fhir.path import conditions, tree
 from commonchart.fhir.path.environment import Environment
 from commonchart.fhir.path.functions import FUNCTIONS
-from commonchart.fhir.path.nodes import Collection, children, is_a, root, system, truth
-from commonchart.fhir.path.operators import OPERATORS
+from commonchart.fhir.path.nodes import Collection, root, truth
 from commonchart.fhir.path.parser import Node, parse
+from commonchart.fhir.path.static import check
 
 Step = Callable[[Collection], Collection]
+CACHED = 4096
+_NOWHERE = Environment(max_steps=1 << 62)
 
 
-@cache
+@lru_cache(CACHED)
 def compiled(expression: str) -> Step:
-    """The expression as a function from focus to typed collection. Raises Malformed or Unsupported."""
-    return _step(parse(expression))
+    """The expression as a function from focus to typed collection. Raises Malformed."""
+    return step_for(parse(expression))
 
 
 def compile(expression: str) -> Callable[[dict[str, Any]], list[Any]]:
@@ -30,118 +35,38 @@ def compile(expression: str) -> Callable[[dict[str, Any]], list[Any]]:
 
 
 def step_for(node: Node) -> Step:
-    """A tree as a function from focus to collection."""
-    return _step(node)
+    """A tree as a function from focus to collection, the focus being the resource where it is asked for."""
+    step = tree.step(node)
+    if _plain(node):
+        return lambda focus: step(focus, _NOWHERE)
+
+    def bounded(focus: Collection) -> Collection:
+        environment = Environment(focus[0][0] if focus else None)
+        environment.context = focus
+        return step(focus, environment)
+
+    return bounded
 
 
-def _step(node: Node) -> Step:
-    return _KINDS[node.kind](node)
+def _plain(node: Node) -> bool:
+    """Whether it needs no environment and costs no more than the resource is long."""
+    if node.kind in ("variable", "total", "index"):
+        return False
+    if node.kind == "call" and node.value not in FUNCTIONS:
+        return False
+    nested = node.kind == "call" and node.value in ("where", "select", "all", "exists")
+    return all(
+        _plain(part) and not (nested and at and _nests(part))
+        for at, part in enumerate(node.parts)
+        if isinstance(part, Node)
+    )
 
 
-def _literal(node: Node) -> Step:
-    value = system(node.value)
-    return lambda focus: value
-
-
-def _moment(node: Node) -> Step:
-    text = node.value[1:]
-    kind = "time" if text.startswith("T") else "dateTime" if "T" in text else "date"
-    value: Collection = [(text.removeprefix("T") if kind == "time" else text, kind, None)]
-    return lambda focus: value
-
-
-def _quantity(node: Node) -> Step:
-    value: Collection = [({"value": Decimal(node.value[0]), "unit": node.value[1]}, "Quantity", None)]
-    return lambda focus: value
-
-
-def _child(node: Node) -> Step:
-    name: str = node.value
-    if node.parts:
-        inner = _step(node.parts[0])
-        return lambda focus: children(inner(focus), name)
-    if not name[0].isupper():
-        return lambda focus: children(focus, name)
-    return lambda focus: [one for one in focus if is_a(one[1], name)]
-
-
-def _variable(node: Node) -> Step:
-    known = {
-        "ucum": "http://unitsofmeasure.org",
-        "sct": "http://snomed.info/sct",
-        "loinc": "http://loinc.org",
-    }
-    if node.value in known:
-        return _literal(Node("literal", known[node.value]))
-    raise Unsupported(f"FHIRPath: the variable %{node.value} is not known here")
-
-
-def _call(node: Node) -> Step:
-    left, *arguments = node.parts
-    source = _step(left) if left is not None else lambda focus: focus
-    make = FUNCTIONS.get(node.value)
-    if make is None:
-        raise Unsupported(f"FHIRPath: the function {node.value}() is not offered")
-    try:
-        function = make(
-            *(argument if isinstance(argument, str) else _step(argument) for argument in arguments)
-        )
-    except TypeError:
-        raise Malformed(f"FHIRPath: {node.value}() takes other arguments") from None
-    return lambda focus: function(source(focus))
-
-
-def _at(node: Node) -> Step:
-    source, index = _step(node.parts[0]), _step(node.parts[1])
-
-    def step(focus: Collection) -> Collection:
-        at = index(focus)
-        nodes = source(focus)
-        return nodes[at[0][0] : at[0][0] + 1] if at and type(at[0][0]) is int and at[0][0] >= 0 else []
-
-    return step
-
-
-def _type(node: Node) -> Step:
-    source, wanted = _step(node.parts[0]), node.parts[1]
-    if node.value == "as":
-        return lambda focus: [one for one in source(focus) if is_a(one[1], wanted)]
-
-    def step(focus: Collection) -> Collection:
-        nodes = source(focus)
-        return system(is_a(nodes[0][1], wanted)) if nodes else []
-
-    return step
-
-
-def _unary(node: Node) -> Step:
-    inner = _step(node.parts[0])
-    sign = -1 if node.value == "-" else 1
-    return lambda focus: system(sign * found[0][0]) if (found := inner(focus)) else []
-
-
-def _binary(node: Node) -> Step:
-    left, right = (_step(part) for part in node.parts)
-    apply = OPERATORS.get(node.value)
-    if apply is None:
-        raise Unsupported(f"FHIRPath: the operator {node.value} is not offered")
-    return lambda focus: apply(left(focus), right(focus))
-
-
-_KINDS: dict[str, Callable[[Node], Step]] = {
-    "literal": _literal,
-    "empty": lambda node: lambda focus: [],
-    "moment": _moment,
-    "quantity": _quantity,
-    "variable": _variable,
-    "this": lambda node: lambda focus: focus,
-    "child": _child,
-    "call": _call,
-    "at": _at,
-    "type": _type,
-    "unary": _unary,
-    "binary": _binary,
-}
+def _nests(node: Node) -> bool:
+    """Whether a step goes through a collection of its own, for every value of the outer one."""
+    if node.kind == "call" and node.value in ("where", "select", "all") and len(node.parts) > 1:
+        return True
+    return any(_nests(part) for part in node.parts if isinstance(part, Node))
 
 
 def holds(expression: str, resource: dict[str, Any]) -> bool:
@@ -149,16 +74,45 @@ def holds(expression: str, resource: dict[str, Any]) -> bool:
     return truth(compiled(expression)(root(resource))) is True
 
 
-@cache
+@lru_cache(CACHED)
 def invariant(expression: str) -> Callable[[Collection, Environment], bool | None]:
     """A rule as a function from (focus, environment) to whether it holds; None is empty, which breaks no rule.
 
-    Raises Malformed or Unsupported at once for an expression that cannot be evaluated.
+    Raises Malformed at once for an expression that cannot be evaluated.
     """
-    step = compiled(expression)
-    return lambda focus, environment: truth(step(focus))
+    return conditions.condition(parse(expression))
 
 
-def evaluate(expression: str, focus: Collection, environment: Environment) -> Collection:
-    """The collection that an expression gives for a focus."""
-    return compiled(expression)(focus)
+@lru_cache(CACHED)
+def _step(expression: str) -> tree.Step:
+    return tree.step(parse(expression))
+
+
+@lru_cache(CACHED)
+def _examined(expression: str, type_name: str, ordered: bool) -> None:
+    check(parse(expression), type_name, ordered=ordered)
+
+
+def evaluate(
+    expression: str,
+    focus: Collection,
+    environment: Environment,
+    *,
+    checked: bool = False,
+    ordered: bool = False,
+) -> Collection:
+    """The collection that an expression gives for a focus.
+
+    `checked` first refuses names that the type of the focus does not have; `ordered` also what asks for an order where
+    there is none. Raises Malformed (the expression), Invalid (evaluation), TooCostly.
+    """
+    step = _step(expression)
+    if checked or ordered:
+        _examined(expression, focus[0][1] if focus else "", ordered)
+    environment.context = focus
+    try:
+        return step(focus, environment.inner())
+    except RecursionError:
+        from commonchart.fhir.outcome import TooCostly
+
+        raise TooCostly("FHIRPath: the expression is nested too deeply") from None

@@ -23,6 +23,7 @@ class Environment:
     """One evaluation's surroundings. `now` is the only time; without it now() and today() are empty.
 
     `variables` are nodes by name; `resolver` gives a resource for a reference or canonical, None when there is none;
+    `strict` refuses several values where one belongs, else the first counts (as search and invariants need it).
     `terminology` answers `member_of` (fhir.codes.Codes) and, where it can, `subsumes`. `left` is what may still be done.
     """
 
@@ -35,6 +36,7 @@ class Environment:
         "resolver",
         "resource",
         "root_resource",
+        "strict",
         "terminology",
         "total",
         "trace",
@@ -53,6 +55,7 @@ class Environment:
         now: datetime | None = None,
         trace: Callable[[str, list[Any]], None] | None = None,
         max_steps: int = MAX_STEPS,
+        strict: bool = False,
     ) -> None:
         self.resource = resource
         self.root_resource = resource if root_resource is None else root_resource
@@ -64,6 +67,7 @@ class Environment:
         self.now = now
         self.trace = trace
         self.left = max_steps
+        self.strict = strict
         self.index: int | None = None
         self.total: list[tuple[Any, str, Any]] = []
 

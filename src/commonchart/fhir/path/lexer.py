@@ -17,7 +17,7 @@ _TOKEN = re.compile(
   | (?P<number>\d+(?:\.\d+)?)
   | (?P<string>'(?:[^'\\]|\\.)*')
   | (?P<quoted>`(?:[^`\\]|\\.)*`)
-  | (?P<variable>%(?:[A-Za-z_][A-Za-z0-9_-]*|`[^`]*`|'[^']*'))
+  | (?P<variable>%(?:[A-Za-z_][A-Za-z0-9_-]*|`[^`]*`|'[^']*'|"[^"]*"))
   | (?P<special>\$(?:this|index|total))
   | (?P<name>[A-Za-z_][A-Za-z0-9_]*)
   | (?P<symbol><=|>=|!=|!~|[-+*/&|<>=~.,()\[\]{}])
@@ -57,9 +57,9 @@ def _token(kind: str, text: str, at: int) -> Token:
     if kind == "string":
         return Token("string", _unescape(text[1:-1]), at)
     if kind == "quoted":
-        return Token("name", _unescape(text[1:-1]), at)
+        return Token("quoted", _unescape(text[1:-1]), at)
     if kind == "variable":
-        return Token("variable", text[1:].strip("`'"), at)
+        return Token("variable", text[1:].strip("`'\""), at)
     return Token(kind, text, at)
 
 

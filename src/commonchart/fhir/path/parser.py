@@ -31,7 +31,6 @@ _BINARY = {
     "and": 4, "xor": 3, "or": 3, "implies": 2,
 }  # fmt: skip
 _UNITS = {"year", "month", "week", "day", "hour", "minute", "second", "millisecond"}
-_WORDS = {"is", "as", "in", "contains", "and", "or", "xor", "implies", "div", "mod"}
 
 
 def parse(expression: str) -> Node:
@@ -106,7 +105,7 @@ class _Parser:
         token = self.take()
         if token.kind == "special":
             return Node(token.text[1:])
-        if token.kind != "name":
+        if token.kind not in ("name", "quoted"):
             raise Malformed(f"FHIRPath: expected a name at {token.at}")
         if not self.sees("("):
             return Node("child", token.text, () if left is None else (left,))
@@ -125,15 +124,20 @@ class _Parser:
         return tuple(out)
 
     def type_name(self) -> str:
-        name = self.expect("name", "").text
+        name = self.name()
         while self.sees("."):
             self.take()
-            name += "." + self.expect("name", "").text
+            name += "." + self.name()
         return name
+
+    def name(self) -> str:
+        if self.now.kind not in ("name", "quoted"):
+            raise Malformed(f"FHIRPath: expected a name at {self.now.at}")
+        return self.take().text
 
     def term(self) -> Node:
         token = self.now
-        if token.kind in ("name", "special"):
+        if token.kind in ("name", "special", "quoted"):
             if token.kind == "name" and token.text in ("true", "false"):
                 self.take()
                 return Node("literal", token.text == "true")
@@ -161,8 +165,8 @@ class _Parser:
         unit = self.now
         if unit.kind == "string":
             self.take()
-            return Node("quantity", (value, unit.text))
+            return Node("quantity", (value, unit.text, False))
         if unit.kind == "name" and unit.text.removesuffix("s") in _UNITS:
             self.take()
-            return Node("quantity", (value, unit.text))
+            return Node("quantity", (value, unit.text, True))
         return Node("literal", value)
