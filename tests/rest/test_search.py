@@ -127,6 +127,14 @@ async def test_parts_of_resources(client: Client) -> None:
     assert "encounter" in await keys("_summary=data")
     assert "effectiveDateTime" in await keys("_summary=true")
     assert await keys("_elements=subject") == {"resourceType", "id", "meta", "status", "code", "subject"}
+    assert await keys("_elements=Observation.subject,Patient.name") == {
+        "resourceType",
+        "id",
+        "meta",
+        "status",
+        "code",
+        "subject",
+    }
     counted = (await client.get("/fhir/Observation?_summary=count")).json()
     assert (counted["total"], "entry" in counted) == (3, False)
     assert (await client.get("/fhir/Observation?_count=1&_total=accurate")).json()["total"] == 3

@@ -26,9 +26,8 @@ async def search(records: Records, asked: Asked) -> Answer:
 async def everywhere(records: Records, asked: Asked) -> Answer:
     """Search across types: `GET [base]?_type=A,B` by what they have in common; without _type by what all have."""
     named = _named_types(asked.params)
-    refused = [rtype for rtype in named if not policy.allowed(records.actor, "search", rtype)]
-    if refused:
-        raise Forbidden(f"Your role does not allow search of {refused[0]}")
+    for rtype in named:
+        await records.require("search", rtype)
     readable = [t for t in sorted(r4().resource_types) if policy.allowed(records.actor, "search", t)]
     query = parse(
         "", asked.params, strict=asked.strict, offered=await records.offered(), types=named or readable

@@ -51,10 +51,9 @@ def _names(rtype: str, how: How) -> frozenset[str]:
     elements = r4().elements(rtype).values()
     required = {name for e in elements if e.min for name in e.spelled()}
     if how.elements:
-        chosen = {
-            name for e in elements for name in e.spelled() if e.name.removesuffix("[x]") in how.elements
-        }
-        return frozenset(chosen | set(how.elements) | required)
+        wished = {name.removeprefix(f"{rtype}.") for name in how.elements}
+        chosen = {name for e in elements for name in e.spelled() if e.name.removesuffix("[x]") in wished}
+        return frozenset(chosen | wished | required)
     if how.summary == "text":
         return frozenset({"text"} | required)
     if how.summary == "data":
