@@ -122,7 +122,7 @@ def _concept_rows(system: int, made: Index) -> Iterator[tuple[Any, ...]]:
             extra = msgspec.json.encode(Extra(concept.properties, concept.designations)).decode()
         yield (
             system, n, concept.code, concept.display, concept.inactive, made.hierarchy.parents[n],
-            made.hierarchy.children[n], b"" if alone else bits.pack_runs(below), extra,
+            made.hierarchy.children[n], b"" if alone else bits.pack_runs(below, made.size), extra,
         )  # fmt: skip
 
 

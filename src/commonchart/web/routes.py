@@ -17,6 +17,7 @@ from commonchart.web.clinician import (
     registry,
     results,
     sections,
+    terminology,
     writing,
 )
 from commonchart.web.session import Endpoint, View, guarded, signed_in
@@ -47,6 +48,7 @@ READING: dict[str, View] = {
     "/receipts": receipts.recent,
     "/receipts/{run}": receipts.one,
     "/receipts/{run}/json": receipts.download,
+    "/terminology": terminology.page,
 }
 WRITING: dict[str, tuple[View, View]] = {
     "/patients/{patient}/new/{form}": (writing.new, writing.create),

@@ -1,5 +1,5 @@
 -- Terminology that a site loads: reference data, the same for every tenant (all local). Numbers and packed sets:
--- terminology/bits.py; why: docs/decisions (closure as runs).
+-- terminology/bits.py; why: docs/decisions, terminology as numbered sets.
 CREATE TABLE code_system (
     id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     url text NOT NULL, version text NOT NULL, name text NOT NULL, content text NOT NULL, concepts int NOT NULL,
