@@ -173,3 +173,53 @@ async def test_what_cannot_be_answered_says_why(
     found = await client.get(f"/fhir/{address}", params=params)
     assert found.status_code == status, found.text
     assert said in found.text
+
+
+@pytest.mark.parametrize(
+    ("address", "query"),
+    [
+        ("ValueSet/$expand", "url=%00"),
+        ("ValueSet/$expand", "url=http://x&filter=%00"),
+        ("CodeSystem/$lookup", f"system={ACT}&code=%00"),
+        ("CodeSystem/$lookup", "system=%00&code=a"),
+        ("CodeSystem/$subsumes", f"system={ACT}&codeA=%00&codeB=a"),
+        ("ConceptMap/$translate", "url=%00&code=a&system=b"),
+        ("ValueSet/$validate-code", f"url={GENDER}&code=%00&system=%00"),
+        ("ValueSet/$expand", f"url={GENDER}&system-version=|||"),
+    ],
+)
+async def test_odd_characters_are_no_error_of_ours(client: Client, address: str, query: str) -> None:
+    assert (await client.get(f"/fhir/{address}?{query}")).status_code < 500
+
+
+async def _expanding(client: Client, compose: dict[str, Any]) -> int:
+    resource = {"resourceType": "ValueSet", "status": "active", "compose": compose}
+    body = {"resourceType": "Parameters", "parameter": [{"name": "valueSet", "resource": resource}]}
+    return (await client.post("/fhir/ValueSet/$expand", json=body)).status_code
+
+
+async def test_large_and_hostile_value_sets_are_bounded(client: Client) -> None:
+    codes = [{"system": ACT, "concept": [{"code": f"c{n}"}]} for n in range(1900)]
+    assert await _expanding(client, {"include": codes}) == 200
+    assert await _expanding(client, {"include": codes, "exclude": codes}) == 403
+    assert await _expanding(client, {"include": [{"system": ACT}], "exclude": codes}) == 200
+    regex = [
+        {"system": ACT, "filter": [{"property": "display", "op": "regex", "value": f"(a*)*{n}"}]}
+        for n in range(9)
+    ]
+    assert await _expanding(client, {"include": regex[:5]}) == 200
+    assert await _expanding(client, {"include": regex}) == 403
+    for bad in (
+        [1],
+        {"a": 1},
+        [{"system": 1}],
+        [{"valueSet": [1]}],
+        [{}],
+        [{"system": ACT, "filter": [{"op": 1}]}],
+    ):
+        assert 400 <= await _expanding(client, {"include": bad}) < 500
+    empty = {
+        "resourceType": "Parameters",
+        "parameter": [{"name": "codeableConcept", "valueCodeableConcept": {}}],
+    }
+    assert (await client.post("/fhir/CodeSystem/$lookup", json=empty)).status_code == 400

@@ -5,6 +5,7 @@ In that order: what a client of a tenant stores never hides what the site loaded
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
@@ -104,7 +105,7 @@ class Reader:
             await self.conn.execute(
                 "SELECT u.value, r.body FROM uri_row u JOIN resource r ON r.pk = u.pk AND r.tenant = u.tenant "
                 "AND r.rtype = u.rtype AND r.id = u.id WHERE u.tenant = %s AND u.rtype = %s AND u.param = 'url' "
-                "AND u.value = ANY(%s) AND NOT r.deleted ORDER BY r.recorded DESC, r.id LIMIT 500",
+                "AND u.value = ANY(%s) AND NOT r.deleted ORDER BY r.recorded DESC, r.id LIMIT 50",
                 [self.tenant, rtype, unknown],
             )
         ).fetchall()
@@ -144,6 +145,9 @@ class Reader:
         """`choose`, after looking among what clients stored if need be."""
         if self.loaded(url, version) is None and box.chosen(url, version) is None:
             await self.stored("CodeSystem", [url])
+            resource = self.stored_one("CodeSystem", url, version or self.versions.get(url, ""))
+            if resource is not None:
+                await asyncio.to_thread(self._chosen_stored, resource)
         return self.choose(url, version)
 
     def _chosen_stored(self, resource: dict[str, Any]) -> Chosen | None:
@@ -269,14 +273,21 @@ class Reader:
     async def sets(self, asked: Sequence[tuple[Chosen, Part]]) -> dict[tuple[Chosen, Part], int | None]:
         """The answers to elementary questions, from tables or from memory; None for what cannot be told."""
         found = await concepts.sets(self.conn, [one for one in asked if one[0].source == "loaded"])
+        held = [one for one in asked if one[0].source != "loaded"]
+        slow = any(part_.kind == "matching" for _, part_ in held)
+        found |= await asyncio.to_thread(self._held, held) if slow else self._held(held)
+        return found
+
+    def _held(self, asked: Sequence[tuple[Chosen, Part]]) -> dict[tuple[Chosen, Part], int | None]:
+        found: dict[tuple[Chosen, Part], int | None] = {}
         for chosen, part_ in asked:
-            if chosen.source in ("box", "stored"):
-                made = self.index(chosen)
-                relation = part_.kind in ("below", "above", "children", "parents")
-                unknown = relation and part_.values[0] not in made.number
-                found[chosen, part_] = None if unknown else part(made, part_)
-            elif not chosen.source:
+            made = self.index(chosen) if chosen.source else None
+            if made is None:
                 found[chosen, part_] = 0 if part_ == OFF else None
+                continue
+            relation = part_.kind in ("below", "above", "children", "parents")
+            unknown = relation and part_.values[0] not in made.number
+            found[chosen, part_] = None if unknown else part(made, part_)
         return found
 
     async def page(

@@ -17,6 +17,8 @@ from commonchart.terminology.systems import ALL, OFF, Part, has_property, proper
 from commonchart.terminology.value_sets import SNOMED, Filter, Include, Listed, ValueSet, canonical
 
 MAX_IMPORTS = 40
+MAX_PAIRS = 20_000
+MAX_MATCHING = 5
 
 
 class Chosen(Struct, frozen=True):
@@ -93,6 +95,8 @@ class _Planner:
         self.missing: list[str] = []
 
     def segments(self, value_set: ValueSet, path: tuple[str, ...]) -> list[Segment]:
+        if len(value_set.include) * len(value_set.exclude) > MAX_PAIRS:
+            raise TooCostly("This value set has too many includes and excludes")
         excluded = [self._shape(part, path) for part in value_set.exclude]
         out = []
         for part in value_set.include:
@@ -157,7 +161,7 @@ def _joined_nodes(op: str, a: Node, b: Node) -> Node:
         return b if op == "or" else NOTHING
     if b is NOTHING:
         return NOTHING if op == "and" else a
-    return Node(op, (a, b))
+    return Node(op, (*a.parts, b)) if a.op == op else Node(op, (a, b))  # flat, so that no list is a deep tree
 
 
 def _active(shape: Shape) -> Shape:
@@ -236,13 +240,15 @@ def parts(node: Node) -> Iterator[Part]:
 
 
 def wanted(planned: Plan) -> list[tuple[Chosen, Part]]:
-    """The elementary questions of a plan, each once."""
+    """The elementary questions of a plan, each once. Raises TooCostly for too many regular expressions."""
     found = {
         (chosen, part): None
         for segment in planned.segments
         for chosen, node in segment.shape.systems.items()
         for part in parts(node)
     }
+    if sum(part.kind == "matching" for _, part in found) > MAX_MATCHING:
+        raise TooCostly(f"A value set has at most {MAX_MATCHING} regular expressions")
     return list(found)
 
 

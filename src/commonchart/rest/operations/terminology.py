@@ -37,6 +37,15 @@ async def _reader(records: Records, given: Arguments) -> AsyncIterator[Reader]:
         yield await terminology.reader(conn, records.actor.tenant, versions)
 
 
+def _given(asked: Asked) -> Arguments:
+    """What the operation is given. Raises Malformed; PostgreSQL has no texts with NUL, so no code has either."""
+    given = asked.arguments()
+    for name, value in given.values:
+        if isinstance(value, str) and "\x00" in value:
+            raise Malformed("NUL is in no code and no address", at=name.replace("\x00", ""), code="value")
+    return given
+
+
 # ---- value sets ------------------------------------------------------------------------------------------------
 
 
@@ -62,7 +71,7 @@ async def _value_set(records: Records, asked: Asked, given: Arguments, look_up: 
 
 async def _expand(records: Records, asked: Asked) -> Answer:
     """The codes of a value set, a page of them, those that fit a typed text."""
-    given = asked.arguments()
+    given = _given(asked)
     for name in ("context", "contextDirection", "date", "exclude-system"):
         if given.every(name):
             raise Unsupported(f"{name} is not offered", at=name)
@@ -150,7 +159,10 @@ def _codings(given: Arguments) -> list[Coding]:
     if concept is not None:
         if not isinstance(concept, Mapping):
             raise Malformed("codeableConcept is a CodeableConcept", at="codeableConcept")
-        return [_coding(one) for one in resources.objects(concept, "coding")]
+        listed = [_coding(one) for one in resources.objects(concept, "coding")]
+        if not listed:
+            raise Malformed("The codeableConcept has no coding", at="codeableConcept", code="required")
+        return listed
     if coding is not None:
         return [_coding(coding)]
     if not code:
@@ -172,7 +184,7 @@ def _coding(value: Any) -> Coding:
 
 async def _in_set(records: Records, asked: Asked) -> Answer:
     """Whether a code is in a value set."""
-    given = asked.arguments()
+    given = _given(asked)
     codings = _codings(given)
     async with _reader(records, given) as look_up:
         made = await _value_set(records, asked, given, look_up)
@@ -229,7 +241,7 @@ async def _system(
 
 async def _in_system(records: Records, asked: Asked) -> Answer:
     """Whether a code is one of a code system."""
-    given = asked.arguments()
+    given = _given(asked)
     if given.every("codeSystem"):
         raise Unsupported("A CodeSystem in the request is not offered: store it first", at="codeSystem")
     codings = _codings(given)
@@ -247,7 +259,7 @@ async def _in_system(records: Records, asked: Asked) -> Answer:
 
 async def _lookup(records: Records, asked: Asked) -> Answer:
     """What is known of a code."""
-    given = asked.arguments()
+    given = _given(asked)
     ((system, code, _),) = _codings(given)[:1]
     async with _reader(records, given) as look_up:
         chosen = await _system(records, asked, given, look_up, system)
@@ -292,7 +304,7 @@ async def _lookup(records: Records, asked: Asked) -> Answer:
 
 async def _subsumes(records: Records, asked: Asked) -> Answer:
     """How two codes of a system lie to each other."""
-    given = asked.arguments()
+    given = _given(asked)
     a, b = ((given.text(f"code{x}") or _part(given, f"coding{x}")) for x in "AB")
     coded = given.one("codingA")
     async with _reader(records, given) as look_up:
@@ -316,7 +328,7 @@ def _part(given: Arguments, name: str) -> str:
 
 async def _translate(records: Records, asked: Asked) -> Answer:
     """The counterparts of a code by a concept map."""
-    given = asked.arguments()
+    given = _given(asked)
     for name in ("dependency", "conceptMap"):
         if given.every(name):
             raise Unsupported(f"{name} is not offered: store the map first", at=name)

@@ -21,7 +21,8 @@ async def page(call: Call) -> Response:
     """What is loaded, what is not, and the answer to one code."""
     if call.records.actor.role != "administrator" and not call.may("create", "Patient"):
         raise Forbidden("Your role does not allow you to see the terminology")
-    asked = {name: call.request.query_params.get(name, "").strip()[:MAX_TEXT] for name in ("system", "code")}
+    typed = {name: call.request.query_params.get(name, "") for name in ("system", "code")}
+    asked = {name: text.replace("\x00", "").strip()[:MAX_TEXT] for name, text in typed.items()}
     async with call.records.database.connection() as conn:
         found = await listed(conn)
         answer = await _answer(conn, call.records.actor.tenant, **asked) if asked["code"] else None
