@@ -172,6 +172,13 @@ async def test_a_parameter_of_ones_own_is_indexed_then_searched_then_gone(
     assert gone.status_code == 400
 
 
+async def test_what_is_offered_already_is_stored_and_changes_nothing(client: Client) -> None:
+    known = own(id="k", code="asserted-date", base=["Condition"], type="date", expression="Condition.onset")
+    draft = own(id="d", status="draft", expression="not FHIRPath(")
+    await put(client, known, draft)
+    assert "parameter" not in (await client.get("/fhir/_reindex")).json()
+
+
 @pytest.mark.parametrize(
     ("more", "rule"),
     [

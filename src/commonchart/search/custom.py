@@ -61,7 +61,7 @@ def own(resource: Mapping[str, Any], id: str) -> Own | None:
         return None
     code, base = str(resource.get("code", "")), tuple(resource.get("base") or ())
     typed = [rtype for rtype in base if rtype in r4().resource_types]
-    if typed and all(code in r4().search_parameters(rtype) for rtype in typed):
+    if typed and all(code in parameters(rtype) or code in UNSUPPORTED for rtype in typed):
         return None
     _check_name(code, base)
     kind, expression = str(resource.get("type", "")), str(resource.get("expression", ""))
