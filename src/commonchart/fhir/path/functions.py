@@ -305,7 +305,7 @@ def sorting(keys: list[tuple[Step, bool]]) -> Lazy:
         held: list[tuple[list[Any], Typed]] = [
             ([one(step([node], environment)) for step, _ in keys], node) for node in nodes
         ]
-        held.sort(key=cmp_to_key(lambda a, b: compare(a[0], b[0])))
+        held.sort(key=cmp_to_key(lambda a, b: compare(a[0], b[0])))  # type: ignore[misc, index, unused-ignore]
         return [node for _, node in held]
 
     return apply
