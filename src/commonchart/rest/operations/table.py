@@ -13,6 +13,7 @@ from commonchart.rest.operations.meta import META
 from commonchart.rest.operations.operation import Operation
 from commonchart.rest.operations.subscriptions import SUBSCRIPTIONS
 from commonchart.rest.operations.terminology import TERMINOLOGY
+from commonchart.rest.operations.validate import VALIDATE
 
 OPERATIONS: tuple[Operation, ...] = (
     *EVERYTHING,
@@ -22,6 +23,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *EXPORT,
     *SUBSCRIPTIONS,
     *TERMINOLOGY,
+    *VALIDATE,
 )
 
 

@@ -1,0 +1,83 @@
+"""Read an npm-style FHIR package (.tgz) from bytes: its name, version and definitions.
+
+https://confluence.hl7.org/display/FHIR/NPM+Package+Specification. Only JSON files directly in `package/` are read; sizes,
+entries and the ratio of compression are bounded, and nothing is written anywhere.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+import zlib
+from collections.abc import Iterator
+from typing import Any
+
+from msgspec import Struct
+
+from commonchart.fhir.outcome import Malformed, TooLarge
+
+MAX_PACKED = 100_000_000
+MAX_UNPACKED = 600_000_000
+MAX_FILE = 50_000_000
+MAX_FILES = 30_000
+
+TYPES = frozenset({"StructureDefinition", "ValueSet", "CodeSystem", "SearchParameter", "ConceptMap"})
+
+
+class Package(Struct, frozen=True):
+    """A package: `name`, `version`, and the definitions in it."""
+
+    name: str
+    version: str
+    resources: tuple[dict[str, Any], ...]
+
+
+def read(data: bytes) -> Package:
+    """The package. Raises Malformed for what is none, TooLarge for one that unpacks to too much."""
+    if len(data) > MAX_PACKED:
+        raise TooLarge(f"A package may have at most {MAX_PACKED // 1_000_000} MB")
+    try:
+        files = dict(_files(_unpacked(data)))
+        manifest = _json(files.pop("package.json", b"{}"), "package.json")
+    except (tarfile.TarError, zlib.error, EOFError, OSError):
+        raise Malformed("This is no FHIR package: a .tgz with package/package.json is wanted") from None
+    name, version = manifest.get("name"), manifest.get("version")
+    if not isinstance(name, str) or not isinstance(version, str):
+        raise Malformed("package/package.json must say the package's name and version")
+    found = (_json(body, path) for path, body in sorted(files.items()) if path.partition("-")[0] in TYPES)
+    return Package(name, version, tuple(one for one in found if one.get("resourceType") in TYPES))
+
+
+def _unpacked(data: bytes) -> bytes:
+    """The bytes of the tar file, of bounded length."""
+    unzip = zlib.decompressobj(31)
+    out = unzip.decompress(data, MAX_UNPACKED)
+    if unzip.unconsumed_tail:
+        raise TooLarge(f"A package may unpack to at most {MAX_UNPACKED // 1_000_000} MB")
+    if not unzip.eof:
+        raise EOFError
+    return out
+
+
+def _files(data: bytes) -> Iterator[tuple[str, bytes]]:
+    with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
+        for count, member in enumerate(archive):
+            if count >= MAX_FILES:
+                raise TooLarge(f"A package may hold at most {MAX_FILES} files")
+            folder, _, name = member.name.partition("/")
+            if folder != "package" or "/" in name or not name.endswith(".json") or not member.isfile():
+                continue
+            if member.size > MAX_FILE:
+                raise TooLarge(f"A file of a package may have at most {MAX_FILE // 1_000_000} MB")
+            file = archive.extractfile(member)
+            if file is not None:
+                yield name, file.read()
+
+
+def _json(body: bytes, path: str) -> dict[str, Any]:
+    try:
+        found = json.loads(body)
+    except (ValueError, RecursionError):
+        raise Malformed(f"{path} in the package is no JSON") from None
+    return found if isinstance(found, dict) else {}
