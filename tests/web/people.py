@@ -171,7 +171,7 @@ def chart() -> list[Resource]:
         about("MedicationRequest", "m3", status="stopped", intent="order", medicationCodeableConcept=concept("Lisinopril"), authoredOn="2015"),
         about("Immunization", "i1", vaccineCode=concept("Influenza", "150", "http://hl7.org/fhir/sid/cvx"), occurrenceDateTime="2025-10-14", lotNumber="K7", primarySource=True, **done),
         about("Procedure", "p1", code=concept("Hysterectomy"), performedDateTime="2011-06-01", encounter={"reference": "Encounter/v3"}, **done),
-        about("FamilyMemberHistory", "f1", relationship=concept("mother"), condition=[{"code": concept("breast cancer"), "onsetAge": {"value": 61, "unit": "years"}}], deceasedBoolean=False, **done),
+        about("FamilyMemberHistory", "f1", relationship=concept("mother"), condition=[{"code": concept("breast cancer"), "onsetAge": {"value": 61, "unit": "years", "system": "http://unitsofmeasure.org", "code": "a"}}], deceasedBoolean=False, **done),
         about("DocumentReference", "d1", status="current", type=concept("Progress note"), date="2026-05-06T09:40:00Z", author=[{"reference": "Practitioner/wrenfield"}],
               content=[{"attachment": {"contentType": "text/plain", "title": "Diabetes review", "data": note}}]),
         about("Coverage", "k1", status="active", payor=[{"display": "Lakeside Health Plan"}], subscriberId="LH-20417", period={"start": "2026-01-01"}),
