@@ -52,11 +52,17 @@ def fill(url: str, resources: int, patients: int) -> None:
                 copy.write_row((patient_key(f"p{p}"), 1, "Patient", f"p{p}", *head, f"p{p}", text))
             for d in range(50):
                 text = f'{{"resourceType":"Practitioner","id":"d{d}"}}'
-                copy.write_row((resource_key("Practitioner", f"d{d}"), 1, "Practitioner", f"d{d}", *head, None, text))
+                copy.write_row(
+                    (resource_key("Practitioner", f"d{d}"), 1, "Practitioner", f"d{d}", *head, None, text)
+                )
             for n in range(resources):
                 patient = f"p{n % patients}"
-                copy.write_row((patient_key(patient), 1, "Observation", f"o{n}", *head, patient, body(n, patient)))
-        conn.execute("INSERT INTO resource_loc (tenant, rtype, id, pk) SELECT tenant, rtype, id, pk FROM resource")
+                copy.write_row(
+                    (patient_key(patient), 1, "Observation", f"o{n}", *head, patient, body(n, patient))
+                )
+        conn.execute(
+            "INSERT INTO resource_loc (tenant, rtype, id, pk) SELECT tenant, rtype, id, pk FROM resource"
+        )
         conn.execute("VACUUM ANALYZE")
 
 
@@ -64,7 +70,9 @@ def postgres_seconds(url: str) -> float:
     """CPU of the server processes of this database, and of its background workers."""
     total = 0.0
     with psycopg.connect(url) as conn:
-        pids = conn.execute("SELECT pid FROM pg_stat_activity WHERE datname = current_database() OR datname IS NULL")
+        pids = conn.execute(
+            "SELECT pid FROM pg_stat_activity WHERE datname = current_database() OR datname IS NULL"
+        )
         for (pid,) in pids.fetchall():
             stat = Path(f"/proc/{pid}/stat")
             if stat.exists():

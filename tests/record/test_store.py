@@ -175,7 +175,15 @@ _ACTS = st.lists(
 async def test_the_store_is_its_model(database: Database, acts: list[tuple[str, str, int]]) -> None:
     """History, current state and the state known at any moment, against plain lists."""
     async with database.connection() as conn:
-        for table in ("resource", "history", "resource_loc", "change", "string_row", "quantity_row", "text_row"):
+        for table in (
+            "resource",
+            "history",
+            "resource_loc",
+            "change",
+            "string_row",
+            "quantity_row",
+            "text_row",
+        ):
             await conn.execute(f"DELETE FROM {table}")
     model: dict[str, list[tuple[datetime, int | None]]] = {}
     for minute, (id, act, value) in enumerate(acts):

@@ -88,8 +88,17 @@ async def test_everything_is_the_patient_first_and_what_the_record_refers_to_las
     found = keys(await ward.get("/fhir/Patient/ada/$everything"))
     assert found[0] == "Patient/ada"
     assert sorted(found) == sorted(
-        ["Patient/ada", "Encounter/e1", "List/both", "Observation/o1", "Observation/o2", "Observation/o3"]
-        + ["Practitioner/grey", "Organization/lab"]
+        (
+            *(
+                "Patient/ada",
+                "Encounter/e1",
+                "List/both",
+                "Observation/o1",
+                "Observation/o2",
+                "Observation/o3",
+            ),
+            *("Practitioner/grey", "Organization/lab"),
+        )
     )
 
 
