@@ -64,7 +64,10 @@ async def test_the_past_shows_what_was_known_then(sage: Client, database: Databa
     first = clock.now.date()
     clock.advance(days=30)
     changed = people.condition("c2", "CKD stage 4", "N18.4", "2025-08")
-    allergy = people.about("AllergyIntolerance", "a9", code={"text": "Latex"}, criticality="high")
+    allergy = people.about(
+        "AllergyIntolerance", "a9", code={"text": "Latex"}, criticality="high",
+        clinicalStatus={"coding": [{"system": "http://terminology.hl7.org/CodeSystem/allergyintolerance-clinical", "code": "active"}]},
+    )  # fmt: skip
     await records(database, clock).commit(
         [Put(validate(changed), "c2"), Put(validate(allergy), "a9"), Delete("Condition", "c3")]
     )
