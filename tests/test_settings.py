@@ -63,3 +63,17 @@ def test_the_address_is_the_given_one_or_made_of_host_and_port(tmp_path: Path) -
     assert load({}, data_dir=tmp_path, port=81).address == "http://127.0.0.1:81"
     assert load({}, data_dir=tmp_path, host="::1").address == "http://[::1]:8000"
     assert load({}, data_dir=tmp_path, base_url="https://chart.example/").address == "https://chart.example"
+
+
+def test_the_card_keys_are_made_once_and_read_by_nobody_else(tmp_path: Path) -> None:
+    first = load({}, data_dir=tmp_path).card_keys
+    assert load({}, data_dir=tmp_path).card_keys == first
+    assert (tmp_path / "card-keys.json").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"keys": []}', '{"keys": [{"kty": "EC"}]}', "\u00e9"])
+def test_damaged_card_keys_are_refused_and_not_replaced(tmp_path: Path, text: str) -> None:
+    (tmp_path / "card-keys.json").write_text(text)
+    with pytest.raises(Invalid, match="damaged"):
+        load({}, data_dir=tmp_path)
+    assert (tmp_path / "card-keys.json").read_text() == text

@@ -10,7 +10,7 @@ import os
 import secrets
 import sys
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from tempfile import mkstemp
@@ -19,14 +19,17 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
+from commonchart.documents import health_card
 from commonchart.fhir.outcome import Invalid, Malformed
 
 Mode = Literal["practice", "network"]
 
 FILE = "commonchart.toml"
 SIGNING_KEY = "secret"
+CARD_KEYS = "card-keys.json"
 SECRET_BYTES = 32
 TENANT = 1
+MADE = ("secret", "card_keys")
 
 
 class Settings(Struct, frozen=True):
@@ -34,7 +37,7 @@ class Settings(Struct, frozen=True):
 
     `base_url` is the address people use, "" for `http://host:port`; `bindir` names PostgreSQL's programs, "" to look
     for them; `mode` is what a site starts with, until `commonchart mode` has said something else; `secret` signs
-    cursors and the like.
+    cursors and the like; `card_keys` are the private keys (JWK) of health cards: the first signs, all are published.
     """
 
     data_dir: Path
@@ -48,6 +51,7 @@ class Settings(Struct, frozen=True):
     tenant: int = TENANT
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     secret: bytes = b""
+    card_keys: tuple[dict[str, str], ...] = ()
 
     @property
     def address(self) -> str:
@@ -71,7 +75,9 @@ def load(env: Mapping[str, str], **overrides: Any) -> Settings:
         raise Invalid(f"A setting cannot be used: {error}") from None
     if not 1 <= settings.workers <= 64:
         raise Invalid("A setting cannot be used: workers is a number from 1 to 64")
-    return msgspec.structs.replace(settings, secret=_secret(data_dir / SIGNING_KEY))
+    return msgspec.structs.replace(
+        settings, secret=_secret(data_dir / SIGNING_KEY), card_keys=_card_keys(data_dir / CARD_KEYS)
+    )
 
 
 def default_data_dir(env: Mapping[str, str]) -> Path:
@@ -101,9 +107,7 @@ def _path(kind: type, value: Any) -> Any:
 
 
 def _environment(env: Mapping[str, str]) -> dict[str, Any]:
-    names = [
-        name for name in Settings.__struct_fields__ if name not in ("data_dir", "database_url", "secret")
-    ]
+    names = [name for name in Settings.__struct_fields__ if name not in ("data_dir", "database_url", *MADE)]
     given: dict[str, Any] = {name: env.get(f"COMMONCHART_{name.upper()}") for name in names}
     given |= {"data_dir": env.get("COMMONCHART_DATA"), "database_url": env.get("DATABASE_URL")}
     return {name: value for name, value in given.items() if value}
@@ -116,21 +120,16 @@ def _file(path: Path) -> dict[str, Any]:
         return {}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise Malformed(f"{path} cannot be read: {error}") from None
-    unknown = set(found) - (set(Settings.__struct_fields__) - {"data_dir", "secret"})
+    unknown = set(found) - (set(Settings.__struct_fields__) - {"data_dir", *MADE})
     if unknown:
         raise Malformed(f"{path} has a setting nobody knows: {min(unknown)}")
     return found
 
 
 def _secret(path: Path) -> bytes:
-    """The secret of the folder; a new one gets its name only when all of it is written."""
-    if not path.exists():
-        try:
-            _keep_secret(path)
-        except OSError as error:
-            raise Invalid(f"The data folder {path.parent} cannot be written to: {error.strerror}") from None
+    """The secret of the folder."""
     try:
-        secret = bytes.fromhex(path.read_text("ascii"))
+        secret = bytes.fromhex(_kept(path, lambda: secrets.token_hex(SECRET_BYTES)))
     except ValueError:
         secret = b""
     if len(secret) < SECRET_BYTES:
@@ -140,11 +139,36 @@ def _secret(path: Path) -> bytes:
     return secret
 
 
-def _keep_secret(path: Path) -> None:
+def _card_keys(path: Path) -> tuple[dict[str, str], ...]:
+    """The keys that sign health cards. Adding a new one in front changes the signing key; old cards stay valid."""
+    text = _kept(path, lambda: msgspec.json.encode({"keys": [health_card.new_key()]}).decode())
+    try:
+        found = msgspec.json.decode(text.encode(), type=dict[str, tuple[dict[str, str], ...]])["keys"]
+        health_card.published(found)
+    except (msgspec.MsgspecError, KeyError):
+        found = ()
+    if not found:
+        raise Invalid(
+            f"{path} is damaged: take it from a backup, or remove it; then printed cards cannot be checked any more"
+        )
+    return found
+
+
+def _kept(path: Path, make: Callable[[], str]) -> str:
+    """The text of a file of secrets; a new one gets its name only when all of it is written."""
+    if not path.exists():
+        try:
+            _keep(path, make())
+        except OSError as error:
+            raise Invalid(f"The data folder {path.parent} cannot be written to: {error.strerror}") from None
+    return path.read_bytes().decode("ascii", "replace")
+
+
+def _keep(path: Path, text: str) -> None:
     descriptor, name = mkstemp(prefix=".secret-", dir=path.parent)
     try:
         with os.fdopen(descriptor, "w") as file:
-            file.write(secrets.token_hex(SECRET_BYTES))
+            file.write(text)
             file.flush()
             os.fsync(descriptor)
         with suppress(FileExistsError):

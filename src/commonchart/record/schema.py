@@ -43,6 +43,8 @@ LOCAL = frozenset(
         "subscription_state",
         "subscription_event",
         "subscription_ticket",
+        "vaccine_lot",
+        "vaccine_movement",
     }
 )
 
