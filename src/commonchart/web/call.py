@@ -74,7 +74,11 @@ class Call:
             "csrf": self.csrf,
             "prefs": self.prefs,
             "site": self.site,
-            "may": {"registry": self.may("search", "Condition"), "register": self.may("create", "Patient")},
+            "may": {
+                "registry": self.may("search", "Condition"),
+                "register": self.may("create", "Patient"),
+                "stock": self.may("create", "Immunization"),
+            },
             "today": self.today,
             "q": "",
         }

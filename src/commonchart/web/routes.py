@@ -17,6 +17,7 @@ from commonchart.web.clinician import (
     registry,
     results,
     sections,
+    stock,
     terminology,
     writing,
 )
@@ -58,6 +59,8 @@ WRITING: dict[str, tuple[View, View]] = {
     "/patients/{patient}/notes/new": (notes.new_note, notes.create_note),
     "/patients/{patient}/notes/{id}/edit": (notes.edit_note, notes.save_note),
     "/patients/{patient}/notes/{id}/amend": (notes.amend, notes.add_addendum),
+    "/stock": (stock.page, stock.receive),
+    "/stock/{lot}": (stock.one, stock.act),
     "/patients/new": (registration.new_patient, registration.create_patient),
 }
 # After the addresses that a writing page may claim, such as visits/new.

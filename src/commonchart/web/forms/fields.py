@@ -104,16 +104,23 @@ def blank(form: Form, context: Context) -> Values:
 
 def parse(form: Form, sent: Mapping[str, str], context: Context) -> Values:
     """The values of a sent form, each checked and in FHIR's spelling. Raises Invalid with an issue per bad field."""
+    values = parse_fields(form.fields, sent, context)
+    issues = list(form.check(values, context))
+    if issues:
+        raise Invalid(issues=issues)
+    return values
+
+
+def parse_fields(fields: Sequence[Field], sent: Mapping[str, str], context: Context) -> Values:
+    """The values of these fields, each checked by itself. Raises Invalid with an issue per bad field."""
     values: Values = {}
     issues: list[Issue] = []
-    for field in form.fields:
+    for field in fields:
         raw = (sent.get(field.name) or "").strip()
         try:
             values[field.name] = _value(field, raw, context)
         except Invalid as bad:
             issues += bad.issues
-    if not issues:
-        issues += form.check(values, context)
     if issues:
         raise Invalid(issues=issues)
     return values
