@@ -66,7 +66,7 @@ class NewLot(Struct, frozen=True):
 
 
 class Movement(Struct, frozen=True):
-    """Doses that came or went: `doses` is the difference, `immunization` the id of what was given."""
+    """Doses that came or went: `actor` the name of who did it, `doses` the difference, `immunization` the id of what was given."""
 
     n: int
     at: datetime
@@ -99,8 +99,9 @@ async def one(records: Records, id: str) -> tuple[Lot, list[Movement]]:
     async with records.database.connection() as conn:
         lot = await _lot(conn, records, id)
         cursor = await conn.execute(
-            "SELECT n, at, actor, doses, why, note, immunization FROM vaccine_movement WHERE tenant = %s AND lot = %s "
-            "ORDER BY n DESC LIMIT 500",
+            "SELECT m.n, m.at, coalesce(u.name, m.actor), m.doses, m.why, m.note, m.immunization FROM vaccine_movement m "
+            "LEFT JOIN app_user u ON u.id = m.actor AND u.tenant = m.tenant "
+            "WHERE m.tenant = %s AND m.lot = %s ORDER BY m.n DESC LIMIT 500",
             (records.actor.tenant, id),
         )
         return lot, [Movement(*row) for row in await cursor.fetchall()]
