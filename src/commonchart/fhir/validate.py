@@ -163,6 +163,11 @@ def against(
     return Report(tuple(issues), tuple(missing), tuple(questions))
 
 
+def stating(resource: Any) -> bool:
+    """Whether a resource, or one in a Bundle, states a profile."""
+    return isinstance(resource, dict) and any(_claimed(one) for one, _ in _stated(resource))
+
+
 R4 = "http://hl7.org/fhir/StructureDefinition/"
 
 
