@@ -18,6 +18,7 @@ from commonchart.web.clinician import (
     results,
     sections,
     terminology,
+    validating,
     writing,
 )
 from commonchart.web.session import Endpoint, View, guarded, signed_in
@@ -58,6 +59,7 @@ WRITING: dict[str, tuple[View, View]] = {
     "/patients/{patient}/notes/new": (notes.new_note, notes.create_note),
     "/patients/{patient}/notes/{id}/edit": (notes.edit_note, notes.save_note),
     "/patients/{patient}/notes/{id}/amend": (notes.amend, notes.add_addendum),
+    "/validate": (validating.page, validating.look),
     "/patients/new": (registration.new_patient, registration.create_patient),
 }
 # After the addresses that a writing page may claim, such as visits/new.
