@@ -32,6 +32,12 @@ async def add(database: Database, *resources: dict[str, Any]) -> None:
         await packages.add(conn, 1, tgz(*resources), "test.tgz", NOW)
 
 
+def extension(url: str) -> dict[str, Any]:
+    element = [{"id": "Extension", "path": "Extension", "isModifier": True}]
+    base = "http://hl7.org/fhir/StructureDefinition/Extension"
+    return profile(url, type="Extension", baseDefinition=base, differential={"element": element})
+
+
 def said(answer: Any) -> list[tuple[str, str]]:
     return [(i["severity"], (i.get("expression") or [""])[0]) for i in answer.json()["issue"]]
 
@@ -127,3 +133,18 @@ async def test_a_rule_that_cannot_be_read_is_no_pass(client: Client, database: D
     await add(database, profile(differential={"element": element}))
     answer = await client.post(f"/fhir/Patient/$validate?profile={NEEDLE}", json={"resourceType": "Patient"})
     assert "NOT CHECKED: what the rule x-1 needs" in answer.text
+
+
+async def test_a_modifier_extension_that_nobody_knows_is_refused_whatever_the_mode(
+    client: Client, database: Database
+) -> None:
+    await decide(database, "off")
+    url = "http://example.org/fhir/StructureDefinition/not-this-patient"
+    odd = {"resourceType": "Patient", "modifierExtension": [{"url": url, "valueBoolean": True}]}
+    refused = await client.post("/fhir/Patient", json=odd)
+    assert refused.status_code == 422
+    assert "modifier extension" in refused.text
+    told = await client.post("/fhir/Patient/$validate", json=odd)
+    assert ("error", "Patient.modifierExtension[0].url") in said(told)
+    await add(database, extension(url))
+    assert (await client.post("/fhir/Patient", json=odd)).status_code == 201

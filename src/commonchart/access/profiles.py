@@ -7,13 +7,13 @@ cannot be checked is told as "NOT CHECKED" and refuses nothing.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from commonchart.fhir.codes import Codes
 from commonchart.fhir.outcome import Invalid, Issue
 from commonchart.fhir.profiles.known import Known
-from commonchart.fhir.validate import Report, against, examine, stating
+from commonchart.fhir.validate import MODIFIER, Report, against, examine, stating
 from commonchart.record import packages, site, terminology
 
 if TYPE_CHECKING:
@@ -39,6 +39,15 @@ async def examined(conn: Connection, tenant: int, resource: Any, profiles: Seque
         answers = await terminology.answers(conn, tenant, report.questions)
         report = await asyncio.to_thread(examine, resource, profiles, answers, known)
     return report
+
+
+async def understood(conn: Connection, tenant: int, modifiers: Iterable[str]) -> None:
+    """Raises Invalid for a modifier extension that no package of the site defines: it could turn a meaning round."""
+    urls = sorted(set(modifiers))
+    known = await packages.known(conn, tenant) if urls else None
+    issues = [Issue("extension", f"{url} {MODIFIER}") for url in urls if known and known.profile(url) is None]
+    if issues:
+        raise Invalid(issues=issues[:MAX_TOLD])
 
 
 async def mode(conn: Connection, tenant: int) -> str:

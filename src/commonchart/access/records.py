@@ -310,13 +310,19 @@ class Transaction:
                 "delete" if isinstance(one, Delete) else "create" if isinstance(one, Create) else "update"
             )
             await records.require(action, type_of(one))
+        modifiers = [url for one in wanted if not isinstance(one, Delete) for url in one.valid.modifiers]
+        await profiles.understood(self.conn, records.actor.tenant, modifiers)
         writes = [write_of(one, now) for one in wanted]
         told = await profiles.held(self.conn, records.actor.tenant, [one.body for one in writes])
         self.told |= {(one.rtype, one.id): said for one, said in zip(writes, told, strict=True) if said}
         return await self._store(writes, now)
 
-    async def write_prepared(self, writes: Sequence[Write]) -> list[Written]:
-        """Store what the loader validated and extracted in other processes. Raises as `write` does."""
+    async def write_prepared(self, writes: Sequence[Write], modifiers: Sequence[str] = ()) -> list[Written]:
+        """Store what the loader validated and extracted in other processes. Raises as `write` does.
+
+        `modifiers` are those of the `Valid` values.
+        """
+        await profiles.understood(self.conn, self.records.actor.tenant, modifiers)
         for rtype in {one.rtype for one in writes}:
             await self.records.require("update", rtype)
         await profiles.held(self.conn, self.records.actor.tenant, [one.body for one in writes], loading=True)

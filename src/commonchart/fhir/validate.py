@@ -32,10 +32,14 @@ At = tuple[Any, str, int | None]
 
 
 class Valid(Struct, frozen=True):
-    """A resource that was validated; made by `validate` only."""
+    """A resource that was validated; made by `validate` only.
+
+    `modifiers` are urls of its modifier extensions that neither R4 nor the box defines: whoever stores it must know them.
+    """
 
     rtype: str
     resource: dict[str, Any]
+    modifiers: tuple[str, ...] = ()
 
 
 class Full(Exception):
@@ -45,11 +49,12 @@ class Full(Exception):
 class _Run:
     """One validation: the issues so far, what `#` references point into, and whether `Type?query` may refer."""
 
-    __slots__ = ("conditional", "contained", "environment", "invariants", "issues", "warnings")
+    __slots__ = ("conditional", "contained", "environment", "invariants", "issues", "modifiers", "warnings")
 
     def __init__(self) -> None:
         self.issues: list[Issue] = []
         self.warnings: list[Issue] | None = None
+        self.modifiers: dict[str, At] = {}
         self.contained: dict[str, str] = {}
         self.conditional = False
         self.invariants = True
@@ -94,15 +99,23 @@ def validate(resource: Any, *, at: str = "", conditional: bool = False, rules: b
     rtype = _looked_at(resource, at, run)
     if run.issues:
         raise Invalid(issues=run.issues)
-    return Valid(rtype or "", resource)
+    return Valid(rtype or "", resource, tuple(run.modifiers))
 
 
-def findings(resource: Any, *, at: str = "") -> list[Issue]:
+def findings(resource: Any, known: Known, *, at: str = "") -> list[Issue]:
     """Everything that the base specification has to say: what breaks it, and its warnings."""
     run = _Run()
     run.warnings = []
     _looked_at(resource, at, run)
-    return [*run.issues, *run.warnings]
+    unknown = [place for url, place in run.modifiers.items() if known.profile(url) is None]
+    return [
+        *run.issues,
+        *(Issue("extension", MODIFIER, _location(place)) for place in unknown),
+        *run.warnings,
+    ]
+
+
+MODIFIER = "is a modifier extension that is not known here: what it changes cannot be told"
 
 
 class Report(Struct, frozen=True):
@@ -128,7 +141,8 @@ def examine(
     known: Known | None = None,
 ) -> Report:
     """The resource against base R4, the profiles it states (`meta.profile`) and those named. Never raises for content."""
-    issues = findings(resource)
+    known = known or boxed()
+    issues = findings(resource, known)
     if any(issue.severity == "error" for issue in issues):
         return Report(tuple(issues), tuple(dict.fromkeys(profiles)))
     found = against(resource, profiles, answers, known)
@@ -428,6 +442,8 @@ def _value(element: Element, type_name: str) -> Checker:
     check = _primitive(CHECKS[type_name]) if type_name in CHECKS else _later(type_name)
     if type_name == "Reference":
         check = _both(check, _reference(frozenset(element.targets)))
+    if element.name == "modifierExtension":
+        check = _both(check, _modifier)
     if element.strength == "required":
         codes = bound(type_name, element.value_set)
         if codes is not None:
@@ -442,6 +458,17 @@ def _primitive(wrong: Wrong) -> Checker:
             run.add(at, "value", broken)
 
     return checker
+
+
+def _modifier(value: Any, at: At, run: _Run) -> None:
+    """http://hl7.org/fhir/R4/extensibility.html#modifierExtension: what nobody here knows is refused by who stores."""
+    url = value.get("url") if isinstance(value, dict) else None
+    if isinstance(url, str) and url not in MODIFIERS and boxed().profile(url) is None:
+        run.modifiers.setdefault(url, (at, "url", None))
+
+
+MODIFIERS = frozenset({f"{R4}capabilitystatement-prohibited", f"{R4}request-doNotPerform"})
+"""The modifier extensions that R4 itself defines."""
 
 
 def _later(type_name: str) -> Checker:
