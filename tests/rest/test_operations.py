@@ -51,7 +51,7 @@ async def ward(client: Client) -> Client:
         {"resourceType": "Patient", "id": "ada", "generalPractitioner": [{"reference": "Practitioner/grey"}]},
         {"resourceType": "Patient", "id": "bob"},
         {"resourceType": "Practitioner", "id": "grey"},
-        {"resourceType": "Organization", "id": "lab"},
+        {"resourceType": "Organization", "id": "lab", "name": "Laboratory"},
         {
             "resourceType": "Encounter",
             "id": "e1",

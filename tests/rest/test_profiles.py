@@ -148,3 +148,14 @@ async def test_a_modifier_extension_that_nobody_knows_is_refused_whatever_the_mo
     assert ("error", "Patient.modifierExtension[0].url") in said(told)
     await add(database, extension(url))
     assert (await client.post("/fhir/Patient", json=odd)).status_code == 201
+
+
+@pytest.mark.parametrize(("code", "expected"), [("M", []), ("made-up", ["warning"])])
+async def test_an_extensible_binding_of_r4_is_told_as_a_warning(
+    client: Client, code: str, expected: list[str]
+) -> None:
+    """Patient.maritalStatus is bound to a value set that the box can list."""
+    system = "http://terminology.hl7.org/CodeSystem/v3-MaritalStatus"
+    married = {"resourceType": "Patient", "maritalStatus": {"coding": [{"system": system, "code": code}]}}
+    answer = await client.post("/fhir/Patient/$validate", json=married)
+    assert [severity for severity, at in said(answer) if at == "Patient.maritalStatus"] == expected

@@ -21,7 +21,7 @@ from commonchart.fhir.definitions import Element, r4
 from commonchart.fhir.outcome import Invalid, Issue
 from commonchart.fhir.primitives import CHECKS
 from commonchart.fhir.primitives import Check as Wrong
-from commonchart.fhir.profiles import extensions
+from commonchart.fhir.profiles import extensible, extensions
 from commonchart.fhir.profiles.check import Check, Found
 from commonchart.fhir.profiles.known import Known, boxed
 from commonchart.fhir.references import reference
@@ -102,7 +102,13 @@ def examine(
     if any(issue.severity == "error" for issue in issues):
         return Report(tuple(issues), tuple(dict.fromkeys(profiles)))
     found = against(resource, profiles, answers, known)
-    return Report((*issues, *found.issues), found.not_checked, found.questions)
+    coded = Check(resource, known, answers)
+    extensible.check(coded, Found(resource, resource["resourceType"], None, resource["resourceType"]))
+    return Report(
+        tuple(dict.fromkeys((*issues, *found.issues, *coded.issues))),
+        tuple(dict.fromkeys((*found.not_checked, *coded.not_checked))),
+        tuple(dict.fromkeys((*found.questions, *coded.questions))),
+    )
 
 
 def against(

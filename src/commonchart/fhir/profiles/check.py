@@ -87,7 +87,7 @@ class Check:
         if node.types:
             self._types(node, found)
         if "bind" in facts:
-            self._bound(facts["bind"], found)
+            self.bound(facts["bind"], found)
         if "length" in facts and isinstance(found.value, str) and len(found.value) > facts["length"]:
             self.add(found.at, "too-long", f"may have at most {facts['length']} characters")
         self._bounds(facts, found)
@@ -217,7 +217,8 @@ class Check:
             self.unknown("", value_set)
         return found
 
-    def _bound(self, bind: list[str], found: Found) -> None:
+    def bound(self, bind: list[str], found: Found) -> None:
+        """A coded value against a binding, (strength, value set)."""
         strength, value_set = bind
         verdicts = [self.member(value_set, *pair) for pair in slices.codings(found.value, found.type)]
         if True in verdicts or slices.absent(found.value, found.sibling):
