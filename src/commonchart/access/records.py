@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from commonchart.access import audit, charts, parameters, policy
+from commonchart.access import audit, charts, parameters, policy, profiles
 from commonchart.access.actors import Actor
 from commonchart.access.writes import Create, Delete, Put, Wanted, over, type_of, write_of
 from commonchart.fhir import json
-from commonchart.fhir.outcome import Conflict, Forbidden, Gone, NotFound
+from commonchart.fhir.outcome import Conflict, Forbidden, Gone, Issue, NotFound
 from commonchart.record import store
 from commonchart.record.keys import hash64, patient_key
 from commonchart.record.reindex import Run, runs
@@ -266,12 +266,16 @@ class Records:
 
 
 class Transaction:
-    """One database transaction of an actor: what it reads and writes stands or falls together."""
+    """One database transaction of an actor: what it reads and writes stands or falls together.
+
+    `told` is what the profiles stated by what was written had to say, where the site only warns.
+    """
 
     def __init__(self, records: Records, conn: Connection, source: str) -> None:
         self.records = records
         self.conn = conn
         self.source = source
+        self.told: dict[Key, tuple[Issue, ...]] = {}
 
     async def read(self, rtype: str, id: str) -> Stored | None:
         """The current version if it may be seen, deleted ones included."""
@@ -299,19 +303,29 @@ class Transaction:
         await self.conn.execute("SELECT pg_advisory_xact_lock(%s)", (key,))
 
     async def write(self, wanted: Sequence[Wanted]) -> list[Written]:
-        """Store in order, with audit rows. Raises Forbidden, Stale, Conflict, NotFound, Gone."""
+        """Store in order, with audit rows. Raises Forbidden, Stale, Conflict, NotFound, Gone; Invalid for a profile."""
         records, now = self.records, self.records.clock()
         for one in wanted:
             action = (
                 "delete" if isinstance(one, Delete) else "create" if isinstance(one, Create) else "update"
             )
             await records.require(action, type_of(one))
-        return await self._store([write_of(one, now) for one in wanted], now)
+        modifiers = [url for one in wanted if not isinstance(one, Delete) for url in one.valid.modifiers]
+        await profiles.understood(self.conn, records.actor.tenant, modifiers)
+        writes = [write_of(one, now) for one in wanted]
+        told = await profiles.held(self.conn, records.actor.tenant, [one.body for one in writes])
+        self.told |= {(one.rtype, one.id): said for one, said in zip(writes, told, strict=True) if said}
+        return await self._store(writes, now)
 
-    async def write_prepared(self, writes: Sequence[Write]) -> list[Written]:
-        """Store what the loader validated and extracted in other processes. Raises as `write` does."""
+    async def write_prepared(self, writes: Sequence[Write], modifiers: Sequence[str] = ()) -> list[Written]:
+        """Store what the loader validated and extracted in other processes. Raises as `write` does.
+
+        `modifiers` are those of the `Valid` values.
+        """
+        await profiles.understood(self.conn, self.records.actor.tenant, modifiers)
         for rtype in {one.rtype for one in writes}:
             await self.records.require("update", rtype)
+        await profiles.held(self.conn, self.records.actor.tenant, [one.body for one in writes], loading=True)
         return await self._store(writes, self.records.clock())
 
     async def _store(self, writes: Sequence[Write], now: datetime) -> list[Written]:

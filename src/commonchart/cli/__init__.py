@@ -24,6 +24,7 @@ LAZY = {
     "export": "commonchart.cli.export:export",
     "load": "commonchart.cli.load:load",
     "mode": "commonchart.cli.mode:mode",
+    "package": "commonchart.cli.package:package",
     "reindex": "commonchart.cli.reindex:reindex",
     "restore": "commonchart.cli.backup:restore",
     "serve": "commonchart.cli.serve:serve",

@@ -2,46 +2,63 @@
 
 from __future__ import annotations
 
+import asyncio
 import json as plain_json
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import click
+from msgspec import Struct
 
+from commonchart.cli.open import opened_by, settings_of
 from commonchart.exchange.load import files
-from commonchart.fhir.outcome import Invalid
-from commonchart.fhir.validate import validate
+from commonchart.fhir.profiles.known import Known, boxed
+from commonchart.fhir.validate import Report, examine
+from commonchart.record import packages
 
 Result = tuple[str, bool, str]
 LATER = {"immunizations": 4, "measures": 5, "care": 5}
 
 
-def _valid(paths: tuple[Path, ...], inputs: Path | None) -> Iterator[Result]:
-    """Every resource in the files is valid FHIR R4 as far as this program checks."""
+class Asked(Struct, frozen=True):
+    """What a suite is run with: where its inputs are, which profiles are asked for, and which are known."""
+
+    inputs: Path | None = None
+    profiles: tuple[str, ...] = ()
+    known: Known | None = None
+
+
+def _valid(paths: tuple[Path, ...], asked: Asked) -> Iterator[Result]:
+    """Every resource in the files is valid FHIR R4, and fits the profiles it states and those asked for.
+
+    A profile that is asked for and not loaded is a failure: NOT CHECKED is no pass.
+    """
     for path in files.found(paths):
         for unit in files.units(path):
             for entry in unit.entries:
                 name = f"{entry.file} {entry.place}"
                 if entry.resource is None:
                     yield name, False, entry.problem
-                    continue
-                try:
-                    validate(entry.resource)
-                except Invalid as bad:
-                    yield name, False, "; ".join(f"{i.at} {i.message}" for i in bad.issues[:5])
                 else:
-                    yield name, True, ""
+                    yield name, *_verdict(examine(entry.resource, asked.profiles, known=asked.known), asked)
 
 
-def _fhirpath(paths: tuple[Path, ...], inputs: Path | None) -> Iterator[Result]:
+def _verdict(report: Report, asked: Asked) -> tuple[bool, str]:
+    errors = [f"{issue.at} {issue.message}" for issue in report.issues if issue.severity == "error"]
+    unknown = [f"NOT CHECKED: {url} is not loaded" for url in report.not_checked if url in asked.profiles]
+    told = errors or unknown
+    return not told, "; ".join(told[:5])
+
+
+def _fhirpath(paths: tuple[Path, ...], asked: Asked) -> Iterator[Result]:
     """The tests of FHIRPath suites in the format of tests-fhir-r4.xml."""
     from commonchart.cli.check_fhirpath import results
 
-    return results(paths, inputs)
+    return results(paths, asked.inputs)
 
 
-SUITES: dict[str, Callable[[tuple[Path, ...], Path | None], Iterator[Result]]] = {
+SUITES: dict[str, Callable[[tuple[Path, ...], Asked], Iterator[Result]]] = {
     "fhirpath": _fhirpath,
     "validate": _valid,
 }
@@ -53,11 +70,26 @@ SUITES: dict[str, Callable[[tuple[Path, ...], Path | None], Iterator[Result]]] =
 @click.option(
     "--inputs", type=click.Path(path_type=Path), help="Where the suite's input files are (fhirpath)."
 )
+@click.option(
+    "--profile",
+    "profiles",
+    multiple=True,
+    help="Also against this profile, by its url (validate). May be repeated.",
+)
+@click.option("--data", type=click.Path(path_type=Path), envvar="COMMONCHART_DATA", help="The data folder.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON line per case.")
-def check(suite: str, paths: tuple[Path, ...], inputs: Path | None, as_json: bool) -> None:
+def check(
+    suite: str,
+    paths: tuple[Path, ...],
+    inputs: Path | None,
+    profiles: tuple[str, ...],
+    data: Path | None,
+    as_json: bool,
+) -> None:
     """Run SUITE on PATHS and print how many passed.
 
-    Suites: fhirpath (a file in the format of tests-fhir-r4.xml, with --inputs), validate (are these files valid FHIR R4?).
+    Suites: fhirpath (a file in the format of tests-fhir-r4.xml, with --inputs), validate (are these
+    files valid FHIR R4, and do they fit the profiles they state, and --profile?).
     """
     if suite in LATER:
         click.echo(f"commonchart: the suite {suite} is not built yet", err=True)
@@ -65,8 +97,9 @@ def check(suite: str, paths: tuple[Path, ...], inputs: Path | None, as_json: boo
     if suite not in SUITES:
         click.echo(f"commonchart: there is no suite {suite}; known: {', '.join(SUITES)}", err=True)
         sys.exit(2)
+    known = asyncio.run(_known(data, profiles)) if suite == "validate" else None
     passed = failed = 0
-    for name, good, why in SUITES[suite](paths, inputs):
+    for name, good, why in SUITES[suite](paths, Asked(inputs, profiles, known)):
         passed, failed = passed + good, failed + (not good)
         if as_json:
             click.echo(plain_json.dumps({"case": name, "passed": good, "why": why}))
@@ -74,3 +107,12 @@ def check(suite: str, paths: tuple[Path, ...], inputs: Path | None, as_json: boo
             click.echo(f"{name}: {why}")
     click.echo(f"{passed} passed, {failed} failed")
     sys.exit(1 if failed else 0)
+
+
+async def _known(data: Path | None, profiles: tuple[str, ...]) -> Known:
+    """The box; and, where a profile is asked for that it does not have, the packages that the site loaded."""
+    if all(boxed().profile(url) is not None for url in profiles):
+        return boxed()
+    settings = settings_of(data)
+    async with opened_by(settings) as database, database.connection() as conn:
+        return await packages.known(conn, settings.tenant)

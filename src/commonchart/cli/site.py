@@ -8,8 +8,9 @@ from urllib.parse import urlsplit
 
 import click
 
+from commonchart.access import profiles
 from commonchart.cli.open import awaited, data_option, opened_by, settings_of
-from commonchart.exchange import egress
+from commonchart.exchange import egress, packages
 from commonchart.exchange.bulk.work import HOURS
 from commonchart.exchange.rules import ONLY, ORIGINS
 from commonchart.exchange.subscriptions.accept import EMAIL_FULL, SMTP
@@ -42,6 +43,11 @@ def _sender(text: str) -> None:
         raise Invalid("Say an e-mail address", at="VALUE")
 
 
+def _how(text: str) -> None:
+    if text not in profiles.MODES:
+        raise Invalid(f"Say {' or '.join(profiles.MODES)}", at="VALUE")
+
+
 NAMES: dict[str, tuple[str, Callable[[str], None]]] = {
     ORIGINS: (
         "origins that may be called whatever their address or port, with spaces between them",
@@ -51,6 +57,14 @@ NAMES: dict[str, tuple[str, Callable[[str], None]]] = {
     HOURS: ("for how many hours the files of an export are kept", _hours),
     SMTP: ("the mail server of notifications", _mail),
     FROM: ("whom the mail is from", _sender),
+    profiles.PROFILES: (
+        "what happens to a resource that does not fit a profile it states: reject, warn (the default) or off",
+        _how,
+    ),
+    packages.REGISTRY: (
+        "where `commonchart package add NAME` looks: https://... or file:///folder",
+        packages.registry,
+    ),
     EMAIL_FULL: ("true: notifications by e-mail may hold whole records", _flag),
 }
 

@@ -36,6 +36,8 @@ LOCAL = frozenset(
         "value_set",
         "concept_map",
         "terminology_state",
+        "package",
+        "package_entry",
         "search_parameter",
         "reindex",
         "bulk_run",

@@ -278,14 +278,14 @@ async def _write(tx: Transaction, steps: Sequence[Step]) -> None:
         if step.asked.method == "DELETE":
             step.answer = await _delete(tx, step)
         elif step.asked.method == "POST" and step.existing is not None:
-            step.answer = answered(step.asked, step.existing, 200)
+            step.answer = answered(tx, step.asked, step.existing, 200)
     storing = [s for s in steps if s.valid is not None]
     ordered = [s for s in storing if s.asked.method == "POST"] + [
         s for s in storing if s.asked.method == "PUT"
     ]
     wanted = [_wanted(step) for step in ordered]
     for step, written in zip(ordered, await tx.write(wanted) if wanted else [], strict=True):
-        step.answer = answered(step.asked, written.stored, 201 if written.state == "created" else 200)
+        step.answer = answered(tx, step.asked, written.stored, 201 if written.state == "created" else 200)
 
 
 def _wanted(step: Step) -> Put | Create:

@@ -19,6 +19,7 @@ from commonchart.web.clinician import (
     sections,
     stock,
     terminology,
+    validating,
     writing,
 )
 from commonchart.web.session import Endpoint, View, guarded, signed_in
@@ -61,6 +62,7 @@ WRITING: dict[str, tuple[View, View]] = {
     "/patients/{patient}/notes/{id}/amend": (notes.amend, notes.add_addendum),
     "/stock": (stock.page, stock.receive),
     "/stock/{lot}": (stock.one, stock.act),
+    "/validate": (validating.page, validating.look),
     "/patients/new": (registration.new_patient, registration.create_patient),
 }
 # After the addresses that a writing page may claim, such as visits/new.
