@@ -48,17 +48,16 @@ def row_stored(row: Sequence[Any]) -> Stored:
 
 async def read(conn: Connection, tenant: int, rtype: str, id: str) -> Stored | None:
     """The current version, deleted or not; None if there never was one."""
-    cursor = await conn.execute(READ, (tenant, rtype, id))
-    row = await cursor.fetchone()
-    return row_stored(row) if row else None
+    rows = await conn.fetch(READ, (tenant, rtype, id))
+    return row_stored(rows[0]) if rows else None
 
 
 async def read_many(conn: Connection, tenant: int, keys: Sequence[Key]) -> dict[Key, Stored]:
     """The current versions of those keys that exist, deleted ones included."""
     if not keys:
         return {}
-    cursor = await conn.execute(READ_MANY, ([rtype for rtype, _ in keys], [id for _, id in keys], tenant))
-    found = [row_stored(row) for row in await cursor.fetchall()]
+    rows = await conn.fetch(READ_MANY, ([rtype for rtype, _ in keys], [id for _, id in keys], tenant))
+    found = [row_stored(row) for row in rows]
     return {(one.rtype, one.id): one for one in found}
 
 
@@ -72,9 +71,8 @@ VREAD_THEN = (
 
 async def vread(conn: Connection, tenant: int, rtype: str, id: str, vid: int) -> Stored | None:
     """One version, None if it is unknown."""
-    cursor = await conn.execute(f"{VREAD_NOW} UNION ALL {VREAD_THEN}", (tenant, rtype, id, vid) * 2)
-    row = await cursor.fetchone()
-    return row_stored(row) if row else None
+    rows = await conn.fetch(f"{VREAD_NOW} UNION ALL {VREAD_THEN}", (tenant, rtype, id, vid) * 2)
+    return row_stored(rows[0]) if rows else None
 
 
 # ---- writing ---------------------------------------------------------------------------------------------------
@@ -138,7 +136,7 @@ async def _claim(conn: Connection, stamp: Stamp, writes: Sequence[Write]) -> set
     )
     if not fresh:
         return set()
-    cursor = await conn.execute(
+    rows = await conn.fetch(
         "INSERT INTO resource_loc (tenant, rtype, id, pk, source) "
         "SELECT %s, k.rtype, k.id, k.pk, %s FROM unnest(%s::text[], %s::text[], %s::bigint[]) AS k(rtype, id, pk) "
         "ON CONFLICT DO NOTHING RETURNING rtype, id",
@@ -150,19 +148,19 @@ async def _claim(conn: Connection, stamp: Stamp, writes: Sequence[Write]) -> set
             [pk for _, pk in fresh],
         ),
     )
-    return {(row[0], row[1]) for row in await cursor.fetchall()}
+    return {(row[0], row[1]) for row in rows}
 
 
 async def _lock(conn: Connection, tenant: int, keys: Sequence[Key]) -> dict[Key, str]:
     """Lock known ids in order and say which source holds each. The rows are read after this, in a newer snapshot."""
     if not keys:
         return {}
-    cursor = await conn.execute(
+    rows = await conn.fetch(
         f"SELECT l.rtype, l.id, l.source FROM resource_loc l JOIN {_KEYS} ON l.rtype = k.rtype AND l.id = k.id "
         "WHERE l.tenant = %s ORDER BY l.rtype, l.id FOR UPDATE OF l",
         ([rtype for rtype, _ in keys], [id for _, id in keys], tenant),
     )
-    return {(row[0], row[1]): row[2] for row in await cursor.fetchall()}
+    return {(row[0], row[1]): row[2] for row in rows}
 
 
 def _pk(rtype: str, id: str, patient: str | None) -> int:
