@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -325,9 +326,9 @@ class Transaction:
             return made if made is new else parameters.indexed(made, known)
 
         writes = [parameters.indexed(one, known) for one in writes]
-        written = await store.write(self.conn, stamp, writes, replacing)
+        trail = partial(audit.of_writes, actor, now)
+        written = await store.write(self.conn, stamp, writes, replacing, trail)
         await parameters.register(records.database, self.conn, actor.tenant, writes, now)
-        await audit.note_writes(self.conn, actor, now, written)
         return written
 
     async def _guard(self, writes: Sequence[Write]) -> None:
