@@ -12,6 +12,7 @@ from functools import lru_cache
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 from psycopg import AsyncConnection, InterfaceError, OperationalError, errors
 from psycopg.adapt import PyFormat, Transformer
 from psycopg.pq import ConnStatus, ExecStatus, TransactionStatus
@@ -95,8 +96,7 @@ class Connection(AsyncConnection[Row]):
             sent = [self._send(sql, args) for sql, args in asked]
             pgconn.pipeline_sync()
             while pgconn.flush():
-                await self._ready(writing=True)
-                pgconn.consume_input()
+                await self._writable()
             results = await self._results()
         finally:
             if pgconn.transaction_status in _SETTLED:
@@ -127,9 +127,8 @@ class Connection(AsyncConnection[Row]):
         pgconn = self.pgconn
         out: list[PGresult] = []
         while True:
-            while pgconn.is_busy():
-                await self._ready()
-                pgconn.consume_input()
+            if pgconn.is_busy():
+                await self._answered()
             result = pgconn.get_result()
             if result is None:
                 if pgconn.status != ConnStatus.OK:
@@ -139,19 +138,39 @@ class Connection(AsyncConnection[Row]):
             else:
                 out.append(result)
 
-    async def _ready(self, *, writing: bool = False) -> None:
-        """Wait until the socket can be read (or, if asked, written)."""
+    async def _answered(self) -> None:
+        """Wait until the next result has come in whole."""
+        loop, socket = asyncio.get_running_loop(), self.pgconn.socket
+        whole: asyncio.Future[None] = loop.create_future()
+        loop.add_reader(socket, self._hear, whole)
+        try:
+            await whole
+        finally:
+            loop.remove_reader(socket)
+
+    def _hear(self, whole: asyncio.Future[None]) -> None:
+        if whole.done():
+            return
+        try:
+            self.pgconn.consume_input()
+        except psycopg.Error as error:
+            whole.set_exception(error)
+        else:
+            if not self.pgconn.is_busy():
+                whole.set_result(None)
+
+    async def _writable(self) -> None:
+        """Wait until more can be sent, hearing meanwhile: PostgreSQL may want to be heard before it reads on."""
         loop, socket = asyncio.get_running_loop(), self.pgconn.socket
         woken: asyncio.Future[None] = loop.create_future()
         loop.add_reader(socket, _wake, woken)
-        if writing:
-            loop.add_writer(socket, _wake, woken)
+        loop.add_writer(socket, _wake, woken)
         try:
             await woken
         finally:
             loop.remove_reader(socket)
-            if writing:
-                loop.remove_writer(socket)
+            loop.remove_writer(socket)
+        self.pgconn.consume_input()
 
     def _good(self, sent: Sequence[tuple[_Kind, bytes | None]], results: Any) -> list[PGresult]:
         """The result of each statement, without those of preparing. Raises the first error."""
