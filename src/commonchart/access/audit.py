@@ -97,9 +97,16 @@ async def note(
     )
 
 
+_WRITE = f"INSERT INTO audit ({_WHO}, rtype, id, vid, patients) VALUES ({', '.join(['%s'] * 13)})"
+
+
 def of_writes(actor: Actor, now: datetime, written: Sequence[Written]) -> list[Asked]:
     """One row per version that was written, in one statement."""
     done = [w for w in written if w.state != "unchanged"]
+    if len(done) == 1:
+        one = done[0].stored
+        who = _who(actor, now, done[0].state.removesuffix("d"), OK)
+        return [(_WRITE, (*who, one.rtype, one.id, one.vid, [one.patient] if one.patient else []))]
     if not done:
         return []
     sql = (

@@ -140,6 +140,12 @@ async def _write(
     return written
 
 
+_CLAIM = (
+    "INSERT INTO resource_loc (tenant, rtype, id, pk, source) VALUES (%s, %s, %s, %s, %s) "
+    "ON CONFLICT DO NOTHING RETURNING rtype, id"
+)
+
+
 async def _claim(conn: Connection, stamp: Stamp, writes: Sequence[Write]) -> set[Key]:
     """Take the ids that nobody has yet; a concurrent claim of the same id is waited for."""
     fresh = sorted(
@@ -147,6 +153,10 @@ async def _claim(conn: Connection, stamp: Stamp, writes: Sequence[Write]) -> set
     )
     if not fresh:
         return set()
+    if len(fresh) == 1:
+        ((rtype, id), pk) = fresh[0]
+        rows = await conn.fetch(_CLAIM, (stamp.tenant, rtype, id, pk, stamp.source))
+        return {(row[0], row[1]) for row in rows}
     rows = await conn.fetch(
         "INSERT INTO resource_loc (tenant, rtype, id, pk, source) "
         "SELECT %s, k.rtype, k.id, k.pk, %s FROM unnest(%s::text[], %s::text[], %s::bigint[]) AS k(rtype, id, pk) "
@@ -336,8 +346,8 @@ async def _fill(
 
 
 def _inserting(table: str, rows: Sequence[tuple[Any, ...]]) -> list[Asked]:
-    if table in SEARCH_ROWS:
-        return [(_INSERT[table], [list(column) for column in zip(*rows, strict=True)])]
+    if len(rows) > 1 and table in SEARCH_ROWS:
+        return [(_INSERT_MANY[table], [list(column) for column in zip(*rows, strict=True)])]
     return [(_INSERT[table], row) for row in rows]
 
 
@@ -362,15 +372,14 @@ def _types(table: str) -> list[str]:
     ]
 
 
-def _insert(table: str) -> str:
-    """One row of a version, or all of the rows that search keeps, column by column."""
-    head = f"INSERT INTO {table} ({', '.join(_columns(table))})"
-    if table in SEARCH_ROWS:
-        return f"{head} SELECT * FROM unnest({', '.join(f'%s::{name}[]' for name in _types(table))})"
-    return f"{head} VALUES ({', '.join('%s' for _ in _columns(table))})"
-
-
-_INSERT = {table: _insert(table) for table in ("resource", "change", *SEARCH_ROWS)}
+_HEAD = {table: f"INSERT INTO {table} ({', '.join(_columns(table))})" for table in ("resource", "change", *SEARCH_ROWS)}
+_INSERT = {
+    table: f"{head} VALUES ({', '.join('%s' for _ in _columns(table))})" for table, head in _HEAD.items()
+}
+_INSERT_MANY = {
+    table: f"{_HEAD[table]} SELECT * FROM unnest({', '.join(f'%s::{name}[]' for name in _types(table))})"
+    for table in SEARCH_ROWS
+}
 
 
 async def _copy(conn: Connection, table: str, rows: Sequence[tuple[Any, ...]]) -> None:
