@@ -60,7 +60,10 @@ def _valid(made: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]
     def observation(*given: Any) -> dict[str, Any]:
         resource = made(*given)
         for component in resource["component"]:
-            component["code"] = {"coding": [{"system": "http://loinc.org", "code": "48767-8"}], "text": "Comment"}
+            component["code"] = {
+                "coding": [{"system": "http://loinc.org", "code": "48767-8"}],
+                "text": "Comment",
+            }
         return resource
 
     return observation

@@ -156,7 +156,9 @@ def served(url: str, folder: str, profile: str) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--tests", default=TESTS)
     parser.add_argument("--only")
     for name, default in (("secs", "4"), ("conc", "8"), ("npat", "200"), ("nobs", "100"), ("warm", "1.5")):

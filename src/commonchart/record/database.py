@@ -180,9 +180,7 @@ def _refusal(error: BaseException | None) -> Busy | TooCostly | None:
 
 
 async def _connect(url: str, session: str) -> Connection:
-    return await Connection.connect(
-        url, options=session, connect_timeout=5, application_name="commonchart"
-    )
+    return await Connection.connect(url, options=session, connect_timeout=5, application_name="commonchart")
 
 
 def _hung_up(conn: Connection) -> bool:

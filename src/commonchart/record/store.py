@@ -335,11 +335,19 @@ _NOTIFY: Asked = ("SELECT pg_notify('commonchart_change', '')", ())
 
 
 async def _fill(
-    conn: Connection, before: Sequence[Asked], tables: Mapping[str, Sequence[tuple[Any, ...]]], after: Sequence[Asked]
+    conn: Connection,
+    before: Sequence[Asked],
+    tables: Mapping[str, Sequence[tuple[Any, ...]]],
+    after: Sequence[Asked],
 ) -> None:
     """Small sets in one round trip with what comes before and after, large ones by COPY."""
     large = {table for table, rows in tables.items() if len(rows) >= COPY_FROM[table in SEARCH_ROWS]}
-    small = [one for table, rows in tables.items() if rows and table not in large for one in _inserting(table, rows)]
+    small = [
+        one
+        for table, rows in tables.items()
+        if rows and table not in large
+        for one in _inserting(table, rows)
+    ]
     await conn.together([*before, *small, *after, _NOTIFY])
     for table in large:
         await _copy(conn, table, tables[table])
@@ -372,7 +380,10 @@ def _types(table: str) -> list[str]:
     ]
 
 
-_HEAD = {table: f"INSERT INTO {table} ({', '.join(_columns(table))})" for table in ("resource", "change", *SEARCH_ROWS)}
+_HEAD = {
+    table: f"INSERT INTO {table} ({', '.join(_columns(table))})"
+    for table in ("resource", "change", *SEARCH_ROWS)
+}
 _INSERT = {
     table: f"{head} VALUES ({', '.join('%s' for _ in _columns(table))})" for table, head in _HEAD.items()
 }
