@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -145,7 +146,7 @@ class Records:
         async with self.database.single() as conn:
 
             async def fetch(statement: Statement) -> list[tuple[Any, ...]]:
-                return await (await conn.execute(statement.sql, statement.args)).fetchall()
+                return await conn.fetch(statement.sql, statement.args)
 
             terminology = parameters.Terminology(conn, self.actor.tenant)
             return await page.run(
@@ -159,7 +160,7 @@ class Records:
         async with self.database.single() as conn:
 
             async def fetch(statement: Statement) -> list[tuple[Any, ...]]:
-                return await (await conn.execute(statement.sql, statement.args)).fetchall()
+                return await conn.fetch(statement.sql, statement.args)
 
             whole = await resolved(fetch, query, self.visible)
         return await self.shown(newest_of_each(whole, self.visible, each), "lastn", text, query.rtype)
@@ -170,7 +171,7 @@ class Records:
             await self.require("search", rtype)
         statement = metas_statement(self.visible, rtype)
         async with self.database.single() as conn:
-            rows = await (await conn.execute(statement.sql, statement.args)).fetchall()
+            rows = await conn.fetch(statement.sql, statement.args)
             await audit.note(conn, self.actor, self.clock(), "meta", rtype=rtype)
         out: dict[str, list[Any]] = {}
         for kind, value in rows:
@@ -242,7 +243,7 @@ class Records:
         """Run a statement over version columns with its audit row, and give what it found."""
         wrapped = audit.noted(statement, self.actor, self.clock(), action, query, rtype)
         async with self.database.single() as conn:
-            rows = await (await conn.execute(wrapped.sql, wrapped.args)).fetchall()
+            rows = await conn.fetch(wrapped.sql, wrapped.args)
         return [store.row_stored(row[:15]) for row in rows]
 
     async def require(self, action: str, rtype: str) -> None:
@@ -258,9 +259,9 @@ class Records:
         now = self.clock()
         wrapped = audit.read(statement, self.actor, now, action)
         async with self.database.single() as conn:
-            row = await (await conn.execute(wrapped.sql, wrapped.args)).fetchone()
-            if row is not None:
-                return store.row_stored(row)
+            rows = await conn.fetch(wrapped.sql, wrapped.args)
+            if rows:
+                return store.row_stored(rows[0])
             await audit.note(conn, self.actor, now, action, outcome=audit.MINOR, rtype=rtype, id=id[:64])
         return None
 
@@ -284,7 +285,7 @@ class Transaction:
     async def read_many(self, keys: Sequence[Key]) -> dict[Key, Stored]:
         """The current versions that may be seen, deleted ones included."""
         statement = keyed(self.records.visible, keys)
-        rows = await (await self.conn.execute(statement.sql, statement.args)).fetchall() if keys else []
+        rows = await self.conn.fetch(statement.sql, statement.args) if keys else []
         found = [store.row_stored(row) for row in rows]
         return {(one.rtype, one.id): one for one in found}
 
@@ -293,7 +294,7 @@ class Transaction:
         await self.records.require("search", query.rtype)
 
         async def fetch(statement: Statement) -> list[tuple[Any, ...]]:
-            return await (await self.conn.execute(statement.sql, statement.args)).fetchall()
+            return await self.conn.fetch(statement.sql, statement.args)
 
         return await page.matching_ids(fetch, query, self.records.visible, limit)
 
@@ -339,9 +340,9 @@ class Transaction:
             return made if made is new else parameters.indexed(made, known)
 
         writes = [parameters.indexed(one, known) for one in writes]
-        written = await store.write(self.conn, stamp, writes, replacing)
+        trail = partial(audit.of_writes, actor, now)
+        written = await store.write(self.conn, stamp, writes, replacing, trail)
         await parameters.register(records.database, self.conn, actor.tenant, writes, now)
-        await audit.note_writes(self.conn, actor, now, written)
         return written
 
     async def _guard(self, writes: Sequence[Write]) -> None:

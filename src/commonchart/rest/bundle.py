@@ -242,11 +242,14 @@ async def _linked(tx: Transaction, step: Step, mapping: dict[str, str], at: str)
     resource = step.asked.resource()
     if step.asked.method == "PUT" and len(step.asked.segments) == 2 and resource.get("id") != step.id:
         raise Invalid("The id in the body must be the id in the address", at=f"{at}.id")
-    validate(resource, at=at, conditional=True)
     searches = {text for _, text in references(resource) if conditional(text)}
+    sent = resource.get("id", step.id)
+    if searches or not (isinstance(sent, str) and ID.fullmatch(sent)):
+        validate(resource, at=at, conditional=True)
     known = {**mapping, **{text: await _condition(tx, text, at) for text in sorted(searches)}}
     rewritten = rewrite({**resource, "id": step.id}, known)
     if rewritten.dangling:
+        validate(resource, at=at, conditional=True)
         raise Invalid(
             issues=[
                 Issue("not-found", "refers to no entry of this Bundle", f"{at}: {w}")
