@@ -15,6 +15,7 @@ from commonchart.rest.exchange import Answer, Params, query_params
 
 MEDIA = "application/fhir+json"
 JSON_PATCH = "application/json-patch+json"
+MERGE_PATCH = "application/merge-patch+json"
 GRAPHQL = "application/graphql"
 FORM = "application/x-www-form-urlencoded"
 THREAD_FROM = 256_000
@@ -64,9 +65,9 @@ async def content(
         return query_params(data.decode()), None, False
     if kind == GRAPHQL and segments[-1:] == ("$graphql",):
         return (), {"query": _utf8(data)}, False
-    if kind not in JSON_TYPES and kind != JSON_PATCH:
+    if kind not in JSON_TYPES and kind not in (JSON_PATCH, MERGE_PATCH):
         raise UnsupportedMedia(
-            f"Send {MEDIA} (a patch: {JSON_PATCH}, or Parameters); XML and Turtle are not offered"
+            f"Send {MEDIA} (a patch: {JSON_PATCH}, {MERGE_PATCH}, or Parameters); XML and Turtle are not offered"
         )
     if not data:
         return (), None, False

@@ -43,7 +43,11 @@ def capability_statement(base: str, now: datetime, version: str) -> dict[str, An
         "instantiates": [US_CORE],
         "fhirVersion": r4().version,
         "format": ["application/fhir+json", "json"],
-        "patchFormat": ["application/json-patch+json", "application/fhir+json"],
+        "patchFormat": [
+            "application/json-patch+json",
+            "application/fhir+json",
+            "application/merge-patch+json",
+        ],
         "rest": [
             {
                 "mode": "server",

@@ -1,4 +1,7 @@
-"""patch, by id and by condition: JSON Patch and FHIRPath Patch. http://hl7.org/fhir/R4/http.html#patch."""
+"""patch, by id and by condition: JSON Patch, FHIRPath Patch, JSON Merge Patch. http://hl7.org/fhir/R4/http.html#patch.
+
+R4 knows the first two. The third is for clients such as fhirpy, which send it as plain application/json.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,13 @@ from commonchart.access.records import Put, Transaction
 from commonchart.exchange.subscriptions.accept import admitted
 from commonchart.fhir import json
 from commonchart.fhir.outcome import Conflict, Gone, Invalid, Malformed, NotFound, Stale
-from commonchart.fhir.patch import fhirpath_patch, json_patch
+from commonchart.fhir.patch import fhirpath_patch, json_patch, merge_patch
 from commonchart.record.rows import Stored
-from commonchart.rest.body import JSON_PATCH
+from commonchart.rest.body import JSON_PATCH, MERGE_PATCH
 from commonchart.rest.exchange import Answer, Asked, if_match
 from commonchart.rest.write import answered, matching, validated
+
+MERGED = frozenset({MERGE_PATCH, "application/json"})
 
 
 async def patch(tx: Transaction, asked: Asked) -> Answer:
@@ -49,14 +54,15 @@ def changed(asked: Asked, stored: Stored) -> dict[str, Any]:
     if wanted is not None and wanted != stored.vid:
         raise Stale("If-Match names another version than the current one", at="If-Match")
     before = json.decode(stored.body or b"{}")
-    after = _applied(asked.body, before)
+    after = _applied(asked, before)
     if (after.get("resourceType"), after.get("id")) != (stored.rtype, stored.id):
         raise Invalid("A patch changes neither the type nor the id", at=f"{stored.rtype}.id")
     return after
 
 
-def _applied(body: dict[str, Any] | None, before: dict[str, Any]) -> dict[str, Any]:
-    """By the kind of patch: a list of JSON Patch, Parameters of FHIRPath Patch, or the former inside a Binary."""
+def _applied(asked: Asked, before: dict[str, Any]) -> dict[str, Any]:
+    """By the kind of patch: a list of JSON Patch, or that inside a Binary, Parameters of FHIRPath Patch, or a merge."""
+    body = asked.body
     if body is None:
         raise Malformed(f"The request has no body: send {JSON_PATCH}, or Parameters of a FHIRPath Patch")
     kind = body.get("resourceType")
@@ -66,8 +72,10 @@ def _applied(body: dict[str, Any] | None, before: dict[str, Any]) -> dict[str, A
         return json_patch(before, _unpacked(body))
     if kind is None and "patch" in body:
         return json_patch(before, body["patch"])
+    if asked.headers.get("content-type", "").split(";")[0].strip().lower() in MERGED:
+        return merge_patch(before, body)
     raise Malformed(
-        f"A patch is {JSON_PATCH}, or a Parameters resource (FHIRPath Patch)",
+        f"A patch is {JSON_PATCH}, {MERGE_PATCH}, or a Parameters resource (FHIRPath Patch)",
         at="resourceType",
         code="invalid",
     )

@@ -22,6 +22,7 @@ from commonchart.fhir.path.nodes import Collection, truth
 from commonchart.record.rows import Stored
 from commonchart.rest.graphql.document import Document
 from commonchart.rest.graphql.found import Found
+from commonchart.rest.graphql.schema import texts
 from commonchart.search.page import Page
 from commonchart.search.parameters import Offered
 
@@ -178,7 +179,8 @@ class Answering:
 
     async def _resolved(self, thing: Thing, arguments: dict[str, Any]) -> list[_Item]:
         """What a reference leads to, contained or stored. Raises NotFound unless that is optional."""
-        wanted, text = arguments.get("type"), thing.value.get("reference", "")
+        wanted = next(iter(texts(arguments.get("type"))), "")
+        text = thing.value.get("reference", "")
         if wanted and not str(text).startswith(("#", f"{wanted}/")):
             return []
         found = _contained(thing.home, text) if str(text).startswith("#") else await self.found.referred(text)
@@ -284,17 +286,19 @@ def _narrowed(items: list[_Item], arguments: dict[str, Any]) -> list[_Item]:
     out = [one for one in items if path is None or truth(compiled(path)(one.focus())) is True]
     for name, text in arguments.items():
         if name not in ARGUMENTS and text is not None:
-            out = [one for one in out if isinstance(one.value, dict) and _same(one.value.get(name), text)]
+            asked = texts(text)
+            out = [one for one in out if isinstance(one.value, dict) and _same(one.value.get(name), asked)]
     offset, count = arguments.get("_offset") or 0, arguments.get("_count")
     if offset < 0 or (count is not None and count < 0):
         raise Malformed("_offset and _count are not negative")
     return out[offset : None if count is None else offset + count]
 
 
-def _same(value: Json, text: str) -> bool:
+def _same(value: Json, asked: list[str]) -> bool:
+    """Whether a primitive, or one of a list, is one of the texts."""
     if isinstance(value, list):
-        return any(_same(one, text) for one in value)
-    return value is not None and (str(value).lower() if isinstance(value, bool) else str(value)) == text
+        return any(_same(one, asked) for one in value)
+    return value is not None and (str(value).lower() if isinstance(value, bool) else str(value)) in asked
 
 
 def _connection(page: Page) -> dict[str, Any]:

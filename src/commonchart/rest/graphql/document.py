@@ -13,6 +13,7 @@ from graphql import (
     OperationType,
     Source,
     get_directive_values,
+    get_named_type,
     parse,
     print_ast,
     specified_rules,
@@ -28,19 +29,32 @@ from graphql.language import (
     SelectionNode,
     SelectionSetNode,
 )
-from graphql.validation import OverlappingFieldsCanBeMergedRule
+from graphql.validation import OverlappingFieldsCanBeMergedRule, VariablesInAllowedPositionRule
 from msgspec import Struct
 
 from commonchart.fhir.outcome import TooCostly
-from commonchart.rest.graphql.schema import named, schema
+from commonchart.rest.graphql.schema import VALUE, named, schema
 from commonchart.search.parameters import Offered
 
 MAX_LENGTH = 50_000
 MAX_TOKENS = 2_000
 MAX_DEPTH = 20
 MAX_ERRORS = 20
-# what it compares is the square of the document; `merged` finds the same while it carries out
-_RULES = tuple(rule for rule in specified_rules if rule is not OverlappingFieldsCanBeMergedRule)
+
+
+class Positions(VariablesInAllowedPositionRule):
+    """Variables where they may stand; one of any type where a Value is taken, such as `$name: String`."""
+
+    def leave_operation_definition(self, operation: OperationDefinitionNode, *args: Any) -> None:
+        """Look at the others."""
+        usages = self.context.get_recursive_variable_usages(operation)
+        usages[:] = [one for one in usages if one.type is None or get_named_type(one.type) is not VALUE]
+        super().leave_operation_definition(operation, *args)
+
+
+# what the first compares is the square of the document; `_merged` finds the same while it carries out
+_REPLACED = (OverlappingFieldsCanBeMergedRule, VariablesInAllowedPositionRule)
+_RULES = (*(rule for rule in specified_rules if rule not in _REPLACED), Positions)
 
 Fields = dict[str, list[FieldNode]]
 
@@ -103,7 +117,7 @@ class Document(Struct, frozen=True):
             return True
         skip = get_directive_values(GraphQLSkipDirective, selection, self.variables)
         include = get_directive_values(GraphQLIncludeDirective, selection, self.variables)
-        return not (skip and skip["if_"]) and not (include and not include["if_"])
+        return not (skip and skip["if"]) and not (include and not include["if"])
 
 
 def _merged(out: Fields, node: FieldNode) -> None:

@@ -10,6 +10,7 @@ from commonchart.fhir import json
 from commonchart.fhir.definitions import r4
 from commonchart.fhir.outcome import Malformed, NotFound, TooCostly
 from commonchart.rest.exchange import ID
+from commonchart.rest.graphql.schema import texts
 from commonchart.search.page import Page
 from commonchart.search.parameters import Offered
 from commonchart.search.query import parse
@@ -57,12 +58,12 @@ class Found:
         params = [("_total", "accurate")] if "_total" not in arguments else []
         for name, values in arguments.items():
             if name == "_reference":
-                code = codes.get(values)
+                code = codes.get(next(iter(texts(values)), "").replace("-", "_"))
                 if code is None:
                     raise Malformed(f"{rtype} has no reference parameter of that name", at="_reference")
                 params.append((code, f"{home['resourceType']}/{home['id']}"))
             else:
-                params += [(codes.get(name, name), value) for value in values or () if value is not None]
+                params += [(codes.get(name, name), text) for text in texts(values)]
         return params
 
     async def referred(self, text: Any) -> Resource | None:

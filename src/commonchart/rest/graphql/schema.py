@@ -1,7 +1,9 @@
 """The GraphQL schema of FHIR R4, made of the definitions for one document. http://hl7.org/fhir/R4/graphql.html.
 
 The whole schema has some 900 types and would cost every process tens of megabytes; a document names a few dozen fields.
-So it is made anew for each, of the fields, arguments and types that it names; only an introspection gets all of it.
+So it is made anew for each, of the fields, arguments and types that it names; an introspection gets all of it, but of the
+searches inside resources only the lists with `_reference` and `_count`: 150 types that refer to each other by 40
+parameters each would be half a million arguments.
 """
 
 from __future__ import annotations
@@ -29,10 +31,19 @@ from graphql import (
     GraphQLSchema,
     GraphQLString,
     Undefined,
-    ValueNode,
     specified_directives,
+    specified_scalar_types,
 )
-from graphql.language import ArgumentNode, DocumentNode, NamedTypeNode, Node, Visitor, visit
+from graphql.language import (
+    ArgumentNode,
+    ConstValueNode,
+    DocumentNode,
+    ListValueNode,
+    NamedTypeNode,
+    Node,
+    Visitor,
+    visit,
+)
 from msgspec import Struct
 
 from commonchart.fhir.definitions import Element, r4
@@ -51,7 +62,7 @@ DIRECTIVES = (
     ),
 )
 ANY = ("Resource", "DomainResource")
-ON_PAGES = ("_cursor", "_count", "_sort")
+ON_PAGES = ("_cursor", "_count", "_sort", "_total")
 _SEARCH = re.compile(r"([A-Za-z]+)(List|Connection)")
 _LITERALS = frozenset({"string_value", "int_value", "float_value", "enum_value", "boolean_value"})
 
@@ -93,25 +104,31 @@ def named(document: DocumentNode) -> Named:
     return Named(frozenset(fields), frozenset(arguments), frozenset(types & r4().resource_types))
 
 
-def _text(value: Any) -> str:
+def texts(value: Any) -> list[str]:
+    """The texts of a Value: one of a scalar, all of a list. Raises TypeError."""
+    if isinstance(value, list | tuple):
+        return [text for one in value for text in texts(one)]
     if isinstance(value, bool):
-        return "true" if value else "false"
+        return ["true" if value else "false"]
     if isinstance(value, str | int | float):
-        return str(value)
-    raise TypeError("A value is a text, a number, a boolean or a name")
+        return [str(value)]
+    if value is None:
+        return []
+    raise TypeError("A value is a text, a number, a boolean, a name, or a list of these")
 
 
-def _literal(node: ValueNode, _variables: Any = None) -> Any:
-    if node.kind not in _LITERALS:
-        return Undefined
-    return _text(node.value)  # type: ignore[attr-defined]
+def _literal(node: ConstValueNode) -> Any:
+    if isinstance(node, ListValueNode):
+        return [text for one in node.values for text in texts(_literal(one))]
+    found = getattr(node, "value", None) if node.kind in _LITERALS else Undefined
+    return found if found is Undefined else texts(found)
 
 
 VALUE = GraphQLScalarType(
     "Value",
-    description="A text, number, boolean or name, as a search or a filter takes it",
+    description="A text, number, boolean or name, or a list of these, as searches and filters take it",
     coerce_output_value=lambda value: value,
-    coerce_input_value=_text,
+    coerce_input_value=texts,
     coerce_input_literal=_literal,
 )
 
@@ -132,7 +149,7 @@ def _schema(wanted: Named, offered: Offered, root: str) -> GraphQLSchema:
     query = made.structure(root) if root else made.query()
     return GraphQLSchema(
         query=query,
-        types=[made.structure(rtype) for rtype in sorted(types)],
+        types=[*(made.structure(rtype) for rtype in sorted(types)), *specified_scalar_types.values()],
         directives=[*specified_directives, *DIRECTIVES],
     )
 
@@ -172,7 +189,7 @@ class _Made:
     def _query(self) -> dict[str, GraphQLField]:
         out: dict[str, GraphQLField] = {}
         for rtype in sorted(r4().resource_types):
-            if self.wanted.field(rtype):
+            if self.wanted.field(rtype) or rtype == "Patient":  # so has the root
                 out[rtype] = GraphQLField(
                     self.structure(rtype),
                     {"id": GraphQLArgument(GraphQLNonNull(GraphQLID))},
@@ -201,7 +218,7 @@ class _Made:
         out: dict[str, GraphQLField] = {}
         many = element.max is None or element.max > 1
         for name, fhir in element.spelled().items():
-            if self.wanted.field(name):
+            if self.wanted.field(name) or name == "id":  # every type has a field, whatever is asked
                 out[name] = self._field(fhir, many)
             if r4().is_primitive(fhir) and self.wanted.field(f"_{name}"):
                 out[f"_{name}"] = self._field("Element", many)
@@ -241,13 +258,15 @@ class _Made:
         """`PatientList` and `PatientConnection`; inside a resource, of what refers to it by `_reference`."""
         for rtype in self._searched(owner):
             arguments = self._search_arguments(rtype)
+            whole = self.wanted.fields is None
             if owner:
-                arguments = {**arguments, "_reference": GraphQLArgument(GraphQLNonNull(VALUE))}
+                held = {"_count": arguments["_count"]} if whole else arguments
+                arguments = {**held, "_reference": GraphQLArgument(GraphQLNonNull(VALUE))}
             how = {"rtype": rtype, "owner": owner}
             if self.wanted.field(f"{rtype}List"):
                 kind = GraphQLList(self.structure(rtype))
                 yield f"{rtype}List", GraphQLField(kind, arguments, extensions={**how, "does": "list"})
-            if self.wanted.field(f"{rtype}Connection"):
+            if self.wanted.field(f"{rtype}Connection") and not (owner and whole):
                 page = self._connection(rtype)
                 yield (
                     f"{rtype}Connection",
@@ -271,8 +290,7 @@ class _Made:
         key = f"?{rtype}"
         if key not in self.arguments:
             names = [*ON_PAGES, *(code.replace("-", "_") for code in self.offered.of(rtype))]
-            values = GraphQLList(VALUE)
-            self.arguments[key] = {n: GraphQLArgument(values) for n in names if self.wanted.argument(n)}
+            self.arguments[key] = {n: GraphQLArgument(VALUE) for n in names if self.wanted.argument(n)}
         return self.arguments[key]
 
     def _connection(self, rtype: str) -> GraphQLObjectType:
