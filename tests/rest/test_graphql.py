@@ -162,6 +162,8 @@ async def test_what_cannot_be_asked_is_told(client: Client) -> None:
         answer = await client.post("/fhir/$graphql", json=body)
         assert answer.status_code == 400
     assert (await client.post("/fhir/Patient/nobody/$graphql", json={"query": "{ id }"})).status_code == 404
+    nothing = await asked(client, '{ PatientList(name: "a\\u0000b") { id } }')
+    assert nothing["errors"][0]["message"] == "A value holds a NUL character"
     partly = await asked(
         client,
         '{ Patient(id: "ada") { name(fhirpath: "use(") { use } x: name(_count: -1) { use } a: id a: active '

@@ -64,6 +64,8 @@ class Found:
                 params.append((code, f"{home['resourceType']}/{home['id']}"))
             else:
                 params += [(codes.get(name, name), text) for text in texts(values)]
+        if any("\x00" in text for _, text in params):
+            raise Malformed("A value holds a NUL character")
         return params
 
     async def referred(self, text: Any) -> Resource | None:
