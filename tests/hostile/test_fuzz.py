@@ -237,6 +237,7 @@ def one(random: Random, statement: dict[str, Any]) -> tuple[str, str, dict[str, 
     return method, f"/fhir/{path}", options
 
 
+@pytest.mark.timeout(max(300, REQUESTS // 5))
 async def test_no_request_makes_the_server_fail(client: httpx.AsyncClient) -> None:
     random = Random(SEED)
     statement = (await client.get("/fhir/metadata")).json()
