@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 import pytest
+from starlette.applications import Starlette
 
 from commonchart.fhir import json
 from tests.hostile.test_search_sees_nothing_more import CANARY, people, put
@@ -169,3 +170,18 @@ async def test_a_gzip_bomb_is_refused_soon(client: Client) -> None:
             "/fhir/Patient", content=bomb, headers=headers | {"content-encoding": encoding}
         )
         assert answer.status_code == 415
+
+
+async def test_a_websocket_at_an_address_of_the_api_is_closed(application: Starlette) -> None:
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "websocket.connect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    for path in ("/fhir", "/fhir/Patient", "/nowhere"):
+        scope = {"type": "websocket", "path": path, "raw_path": path.encode(), "headers": [], "query_string": b"", "subprotocols": []}  # fmt: skip
+        await application(scope, receive, send)
+        assert sent.pop()["type"] == "websocket.close"
