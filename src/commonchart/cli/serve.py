@@ -242,13 +242,14 @@ def serve_web(settings: Settings, listener: socket.socket) -> None:
     import uvicorn
 
     from commonchart import app
+    from commonchart.cli.wire import Wire
 
     logs.configure(settings.log_level, process=WEB)
     application = app.build(settings, Database.opened_later(settings.database_url, size=POOL), now)
     config = uvicorn.Config(
         logs.AccessLog(application),
         loop="uvloop",
-        http="httptools",
+        http=Wire,
         lifespan="auto",
         access_log=False,
         log_config=None,

@@ -115,6 +115,7 @@ async def delete(tx: Transaction, asked: Asked) -> Answer:
 
 async def delete_where(tx: Transaction, asked: Asked) -> Answer:
     """Conditional delete of the one match; none is no error, many are refused (412)."""
+    await tx.records.require("delete", asked.rtype)
     existing = await matching(tx, asked.rtype, asked.params)
     if existing is None:
         return Answer(204)
