@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from typing import Any
 
 WIDTH = 118
@@ -28,5 +29,17 @@ def _written(value: Any, depth: int) -> str:
     if isinstance(value, dict):
         rows = [f"{json.dumps(key)}: {_written(value[key], depth + 1)}" for key in sorted(value)]
         return "{\n" + ",\n".join(inner + row for row in rows) + f"\n{outer}}}"
-    rows = [_written(item, depth + 1) for item in value]
+    rows = _filled(value, depth) if _codes(value) else [_written(item, depth + 1) for item in value]
     return "[\n" + ",\n".join(inner + row for row in rows) + f"\n{outer}]"
+
+
+def _codes(value: Any) -> bool:
+    return all(isinstance(item, str) and " " not in item for item in value)
+
+
+def _filled(codes: list[str], depth: int) -> list[str]:
+    """Lines of as many codes as fit."""
+    lines = textwrap.wrap(
+        ", ".join(json.dumps(code) for code in codes), WIDTH - depth - 1, break_on_hyphens=False
+    )
+    return [line.removesuffix(",") for line in lines]

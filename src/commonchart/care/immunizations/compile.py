@@ -135,18 +135,24 @@ Span = tuple[Offset | None, Offset | None]
 
 
 class Antigen(Struct, frozen=True):
-    """One antigen. `standard` and `risk` are its series by sex, those that wait for others last."""
+    """One antigen. `standard` and `risk` are its series by sex, those that wait for others last.
+
+    `idle` are the series that speak for somebody with no dose and no observation of this antigen: the default of each series
+    group (8.5: nothing is scorable there). None where a group has no default, so that all must be tried.
+    """
 
     name: str
     group: str
     standard: dict[str, tuple[Series, ...]]
     risk: dict[str, tuple[Series, ...]]
+    idle: dict[str, tuple[Series, ...] | None]
     risk_obs: frozenset[str]
     immune_if: frozenset[str]
     immune_born: tuple[tuple[int, str, frozenset[str]], ...]
     stop_if: dict[str, tuple[Span, ...]]
     stop_vaccine_if: dict[str, tuple[tuple[str, Offset | None, Offset | None], ...]]
     stop_obs: frozenset[str]
+    observed: frozenset[str]
 
 
 class Group(Struct, frozen=True):
@@ -255,13 +261,21 @@ def _antigen(
         group=file.group,
         standard=_by_sex([one for one in series if one.kind != RISK]),
         risk=_by_sex([one for one in series if one.kind == RISK]),
+        idle={sex: _idle(members) for sex, members in _by_sex([one for one in series if one.kind != RISK]).items()},
         risk_obs=frozenset(need[0] for one in series if one.kind == RISK for need in one.needs),
         immune_if=frozenset(file.immune_if),
         immune_born=tuple((ordinal(row.before, 0), row.country, frozenset(row.unless)) for row in file.immune_born),
         stop_if=stops,
         stop_vaccine_if=stop_vaccines,
         stop_obs=frozenset(stops) | frozenset(stop_vaccines),
+        observed=frozenset(stops) | frozenset(stop_vaccines) | frozenset(code for one in series for code in _observed(one)),
     )  # fmt: skip
+
+
+def _observed(series: Series) -> Iterable[str]:
+    """The observations that a series looks at."""
+    yield from (need[0] for need in series.needs)
+    yield from (gap.obs for target in series.targets for gap in target.gaps if gap.obs)
 
 
 def _by_sex(series: Iterable[Series]) -> dict[str, tuple[Series, ...]]:
@@ -270,6 +284,14 @@ def _by_sex(series: Iterable[Series]) -> dict[str, tuple[Series, ...]]:
         sex: tuple(one for one in every if not one.sexes or sex in one.sexes)
         for sex in ("female", "male", "unknown")
     }
+
+
+def _idle(series: tuple[Series, ...]) -> tuple[Series, ...] | None:
+    defaults: dict[str, Series] = {}
+    for one in series:
+        if one.default:
+            defaults.setdefault(one.group, one)
+    return tuple(defaults.values()) if defaults.keys() == {one.group for one in series} else None
 
 
 def _series(

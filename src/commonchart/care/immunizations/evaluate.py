@@ -60,8 +60,12 @@ def evaluate(
     given = history.by_antigen() if history.when else {}
     outcomes: dict[str, tuple[list[Run], Choice]] = {}
     for name, antigen in schedule.antigens.items():
-        runs = _runs(history, antigen, sex, given.get(name, []))
-        if runs:
+        numbers = given.get(name)
+        idle = antigen.idle[sex] if numbers is None and antigen.observed.isdisjoint(history.active) else None
+        if idle is not None:
+            if idle:
+                outcomes[name] = _idle(history, antigen, idle)
+        elif runs := _runs(history, antigen, sex, numbers or []):
             outcomes[name] = (runs, choose(runs))
     answers = tuple(_group_answers(schedule, outcomes, history))
     return Assessment(
@@ -73,6 +77,18 @@ def evaluate(
         tuple(history.findings),
         None if person.dead or person.died is not None else _next_change(answers, doses, history, as_of),
     )
+
+
+def _idle(history: History, antigen: Antigen, series: tuple[Series, ...]) -> tuple[list[Run], Choice]:
+    """The default series of an antigen that nothing is recorded about: they are the best ones without any scoring."""
+    facts = against(history, antigen, [])
+    choice = Choice()
+    for one in series:
+        run = Run(one, facts)
+        forecast(run)
+        choice.best.append(run)
+        choice.why[one.name] = "the default series: nothing is recorded for this antigen"
+    return choice.best, choice
 
 
 def _runs(history: History, antigen: Antigen, sex: str, doses: list[int]) -> list[Run]:
