@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import textwrap
+from collections.abc import Sequence
 from typing import Any
 
 WIDTH = 118
@@ -37,7 +38,7 @@ def _codes(value: Any) -> bool:
     return all(isinstance(item, str) and " " not in item for item in value)
 
 
-def _filled(codes: list[str], depth: int) -> list[str]:
+def _filled(codes: Sequence[str], depth: int) -> list[str]:
     """Lines of as many codes as fit."""
     lines = textwrap.wrap(
         ", ".join(json.dumps(code) for code in codes), WIDTH - depth - 1, break_on_hyphens=False

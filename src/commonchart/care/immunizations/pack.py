@@ -84,6 +84,19 @@ def available(folder: Path = PACKS) -> list[str]:
     return sorted(path.parent.name for path in folder.glob("*/pack.json"))
 
 
+def found(name: str, site: Path | None = None) -> Pack:
+    """A pack by name, in the site's folder or in the box, or by the path of its folder. Raises NotFound."""
+    for folder in (*((site / name,) if site is not None else ()), PACKS / name, Path(name)):
+        if (folder / "pack.json").is_file():
+            return read(folder)
+    raise NotFound(f"There is no schedule pack {name}; in the box: {', '.join(available())}")
+
+
+def opened(name: str, site: Path | None = None) -> Schedule:
+    """The compiled schedule of a pack by name or path."""
+    return load(name) if name in available() else compiled(found(name, site))
+
+
 @cache
 def load(name: str = BUILT_IN) -> Schedule:
     """The compiled schedule of a pack in the box, by name. Raises NotFound."""
