@@ -88,7 +88,8 @@ class Forecast(Struct, frozen=True):
 
     `number` is the dose number of its series; `counted` is one more than all doses of the group that count in any chosen
     series. `late_after` is the day after which the dose is past due. `because` are the observations that indicate it,
-    `stopped_by` those that forbid it or prove immunity. `future` marks a series that only starts at a later age.
+    `stopped_by` those that forbid it or prove immunity. `products` are
+    recommended, `usable` every preferable one that fits by age from today on and is not contraindicated (both CVX). `future` marks a series that only starts at a later age.
     """
 
     group: str
@@ -104,6 +105,7 @@ class Forecast(Struct, frozen=True):
     past_due: date | None = None
     latest: date | None = None
     products: tuple[str, ...] = ()
+    usable: tuple[str, ...] = ()
     guidance: tuple[str, ...] = ()
     because: tuple[str, ...] = ()
     stopped_by: tuple[str, ...] = ()

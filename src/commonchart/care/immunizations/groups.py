@@ -14,7 +14,7 @@ from commonchart.care.immunizations.answer import (
     NOT_RECOMMENDED,
     Forecast,
 )
-from commonchart.care.immunizations.compile import RISK, STANDARD, Group, Target
+from commonchart.care.immunizations.compile import RISK, STANDARD, Group, Product
 from commonchart.care.immunizations.history import History
 from commonchart.care.immunizations.run import Run
 
@@ -79,7 +79,7 @@ def _with_days(base: Forecast, group: Group, due: list[Run], history: History, c
         base.group, base.kind, base.status, base.why, base.series, base.antigens,
         min(numbers) if group.full else max(numbers), counted, _date(earliest), _date(wanted),
         _date(max(floor, min(past_due))) if past_due else None, _date(min(latest)) if latest else None,
-        _products(due, history, earliest, wanted), base.guidance, base.because, base.stopped_by, base.future, base.started,
+        *_products(due, history, earliest, wanted), base.guidance, base.because, base.stopped_by, base.future, base.started,
     )  # fmt: skip
 
 
@@ -98,17 +98,32 @@ def _earliest(due: list[Run], history: History) -> int | None:
     return max(days)
 
 
-def _products(due: list[Run], history: History, earliest: int | None, wanted: int | None) -> tuple[str, ...]:
-    """FORECASTRECVAC-1: what fits by age on the earliest or the recommended day and is not contraindicated."""
+def _products(
+    due: list[Run], history: History, earliest: int | None, wanted: int | None
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """FORECASTRECVAC-1: what fits by age on the earliest or the recommended day and is not contraindicated.
+
+    First those that a forecast names, then every preferable one that fits when it can be given: not before today.
+    """
     days = [day for day in (earliest, wanted) if day is not None] or [history.today]
-    found: dict[str, None] = {}
+    giving = [max(day, history.today) for day in days]
+    named: dict[str, None] = {}
+    usable: dict[str, None] = {}
     for run in due:
-        target: Target | None = run.target
-        for product in target.products if target is not None else ():
-            wanted_one = product.forecast and product.cvx not in run.against.stopped_vaccines
-            if wanted_one and any(history.aged((product.begin, product.end), day) for day in days):
-                found[product.cvx] = None
-    return tuple(found)
+        stopped = run.against.stopped_vaccines
+        for product in run.target.products if run.target is not None else ():
+            if product.cvx in stopped:
+                continue
+            if _fits(product, giving, history):
+                usable[product.cvx] = None
+            if product.forecast and _fits(product, days, history):
+                named[product.cvx] = None
+    return tuple(named), tuple(usable)
+
+
+def _fits(product: Product, days: list[int], history: History) -> bool:
+    span = (product.begin, product.end)
+    return any(history.aged(span, day) for day in days)
 
 
 def _guidance(runs: list[Run]) -> tuple[str, ...]:

@@ -81,7 +81,7 @@ def _apply(place: Any, change: Change, at: str) -> None:
         )
     if not isinstance(place, dict) and not (isinstance(place, list) and isinstance(last, int)):
         raise Invalid(f"{at}: {last!r} cannot be set here", at=at)
-    place[last] = change.value
+    place[last] = change.value  # type: ignore[index]
 
 
 def _get(place: Any, step: str | int) -> Any:
