@@ -26,6 +26,7 @@ LAZY = {
     "mode": "commonchart.cli.mode:mode",
     "reindex": "commonchart.cli.reindex:reindex",
     "restore": "commonchart.cli.backup:restore",
+    "schedule": "commonchart.cli.schedule:schedule",
     "serve": "commonchart.cli.serve:serve",
     "site": "commonchart.cli.site:site",
     "terminology": "commonchart.cli.terminology:terminology",
