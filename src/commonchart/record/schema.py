@@ -45,6 +45,8 @@ LOCAL = frozenset(
         "subscription_ticket",
         "vaccine_lot",
         "vaccine_movement",
+        "schedule_pack",
+        "schedule_use",
     }
 )
 
