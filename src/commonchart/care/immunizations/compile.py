@@ -14,6 +14,7 @@ PREVIOUS, TARGET, RECENT, SEEN = range(4)
 AGE, INTERVAL, COUNT, COMPLETED = range(4)
 STANDARD, RISK, EVALUATION = "standard", "risk", "evaluation"
 ALWAYS = 0
+Span = tuple[Offset | None, Offset | None]
 
 
 class AgeSpan(Struct, frozen=True, gc=False):
@@ -90,13 +91,18 @@ class Product(Struct, frozen=True):
 
 
 class Target(Struct, frozen=True):
-    """One dose that a series asks for."""
+    """One dose that a series asks for. `age` is its only row of ages, where that is always in force.
+
+    `windows` are the ages at which its products fit, each with the products named in forecasts and all of them.
+    """
 
     number: int
     ages: tuple[AgeSpan, ...]
+    age: AgeSpan | None
     gaps: tuple[Gap, ...]
     gaps_ok: tuple[Gap, ...]
     products: tuple[Product, ...]
+    windows: tuple[tuple[Span, tuple[str, ...], tuple[str, ...]], ...]
     prefer: dict[str, tuple[Product, ...]]
     allow: dict[str, tuple[Product, ...]]
     never: frozenset[str]
@@ -129,9 +135,6 @@ class Series(Struct, frozen=True):
     waits: bool
     shared: bool
     sexes: frozenset[str]
-
-
-Span = tuple[Offset | None, Offset | None]
 
 
 class Antigen(Struct, frozen=True):
@@ -321,16 +324,19 @@ def _target(
     conflicts: dict[str, dict[str, Conflict]],
 ) -> Target:
     products = _products(file.vaccines.get(dose.prefer, ()))
+    ages = tuple(_ages(row) for row in dose.age)
     clashes: dict[str, list[tuple[str, Offset]]] = {}
     for cvx in {product.cvx for product in products}:
         for previous, window in conflicts.get(cvx, {}).items():
             clashes.setdefault(previous, []).append((cvx, window[2]))
     return Target(
         number=n,
-        ages=tuple(_ages(row) for row in dose.age),
+        ages=ages,
+        age=ages[0] if len(ages) == 1 and (ages[0].since, ages[0].until) == (ALWAYS, NEVER) else None,
         gaps=tuple(_gap(row) for row in dose.gap),
         gaps_ok=tuple(_gap(row) for row in dose.gap_ok),
         products=products,
+        windows=_windows(products),
         prefer=_by_cvx(products),
         allow=_by_cvx(_products(file.vaccines.get(dose.allow, ()))),
         never=frozenset(dose.never),
@@ -347,6 +353,16 @@ def _target(
 def _products(rows: Iterable[schema.VaccineRow]) -> tuple[Product, ...]:
     return tuple(
         Product(row.cvx, offset(row.from_), offset(row.to), row.mvx, row.trade, row.forecast) for row in rows
+    )
+
+
+def _windows(products: tuple[Product, ...]) -> tuple[tuple[Span, tuple[str, ...], tuple[str, ...]], ...]:
+    spans: dict[Span, list[Product]] = {}
+    for product in products:
+        spans.setdefault((product.begin, product.end), []).append(product)
+    return tuple(
+        (span, tuple(one.cvx for one in members if one.forecast), tuple(one.cvx for one in members))
+        for span, members in spans.items()
     )
 
 

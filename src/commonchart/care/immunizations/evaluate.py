@@ -26,6 +26,8 @@ from commonchart.care.immunizations.groups import forecasts, shown_first
 from commonchart.care.immunizations.history import History
 from commonchart.care.immunizations.run import Run
 
+_DAY = timedelta(days=1)
+
 
 def evaluate(
     person: Person,
@@ -176,24 +178,19 @@ def _next_change(
     answers: tuple[GroupAnswer, ...], doses: Sequence[Dose], history: History, as_of: date
 ) -> date | None:
     """The first later day on which the answer may be another although no fact changed: never later than it is, maybe earlier."""
-    today = history.today
-    days = [one.on for one in doses if one.on is not None and one.on > as_of]
+    days = [date.fromordinal(edge) for edge in _next_edges(history, history.today)]
+    days += [one.on for one in doses if one.on is not None and one.on > as_of]
     for answer in answers:
         for found in answer.forecasts:
-            days += [day for day in _turns(found) if day > as_of]
-    edges = [*_next_edges(history, today)]
-    days += [date.fromordinal(edge) for edge in edges]
+            if found.earliest is not None and found.earliest > as_of:
+                days.append(found.earliest)
+            if found.recommended is not None and found.recommended > as_of:
+                days.append(found.recommended)
+            if found.past_due is not None and as_of <= found.past_due < date.max:
+                days.append(found.past_due + _DAY)
+            if found.latest is not None and as_of <= found.latest < date.max:
+                days.append(found.latest + _DAY)
     return min(days, default=None)
-
-
-def _turns(found: Forecast) -> Iterable[date]:
-    if found.earliest is not None:
-        yield found.earliest
-    if found.recommended is not None:
-        yield found.recommended
-    for day in (found.past_due, found.latest):
-        if day is not None and day < date.max:
-            yield day + timedelta(days=1)
 
 
 def _next_edges(history: History, today: int) -> Iterable[int]:

@@ -64,27 +64,26 @@ def skips(
     `anchor` decides which sets are in force; only doses numbered below `limit` are counted; `last` is the dose just before
     (-1 for none); `strict` wants a series completed before the day, not on it.
     """
-    for rule in rules:
-        met = (
-            _met(one, run, day, limit, last, strict) for one in rule.sets if one.since <= anchor <= one.until
-        )
-        if rule.any:
-            if any(met):
-                return True
+    return any(_rule_met(rule, run, day, anchor, limit, last, strict) for rule in rules)
+
+
+def _rule_met(rule: Skip, run: Run, day: int, anchor: int, limit: int, last: int, strict: bool) -> bool:
+    """Any of the sets in force, or all of them, of which there must be one."""
+    some = False
+    for one in rule.sets:
+        if not one.since <= anchor <= one.until:
             continue
-        answers = list(met)
-        if answers and all(answers):
-            return True
-    return False
+        some = True
+        if _met(one, run, day, limit, last, strict) == rule.any:
+            return rule.any
+    return some and not rule.any
 
 
 def _met(one: Together, run: Run, day: int, limit: int, last: int, strict: bool) -> bool:
-    if one.any:
-        return any(_holds(when, run, day, limit, last, strict) for when in one.whens)
     for when in one.whens:
-        if not _holds(when, run, day, limit, last, strict):
-            return False
-    return bool(one.whens)
+        if _holds(when, run, day, limit, last, strict) == one.any:
+            return one.any
+    return bool(one.whens) and not one.any
 
 
 def _holds(when: When, run: Run, day: int, limit: int, last: int, strict: bool) -> bool:
