@@ -177,7 +177,8 @@ Conflict = tuple[Offset, Offset, Offset]
 
 
 class Schedule(Struct, frozen=True):
-    """A compiled pack. `conflicts[current][previous]` are windows; `age_edges` and `day_edges` are when anything may change."""
+    """A compiled pack. `conflicts[current][previous]` are windows; `age_edges`, `day_edges` and `gap_edges`
+    (after a dose) are when anything may change."""
 
     name: str
     source: schema.Source
@@ -190,6 +191,7 @@ class Schedule(Struct, frozen=True):
     age_edges: tuple[Offset, ...]
     age_edge_days: tuple[int, ...]
     day_edges: tuple[int, ...]
+    gap_edges: tuple[Offset, ...]
 
     @property
     def said(self) -> str:
@@ -222,6 +224,7 @@ def compiled(pack: schema.Pack) -> Schedule:
         age_edges=tuple(edges),
         age_edge_days=tuple(nominal(edge) for edge in edges),
         day_edges=tuple(sorted(set(_day_edges(pack)))),
+        gap_edges=tuple(sorted(set(_gap_edges(pack)))),
     )  # fmt: skip
 
 
@@ -416,6 +419,7 @@ def _age_edges(pack: schema.Pack) -> Iterable[Offset]:
     """Ages at which an answer may change although no fact does: indications, contraindications, maxima, skips."""
     for file in pack.antigens.values():
         texts = [text for window in file.stop_if for text in window[1:]]
+        texts += [row.to for rows in file.vaccines.values() for row in rows]
         texts += [text for row in file.stop_vaccine_if for window in row.cvx for text in window[1:]]
         for series in file.series:
             texts += [*series.start, *(text for need in series.needs for text in need[1:])]
@@ -425,6 +429,16 @@ def _age_edges(pack: schema.Pack) -> Iterable[Offset]:
                     text for skip in dose.skip for one in skip.sets for when in one.when for text in when.age
                 ]
         yield from (found for text in texts if (found := offset(text)) is not None)
+
+
+def _gap_edges(pack: schema.Pack) -> Iterable[Offset]:
+    """Intervals after a dose at which another may become unneeded."""
+    for file in pack.antigens.values():
+        for series in file.series:
+            whens = [
+                when for dose in series.doses for skip in dose.skip for one in skip.sets for when in one.when
+            ]
+            yield from (found for when in whens if (found := offset(when.gap)) is not None)
 
 
 def _day_edges(pack: schema.Pack) -> Iterable[int]:

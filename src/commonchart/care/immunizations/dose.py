@@ -31,6 +31,7 @@ def evaluate(run: Run) -> None:
             run.results[number] = (EXTRANEOUS, 0, _SURPLUS)
             continue
         _apply(run, targets[run.at], number)
+        run.trail.append((number, run.at, run.satisfied))
     run.last = last
 
 

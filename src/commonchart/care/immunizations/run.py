@@ -11,7 +11,7 @@ from commonchart.care.immunizations.offsets import add
 class Against:
     """What holds for all series of one antigen: its doses, contraindications, immunity and the series done so far."""
 
-    __slots__ = ("completed", "history", "immune_by", "doses", "stopped_by", "stopped_vaccines")  # noqa: RUF023
+    __slots__ = ("completed", "doses", "history", "immune_by", "runs", "stopped_by", "stopped_vaccines")
 
     def __init__(self, history: History, doses: list[int]) -> None:
         self.history = history
@@ -19,15 +19,19 @@ class Against:
         self.immune_by: tuple[str, ...] | None = None
         self.stopped_by: tuple[str, ...] = ()
         self.stopped_vaccines: dict[str, str] = {}
-        self.completed: dict[str, int] = {}
+        self.completed: set[str] = set()
+        self.runs: list[Run] = []
 
 
 class Run:
-    """A series on a history. `results` holds (status, target number, reasons) by dose; `at` is the index of the target now due."""
+    """A series on a history. `results` holds (status, target number, reasons) by dose; `at` is the index of the target now due.
+
+    `trail` is, after each dose, its number, the index of the target then due and how many were satisfied.
+    """
 
     __slots__ = (
         "against", "at", "earliest", "hits", "inadvertent", "last", "latest", "number", "past_due", "previous",
-        "recommended", "results", "satisfied", "series", "status", "stopped_by", "target", "valid", "why",
+        "recommended", "results", "satisfied", "series", "status", "stopped_by", "target", "trail", "valid", "why",
     )  # fmt: skip
 
     def __init__(self, series: Series, against: Against) -> None:
@@ -39,6 +43,7 @@ class Run:
         self.results: dict[int, tuple[str, int, tuple[Reason, ...]]] = {}
         self.hits: dict[int, int] = {}
         self.inadvertent: set[int] | None = None
+        self.trail: list[tuple[int, int, int]] = []
         self.previous = -1
         self.last = -1
         self.status = self.why = ""
@@ -95,8 +100,21 @@ def _holds(when: When, run: Run, day: int, limit: int, last: int, strict: bool) 
         return _compared(_count(when, run, history, limit), when.op, when.n)
     if kind == INTERVAL:
         return last >= 0 and when.gap is not None and day >= add(history.when[last], when.gap)
-    completed = run.against.completed
-    return any(group in completed and (not strict or completed[group] < day) for group in when.groups)
+    if not strict:
+        return not when.groups.isdisjoint(run.against.completed)
+    return any(_completed_before(one, day) for one in run.against.runs if one.series.group in when.groups)
+
+
+def _completed_before(run: Run, day: int) -> bool:
+    """Whether a series was complete before a day, by what was known then: what is evaluated never depends on today."""
+    before = [step for step in run.trail if run.against.history.when[step[0]] < day]
+    if not before:
+        return False
+    number, at, satisfied = before[-1]
+    targets = run.series.targets
+    while at < len(targets) and skips(run, targets[at].skip_forecasting, day, day, number + 1, number, False):
+        at += 1
+    return bool(satisfied) and at == len(targets)
 
 
 def _compared(count: int, op: str, n: int) -> bool:
