@@ -15,7 +15,7 @@ NOT_COMPLETE, COMPLETE, IMMUNE = "not complete", "complete", "immune"
 CONTRAINDICATED, AGED_OUT, NOT_RECOMMENDED = "contraindicated", "aged out", "not recommended"
 
 
-class Person(Struct, frozen=True):
+class Person(Struct, frozen=True, gc=False):
     """Whom is asked about. `sex` is "female", "male" or "unknown"; `country` is the country of birth, "" if not known."""
 
     born: date | None
@@ -25,7 +25,7 @@ class Person(Struct, frozen=True):
     dead: bool = False
 
 
-class Dose(Struct, frozen=True):
+class Dose(Struct, frozen=True, gc=False):
     """A dose given: its id, CVX code, day (None: not known), manufacturer (MVX) and trade name where known.
 
     `expired_on` is the lot's last day; `flaw` says why the dose does not count in full (sub-potent, cold chain), "" if it does.
@@ -40,7 +40,7 @@ class Dose(Struct, frozen=True):
     flaw: str = ""
 
 
-class Observation(Struct, frozen=True):
+class Observation(Struct, frozen=True, gc=False):
     """An active observation by the schedule's own code, with its day where one is known, and where it came from."""
 
     code: str
@@ -64,7 +64,7 @@ class Reason(Struct, frozen=True, gc=False):
     usual: Offset | None = None
 
 
-class Evaluation(Struct, frozen=True):
+class Evaluation(Struct, frozen=True, gc=False):
     """What a dose counted for: one antigen in one series. The first reason is the deciding one."""
 
     antigen: str
@@ -76,14 +76,14 @@ class Evaluation(Struct, frozen=True):
     reasons: tuple[Reason, ...] = ()
 
 
-class Evaluated(Struct, frozen=True):
+class Evaluated(Struct, frozen=True, gc=False):
     """A dose with every evaluation of it in the series that were chosen."""
 
     dose: Dose
     evaluations: tuple[Evaluation, ...]
 
 
-class Forecast(Struct, frozen=True):
+class Forecast(Struct, frozen=True, gc=False):
     """What is next for a vaccine group by one kind of series ("standard", "risk" or "evaluation").
 
     `number` is the dose number of its series; `counted` is one more than all doses of the group that count in any chosen
@@ -113,7 +113,7 @@ class Forecast(Struct, frozen=True):
     started: bool = True
 
 
-class Considered(Struct, frozen=True):
+class Considered(Struct, frozen=True, gc=False):
     """A series that was considered: its status, how it scored and whether it was chosen, with the rule that decided."""
 
     antigen: str
@@ -127,7 +127,7 @@ class Considered(Struct, frozen=True):
     why: str
 
 
-class GroupAnswer(Struct, frozen=True):
+class GroupAnswer(Struct, frozen=True, gc=False):
     """A vaccine group: the forecast to show first, and all of them."""
 
     group: str
@@ -135,7 +135,7 @@ class GroupAnswer(Struct, frozen=True):
     forecasts: tuple[Forecast, ...]
 
 
-class Finding(Struct, frozen=True):
+class Finding(Struct, frozen=True, gc=False):
     """Something about the record that whoever reads the answer must know. `dose` is the id of the dose it is about."""
 
     kind: str
@@ -143,7 +143,7 @@ class Finding(Struct, frozen=True):
     dose: str = ""
 
 
-class Assessment(Struct, frozen=True):
+class Assessment(Struct, frozen=True, gc=False):
     """The whole answer for one person on one day by one pack."""
 
     as_of: date

@@ -14,6 +14,7 @@ PREVIOUS, TARGET, RECENT, SEEN = range(4)
 AGE, INTERVAL, COUNT, COMPLETED = range(4)
 STANDARD, RISK, EVALUATION = "standard", "risk", "evaluation"
 ALWAYS = 0
+Span = tuple[Offset | None, Offset | None]
 
 
 class AgeSpan(Struct, frozen=True, gc=False):
@@ -90,13 +91,18 @@ class Product(Struct, frozen=True):
 
 
 class Target(Struct, frozen=True):
-    """One dose that a series asks for."""
+    """One dose that a series asks for. `age` is its only row of ages, where that is always in force.
+
+    `windows` are the ages at which its products fit, each with the products named in forecasts and all of them.
+    """
 
     number: int
     ages: tuple[AgeSpan, ...]
+    age: AgeSpan | None
     gaps: tuple[Gap, ...]
     gaps_ok: tuple[Gap, ...]
     products: tuple[Product, ...]
+    windows: tuple[tuple[Span, tuple[str, ...], tuple[str, ...]], ...]
     prefer: dict[str, tuple[Product, ...]]
     allow: dict[str, tuple[Product, ...]]
     never: frozenset[str]
@@ -129,9 +135,6 @@ class Series(Struct, frozen=True):
     waits: bool
     shared: bool
     sexes: frozenset[str]
-
-
-Span = tuple[Offset | None, Offset | None]
 
 
 class Antigen(Struct, frozen=True):
@@ -174,7 +177,8 @@ Conflict = tuple[Offset, Offset, Offset]
 
 
 class Schedule(Struct, frozen=True):
-    """A compiled pack. `conflicts[current][previous]` are windows; `age_edges` and `day_edges` are when anything may change."""
+    """A compiled pack. `conflicts[current][previous]` are windows; `age_edges`, `day_edges` and `gap_edges`
+    (after a dose) are when anything may change."""
 
     name: str
     source: schema.Source
@@ -187,6 +191,7 @@ class Schedule(Struct, frozen=True):
     age_edges: tuple[Offset, ...]
     age_edge_days: tuple[int, ...]
     day_edges: tuple[int, ...]
+    gap_edges: tuple[Offset, ...]
 
     @property
     def said(self) -> str:
@@ -219,6 +224,7 @@ def compiled(pack: schema.Pack) -> Schedule:
         age_edges=tuple(edges),
         age_edge_days=tuple(nominal(edge) for edge in edges),
         day_edges=tuple(sorted(set(_day_edges(pack)))),
+        gap_edges=tuple(sorted(set(_gap_edges(pack)))),
     )  # fmt: skip
 
 
@@ -321,16 +327,19 @@ def _target(
     conflicts: dict[str, dict[str, Conflict]],
 ) -> Target:
     products = _products(file.vaccines.get(dose.prefer, ()))
+    ages = tuple(_ages(row) for row in dose.age)
     clashes: dict[str, list[tuple[str, Offset]]] = {}
     for cvx in {product.cvx for product in products}:
         for previous, window in conflicts.get(cvx, {}).items():
             clashes.setdefault(previous, []).append((cvx, window[2]))
     return Target(
         number=n,
-        ages=tuple(_ages(row) for row in dose.age),
+        ages=ages,
+        age=ages[0] if len(ages) == 1 and (ages[0].since, ages[0].until) == (ALWAYS, NEVER) else None,
         gaps=tuple(_gap(row) for row in dose.gap),
         gaps_ok=tuple(_gap(row) for row in dose.gap_ok),
         products=products,
+        windows=_windows(products),
         prefer=_by_cvx(products),
         allow=_by_cvx(_products(file.vaccines.get(dose.allow, ()))),
         never=frozenset(dose.never),
@@ -347,6 +356,16 @@ def _target(
 def _products(rows: Iterable[schema.VaccineRow]) -> tuple[Product, ...]:
     return tuple(
         Product(row.cvx, offset(row.from_), offset(row.to), row.mvx, row.trade, row.forecast) for row in rows
+    )
+
+
+def _windows(products: tuple[Product, ...]) -> tuple[tuple[Span, tuple[str, ...], tuple[str, ...]], ...]:
+    spans: dict[Span, list[Product]] = {}
+    for product in products:
+        spans.setdefault((product.begin, product.end), []).append(product)
+    return tuple(
+        (span, tuple(one.cvx for one in members if one.forecast), tuple(one.cvx for one in members))
+        for span, members in spans.items()
     )
 
 
@@ -400,6 +419,7 @@ def _age_edges(pack: schema.Pack) -> Iterable[Offset]:
     """Ages at which an answer may change although no fact does: indications, contraindications, maxima, skips."""
     for file in pack.antigens.values():
         texts = [text for window in file.stop_if for text in window[1:]]
+        texts += [row.to for rows in file.vaccines.values() for row in rows]
         texts += [text for row in file.stop_vaccine_if for window in row.cvx for text in window[1:]]
         for series in file.series:
             texts += [*series.start, *(text for need in series.needs for text in need[1:])]
@@ -409,6 +429,16 @@ def _age_edges(pack: schema.Pack) -> Iterable[Offset]:
                     text for skip in dose.skip for one in skip.sets for when in one.when for text in when.age
                 ]
         yield from (found for text in texts if (found := offset(text)) is not None)
+
+
+def _gap_edges(pack: schema.Pack) -> Iterable[Offset]:
+    """Intervals after a dose at which another may become unneeded."""
+    for file in pack.antigens.values():
+        for series in file.series:
+            whens = [
+                when for dose in series.doses for skip in dose.skip for one in skip.sets for when in one.when
+            ]
+            yield from (found for when in whens if (found := offset(when.gap)) is not None)
 
 
 def _day_edges(pack: schema.Pack) -> Iterable[int]:

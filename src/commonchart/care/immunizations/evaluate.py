@@ -13,7 +13,6 @@ from commonchart.care.immunizations.answer import (
     Evaluated,
     Evaluation,
     Finding,
-    Forecast,
     GroupAnswer,
     Observation,
     Person,
@@ -24,7 +23,10 @@ from commonchart.care.immunizations.dose import evaluate as evaluate_doses
 from commonchart.care.immunizations.forecast import against, forecast
 from commonchart.care.immunizations.groups import forecasts, shown_first
 from commonchart.care.immunizations.history import History
+from commonchart.care.immunizations.offsets import add
 from commonchart.care.immunizations.run import Run
+
+_DAY = timedelta(days=1)
 
 
 def evaluate(
@@ -98,16 +100,15 @@ def _runs(history: History, antigen: Antigen, sex: str, doses: list[int]) -> lis
         risk = [one for one in antigen.risk[sex] if _indicated(one, history)]
         series = sorted((*series, *risk), key=lambda one: one.waits)
     facts = against(history, antigen, doses)
-    runs = []
     for one in series:
         run = Run(one, facts)
         if doses:
             evaluate_doses(run)
         forecast(run)
         if run.complete:
-            _note_completed(run, history)
-        runs.append(run)
-    return runs
+            facts.completed.add(one.group)
+        facts.runs.append(run)
+    return facts.runs
 
 
 def _indicated(series: Series, history: History) -> bool:
@@ -115,12 +116,6 @@ def _indicated(series: Series, history: History) -> bool:
         code in history.active and history.aged((begin, end), history.today)
         for code, begin, end in series.needs
     )
-
-
-def _note_completed(run: Run, history: History) -> None:
-    day = history.when[run.valid[-1]]
-    completed, group = run.against.completed, run.series.group
-    completed[group] = min(completed.get(group, day), day)
 
 
 def _group_answers(
@@ -176,24 +171,25 @@ def _next_change(
     answers: tuple[GroupAnswer, ...], doses: Sequence[Dose], history: History, as_of: date
 ) -> date | None:
     """The first later day on which the answer may be another although no fact changed: never later than it is, maybe earlier."""
-    today = history.today
-    days = [one.on for one in doses if one.on is not None and one.on > as_of]
+    days = [date.fromordinal(edge) for edge in _next_edges(history, history.today)]
+    days += [
+        date.fromordinal(day)
+        for when in history.when
+        for gap in history.schedule.gap_edges
+        if (day := add(when, gap)) > history.today
+    ]
+    days += [one.on for one in doses if one.on is not None and one.on > as_of]
     for answer in answers:
         for found in answer.forecasts:
-            days += [day for day in _turns(found) if day > as_of]
-    edges = [*_next_edges(history, today)]
-    days += [date.fromordinal(edge) for edge in edges]
+            if found.earliest is not None and found.earliest > as_of:
+                days.append(found.earliest)
+            if found.recommended is not None and found.recommended > as_of:
+                days.append(found.recommended)
+            if found.past_due is not None and as_of <= found.past_due < date.max:
+                days.append(found.past_due + _DAY)
+            if found.latest is not None and as_of <= found.latest < date.max:
+                days.append(found.latest + _DAY)
     return min(days, default=None)
-
-
-def _turns(found: Forecast) -> Iterable[date]:
-    if found.earliest is not None:
-        yield found.earliest
-    if found.recommended is not None:
-        yield found.recommended
-    for day in (found.past_due, found.latest):
-        if day is not None and day < date.max:
-            yield day + timedelta(days=1)
 
 
 def _next_edges(history: History, today: int) -> Iterable[int]:

@@ -10,10 +10,10 @@ from commonchart.care.immunizations.answer import (
     NOT_COMPLETE,
     NOT_RECOMMENDED,
 )
-from commonchart.care.immunizations.compile import AgeSpan, Antigen, Gap, Target
+from commonchart.care.immunizations.compile import AgeSpan, Antigen, Target
 from commonchart.care.immunizations.dose import reference
 from commonchart.care.immunizations.history import History
-from commonchart.care.immunizations.offsets import Offset, add
+from commonchart.care.immunizations.offsets import add
 from commonchart.care.immunizations.run import Against, Run, skips
 
 
@@ -61,6 +61,10 @@ def _stop(history: History, antigen: Antigen, out: Against) -> None:
     out.stopped_by = tuple(sorted(stopping))
 
 
+Gaps = tuple[int, int, int]
+_NO_GAPS: Gaps = (0, 0, 0)
+
+
 def forecast(run: Run) -> None:
     """Give the run its status and days."""
     targets = run.series.targets
@@ -75,10 +79,12 @@ def forecast(run: Run) -> None:
             _finished(run)
             return
         target = targets[run.at]
-        if _stopped(run, target, today):
+        row = _in_force(target, today)
+        oldest = run.against.history.ages[row.max] if row is not None and row.max is not None else None
+        if _stopped(run, target, today, oldest):
             return
-        earliest = _earliest(run, target, limit)
-        oldest = _oldest(run, target, today)
+        gaps = _gaps(run, target, limit) if target.gaps else _NO_GAPS
+        earliest = _earliest(run, target, row, gaps)
         if earliest is not None and oldest is not None and earliest >= oldest:
             run.status, run.why, run.target = AGED_OUT, "too late to finish", target
             return
@@ -89,7 +95,8 @@ def forecast(run: Run) -> None:
         ):
             break
         run.at += 1
-    _due(run, target, earliest, oldest, limit)
+    run.latest = oldest - 1 if oldest is not None else None
+    _due(run, target, row, earliest, gaps)
 
 
 def _not_needed_then(run: Run, target: Target, earliest: int, limit: int) -> bool:
@@ -105,7 +112,7 @@ def _finished(run: Run) -> None:
         run.status, run.why = NOT_RECOMMENDED, "not needed after past vaccination"
 
 
-def _stopped(run: Run, target: Target, today: int) -> bool:
+def _stopped(run: Run, target: Target, today: int, oldest: int | None) -> bool:
     """Immunity, contraindication, a past season or age: what ends a forecast before any day is computed."""
     facts = run.against
     if facts.immune_by is not None:
@@ -116,7 +123,7 @@ def _stopped(run: Run, target: Target, today: int) -> bool:
         run.status, run.why, run.stopped_by = CONTRAINDICATED, "every vaccine contraindicated", stopping
     elif target.season_last and today > target.season_last:
         run.status, run.why = NOT_RECOMMENDED, "past the season"
-    elif (oldest := _oldest(run, target, today)) is not None and today >= oldest:
+    elif oldest is not None and today >= oldest:
         run.status, run.why = AGED_OUT, "past the maximum age"
     else:
         return False
@@ -134,6 +141,8 @@ def _all_vaccines_stopped(run: Run) -> tuple[str, ...]:
 
 
 def _in_force(target: Target, today: int) -> AgeSpan | None:
+    if target.age is not None:
+        return target.age
     for row in target.ages:
         if row.since <= today <= row.until:
             return row
@@ -145,63 +154,59 @@ def _oldest(run: Run, target: Target, today: int) -> int | None:
     return run.against.history.ages[row.max] if row is not None and row.max is not None else None
 
 
-def _earliest(run: Run, target: Target, limit: int) -> int | None:
+def _earliest(run: Run, target: Target, row: AgeSpan | None, gaps: Gaps) -> int | None:
     """The latest of everything that must be waited for (FORECASTDTCAN-1), None if nothing is known."""
     history = run.against.history
-    days = []
-    row = _in_force(target, history.today)
-    if row is not None and row.min is not None:
-        days.append(history.ages[row.min])
-    if target.season_first:
-        days.append(target.season_first)
-    if limit:
-        days += _waits(run, target, history)
-    if target.gaps:
-        days += _counted(run, target.gaps, limit, "min")
-    return max(days) if days else None
+    found = max(target.season_first, gaps[0])
+    if row is not None and row.min is not None and (least := history.ages[row.min]) > found:
+        found = least
+    if run.last >= 0 and history.when[run.last] > found:
+        found = history.when[run.last]
+    if target.clashes and history.when:
+        found = max(found, _clash(target, history))
+    return found or None
 
 
-def _waits(run: Run, target: Target, history: History) -> list[int]:
-    """What doses given make one wait for: conflicting live vaccines, and never before the last dose of the series."""
-    days = [history.when[run.last]] if run.last >= 0 else []
-    for number, cvx in enumerate(history.cvx):
-        for _, end in target.clashes.get(cvx, ()):
-            days.append(add(history.when[number], end))
-    return days
+def _clash(target: Target, history: History) -> int:
+    """When no live vaccine given conflicts any longer with one that may be given (CALCDTCONFLICT-3); 0 for none."""
+    return max(
+        (
+            add(history.when[n], end)
+            for n, cvx in enumerate(history.cvx)
+            for _, end in target.clashes.get(cvx, ())
+        ),
+        default=0,
+    )
 
 
-def _counted(run: Run, gaps: tuple[Gap, ...], limit: int, name: str) -> list[int]:
-    """The days that intervals of this kind ("min", "rec", "late") lead to from their references."""
+def _gaps(run: Run, target: Target, limit: int) -> Gaps:
+    """The latest days that the minimum, recommended and latest intervals lead to from their references; 0 for none."""
     today = run.against.history.today
-    days = []
-    for gap in gaps:
-        amount: Offset | None = getattr(gap, name)
-        if amount is None or not gap.since <= today <= gap.until:
+    least = wanted = late = 0
+    for gap in target.gaps:
+        since = reference(run, gap, limit) if gap.since <= today <= gap.until else 0
+        if not since:
             continue
-        since = reference(run, gap, limit)
-        if since:
-            days.append(add(since, amount))
-    return days
+        if gap.min is not None:
+            least = max(least, add(since, gap.min))
+        if gap.rec is not None:
+            wanted = max(wanted, add(since, gap.rec))
+        if gap.late is not None:
+            late = max(late, add(since, gap.late))
+    return least, wanted, late
 
 
-def _due(run: Run, target: Target, earliest: int | None, oldest: int | None, limit: int) -> None:
+def _due(run: Run, target: Target, row: AgeSpan | None, earliest: int | None, gaps: Gaps) -> None:
     """The days of FORECASTDT-1 to -6 and the dose number."""
-    history = run.against.history
-    ages = history.ages
-    row = _in_force(target, history.today)
-    run.status, run.why, run.target = NOT_COMPLETE, "", target
+    ages = run.against.history.ages
+    run.status, run.target = NOT_COMPLETE, target
     run.earliest = earliest
     run.number = 1 + _numbered(run, target)
-    run.latest = oldest - 1 if oldest is not None else None
-    wanted = ages[row.rec] if row is not None and row.rec is not None else None
-    if wanted is None and target.gaps:
-        wanted = max(_counted(run, target.gaps, limit, "rec"), default=None)
-    late = ages[row.late] if row is not None and row.late is not None else None
-    if late is None and target.gaps:
-        late = max(_counted(run, target.gaps, limit, "late"), default=None)
+    wanted = ages[row.rec] if row is not None and row.rec is not None else gaps[1]
+    late = ages[row.late] if row is not None and row.late is not None else gaps[2]
     floor = earliest or 0
-    run.recommended = max(floor, wanted) if wanted is not None else earliest
-    run.past_due = max(floor, late - 1) if late is not None else None
+    run.recommended = max(floor, wanted) or None
+    run.past_due = max(floor, late - 1) if late else None
 
 
 def _numbered(run: Run, target: Target) -> int:

@@ -18,6 +18,7 @@ from commonchart.care import evidence
 from commonchart.care.evidence import first_day, words_of
 from commonchart.care.immunizations.answer import Dose, Observation, Person
 from commonchart.care.immunizations.compile import Schedule
+from commonchart.fhir import dates
 
 Code = tuple[str, str]
 """System URL and code."""
@@ -314,11 +315,17 @@ def _day_given(resource: Mapping[str, Any]) -> tuple[date | None, str]:
 def _dose(resource: Mapping[str, Any], ref: str, cvx: str, on: date | None) -> Dose:
     reasons = ", ".join(filter(None, map(words_of, resource.get("subpotentReason") or ())))
     flaw = (f"sub-potent{f' ({reasons})' if reasons else ''}") if resource.get("isSubpotent") is True else ""
-    expiry = resource.get("expirationDate")
-    expired = date.fromisoformat(expiry) if isinstance(expiry, str) and len(expiry) == 10 else None
+    expired = _last_day(resource.get("expirationDate"))
     identifier = (resource.get("manufacturer") or {}).get("identifier") or {}
     mvx = identifier.get("value", "") if identifier.get("system") in MVX_SYSTEMS else ""
     return Dose(ref, cvx, on, mvx, "", expired, flaw)
+
+
+def _last_day(text: Any) -> date | None:
+    """The last day a FHIR date may mean: a lot that expires in a month is good until its end."""
+    if first_day(text) is None:
+        return None
+    return (dates.bounds(text)[1] - timedelta(days=1)).date()
 
 
 def _once(

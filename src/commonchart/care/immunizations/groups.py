@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from datetime import date
 
 from commonchart.care.immunizations.answer import (
@@ -14,13 +14,16 @@ from commonchart.care.immunizations.answer import (
     NOT_RECOMMENDED,
     Forecast,
 )
-from commonchart.care.immunizations.compile import RISK, STANDARD, Group, Product
+from commonchart.care.immunizations.compile import RISK, STANDARD, Group
 from commonchart.care.immunizations.history import History
 from commonchart.care.immunizations.run import Run
 
 _WORST_FIRST = (CONTRAINDICATED, AGED_OUT, NOT_RECOMMENDED, NOT_COMPLETE)
 _SHOWN_FIRST = (CONTRAINDICATED, NOT_COMPLETE, COMPLETE, IMMUNE, NOT_RECOMMENDED, AGED_OUT)
 _FAR = date.max
+_SHARED = ("shared clinical decision-making",)
+Days = tuple[int | None, int | None, int | None, int | None, int | None]
+_NO_DAYS: Days = (None, None, None, None, None)
 
 
 def forecasts(group: Group, best: Iterable[Run], history: History) -> tuple[Forecast, ...]:
@@ -37,22 +40,19 @@ def forecasts(group: Group, best: Iterable[Run], history: History) -> tuple[Fore
 
 def _of(group: Group, runs: list[Run], history: History, counted: int) -> Forecast:
     status = _status(runs)
-    lead = next(run for run in runs if run.status == status)
+    lead = next(run for run in runs if run.status == status) if len(runs) > 1 else runs[0]
     due = [run for run in runs if run.status == NOT_COMPLETE] if status == NOT_COMPLETE else []
-    base = Forecast(
-        group=group.name,
-        kind=lead.series.kind,
-        status=status,
-        why=lead.why,
-        series=tuple(run.series.name for run in runs),
-        antigens=tuple(run.series.antigen for run in due),
-        guidance=_guidance(runs),
-        because=_because(runs, history),
-        stopped_by=tuple(sorted({code for run in runs for code in run.stopped_by})),
-        future=_future(runs, history),
-        started=any(_started(run, history) for run in runs),
-    )
-    return _with_days(base, group, due, history, counted) if due else base
+    days = _days(group, due, history) if due else _NO_DAYS
+    earliest, wanted, past_due, latest, number = days
+    products = _products(due, history, earliest, wanted) if due else ((), ())
+    started = _started(lead, history) or (len(runs) > 1 and any(_started(run, history) for run in runs))
+    risk = lead.series.kind == RISK
+    return Forecast(
+        group.name, lead.series.kind, status, lead.why, tuple([run.series.name for run in runs]),
+        tuple([run.series.antigen for run in due]), number, counted if due else None, _date(earliest), _date(wanted),
+        _date(past_due), _date(latest), *products, _SHARED if lead.series.shared else (),
+        _because(runs, history) if risk else (), _stopped_by(runs), not started, started,
+    )  # fmt: skip
 
 
 def _status(runs: list[Run]) -> str:
@@ -66,21 +66,24 @@ def _status(runs: list[Run]) -> str:
     return IMMUNE if found == {IMMUNE} else COMPLETE
 
 
-def _with_days(base: Forecast, group: Group, due: list[Run], history: History, counted: int) -> Forecast:
+def _days(group: Group, due: list[Run], history: History) -> Days:
     """FORECASTVG-1 to -6 and FORECASTDN-2."""
+    if len(due) == 1:
+        run = due[0]
+        return run.earliest, run.recommended, run.past_due, run.latest, run.number
     earliest = _earliest(due, history)
     floor = earliest or 0
-    recommended = [run.recommended for run in due if run.recommended is not None]
-    past_due = [run.past_due for run in due if run.past_due is not None]
-    latest = [run.latest for run in due if run.latest is not None]
+    wanted = min([run.recommended for run in due if run.recommended is not None], default=None)
+    late = min([run.past_due for run in due if run.past_due is not None], default=None)
+    latest = min([run.latest for run in due if run.latest is not None], default=None)
     numbers = [run.number for run in due if run.number is not None]
-    wanted = max(floor, min(recommended)) if recommended else None
-    return Forecast(
-        base.group, base.kind, base.status, base.why, base.series, base.antigens,
-        min(numbers) if group.full else max(numbers), counted, _date(earliest), _date(wanted),
-        _date(max(floor, min(past_due))) if past_due else None, _date(min(latest)) if latest else None,
-        *_products(due, history, earliest, wanted), base.guidance, base.because, base.stopped_by, base.future, base.started,
-    )  # fmt: skip
+    return (
+        earliest,
+        None if wanted is None else max(floor, wanted),
+        None if late is None else max(floor, late),
+        latest,
+        min(numbers) if group.full else max(numbers),
+    )
 
 
 def _date(day: int | None) -> date | None:
@@ -92,7 +95,7 @@ def _earliest(due: list[Run], history: History) -> int | None:
     days = [run.earliest for run in due if run.earliest is not None]
     if not days:
         return None
-    if len(due) > 1 and any(run.target is not None and run.target.overriding for run in due):
+    if any(run.target is not None and run.target.overriding for run in due):
         given = [history.when[run.last] for run in due if run.last >= 0]
         return max([min(days), *given])
     return max(days)
@@ -105,29 +108,35 @@ def _products(
 
     First those that a forecast names, then every preferable one that fits when it can be given: not before today.
     """
-    days = [day for day in (earliest, wanted) if day is not None] or [history.today]
-    giving = [max(day, history.today) for day in days]
-    named: dict[str, None] = {}
-    usable: dict[str, None] = {}
+    one = earliest or wanted or history.today
+    other = wanted or one
+    now = history.today
+    named: list[str] = []
+    usable: list[str] = []
     for run in due:
-        stopped = run.against.stopped_vaccines
-        for product in run.target.products if run.target is not None else ():
-            if product.cvx in stopped:
-                continue
-            if _fits(product, giving, history):
-                usable[product.cvx] = None
-            if product.forecast and _fits(product, days, history):
-                named[product.cvx] = None
-    return tuple(named), tuple(usable)
+        for span, forecast, every in run.target.windows if run.target is not None else ():
+            if history.aged(span, one) or (other != one and history.aged(span, other)):
+                named += forecast
+            if history.aged(span, max(one, now)) or (other != one and history.aged(span, max(other, now))):
+                usable += every
+    stopped = due[0].against.stopped_vaccines if len(due) == 1 else _stopped(due)
+    return _distinct(named, stopped), _distinct(usable, stopped)
 
 
-def _fits(product: Product, days: list[int], history: History) -> bool:
-    span = (product.begin, product.end)
-    return any(history.aged(span, day) for day in days)
+def _stopped(due: list[Run]) -> set[str]:
+    return {cvx for run in due for cvx in run.against.stopped_vaccines}
 
 
-def _guidance(runs: list[Run]) -> tuple[str, ...]:
-    return ("shared clinical decision-making",) if any(run.series.shared for run in runs) else ()
+def _distinct(codes: list[str], stopped: Container[str]) -> tuple[str, ...]:
+    return tuple(
+        dict.fromkeys(code for code in codes if code not in stopped) if stopped else dict.fromkeys(codes)
+    )
+
+
+def _stopped_by(runs: list[Run]) -> tuple[str, ...]:
+    if len(runs) == 1:
+        return runs[0].stopped_by
+    return tuple(sorted({code for run in runs for code in run.stopped_by}))
 
 
 def _because(runs: list[Run], history: History) -> tuple[str, ...]:
@@ -147,10 +156,6 @@ def _started(run: Run, history: History) -> bool:
     return bool(run.valid) or start is None or history.ages[start] <= history.today
 
 
-def _future(runs: list[Run], history: History) -> bool:
-    return not any(_started(run, history) for run in runs)
-
-
 def shown_first(group: Group, found: tuple[Forecast, ...]) -> Forecast | None:
     """Which forecast of a group stands for it. Both the page and the check of published cases use this.
 
@@ -158,6 +163,8 @@ def shown_first(group: Group, found: tuple[Forecast, ...]) -> Forecast | None:
     one owes none of the same antigens. Among several of a kind: those started before future ones, then by status, then the
     earliest.
     """
+    if len(found) == 1:
+        return found[0]
     risk = _first([one for one in found if one.kind == RISK])
     standard = _first([one for one in found if one.kind != RISK])
     if risk is None or standard is None:

@@ -11,7 +11,7 @@ from commonchart.care.immunizations.offsets import add
 class Against:
     """What holds for all series of one antigen: its doses, contraindications, immunity and the series done so far."""
 
-    __slots__ = ("completed", "history", "immune_by", "doses", "stopped_by", "stopped_vaccines")  # noqa: RUF023
+    __slots__ = ("completed", "doses", "history", "immune_by", "runs", "stopped_by", "stopped_vaccines")
 
     def __init__(self, history: History, doses: list[int]) -> None:
         self.history = history
@@ -19,15 +19,19 @@ class Against:
         self.immune_by: tuple[str, ...] | None = None
         self.stopped_by: tuple[str, ...] = ()
         self.stopped_vaccines: dict[str, str] = {}
-        self.completed: dict[str, int] = {}
+        self.completed: set[str] = set()
+        self.runs: list[Run] = []
 
 
 class Run:
-    """A series on a history. `results` holds (status, target number, reasons) by dose; `at` is the index of the target now due."""
+    """A series on a history. `results` holds (status, target number, reasons) by dose; `at` is the index of the target now due.
+
+    `trail` is, after each dose, its number, the index of the target then due and how many were satisfied.
+    """
 
     __slots__ = (
         "against", "at", "earliest", "hits", "inadvertent", "last", "latest", "number", "past_due", "previous",
-        "recommended", "results", "satisfied", "series", "status", "stopped_by", "target", "valid", "why",
+        "recommended", "results", "satisfied", "series", "status", "stopped_by", "target", "trail", "valid", "why",
     )  # fmt: skip
 
     def __init__(self, series: Series, against: Against) -> None:
@@ -39,6 +43,7 @@ class Run:
         self.results: dict[int, tuple[str, int, tuple[Reason, ...]]] = {}
         self.hits: dict[int, int] = {}
         self.inadvertent: set[int] | None = None
+        self.trail: list[tuple[int, int, int]] = []
         self.previous = -1
         self.last = -1
         self.status = self.why = ""
@@ -64,27 +69,26 @@ def skips(
     `anchor` decides which sets are in force; only doses numbered below `limit` are counted; `last` is the dose just before
     (-1 for none); `strict` wants a series completed before the day, not on it.
     """
-    for rule in rules:
-        met = (
-            _met(one, run, day, limit, last, strict) for one in rule.sets if one.since <= anchor <= one.until
-        )
-        if rule.any:
-            if any(met):
-                return True
+    return any(_rule_met(rule, run, day, anchor, limit, last, strict) for rule in rules)
+
+
+def _rule_met(rule: Skip, run: Run, day: int, anchor: int, limit: int, last: int, strict: bool) -> bool:
+    """Any of the sets in force, or all of them, of which there must be one."""
+    some = False
+    for one in rule.sets:
+        if not one.since <= anchor <= one.until:
             continue
-        answers = list(met)
-        if answers and all(answers):
-            return True
-    return False
+        some = True
+        if _met(one, run, day, limit, last, strict) == rule.any:
+            return rule.any
+    return some and not rule.any
 
 
 def _met(one: Together, run: Run, day: int, limit: int, last: int, strict: bool) -> bool:
-    if one.any:
-        return any(_holds(when, run, day, limit, last, strict) for when in one.whens)
     for when in one.whens:
-        if not _holds(when, run, day, limit, last, strict):
-            return False
-    return bool(one.whens)
+        if _holds(when, run, day, limit, last, strict) == one.any:
+            return one.any
+    return bool(one.whens) and not one.any
 
 
 def _holds(when: When, run: Run, day: int, limit: int, last: int, strict: bool) -> bool:
@@ -96,8 +100,21 @@ def _holds(when: When, run: Run, day: int, limit: int, last: int, strict: bool) 
         return _compared(_count(when, run, history, limit), when.op, when.n)
     if kind == INTERVAL:
         return last >= 0 and when.gap is not None and day >= add(history.when[last], when.gap)
-    completed = run.against.completed
-    return any(group in completed and (not strict or completed[group] < day) for group in when.groups)
+    if not strict:
+        return not when.groups.isdisjoint(run.against.completed)
+    return any(_completed_before(one, day) for one in run.against.runs if one.series.group in when.groups)
+
+
+def _completed_before(run: Run, day: int) -> bool:
+    """Whether a series was complete before a day, by what was known then: what is evaluated never depends on today."""
+    before = [step for step in run.trail if run.against.history.when[step[0]] < day]
+    if not before:
+        return False
+    number, at, satisfied = before[-1]
+    targets = run.series.targets
+    while at < len(targets) and skips(run, targets[at].skip_forecasting, day, day, number + 1, number, False):
+        at += 1
+    return bool(satisfied) and at == len(targets)
 
 
 def _compared(count: int, op: str, n: int) -> bool:
