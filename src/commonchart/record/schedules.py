@@ -101,6 +101,12 @@ async def uses(conn: Connection, tenant: int) -> list[Use]:
     return [Use(*row) for row in await cursor.fetchall()]
 
 
+async def choosing(conn: Connection) -> list[int]:
+    """The tenants that chose a schedule at all."""
+    cursor = await conn.execute("SELECT DISTINCT tenant FROM schedule_use ORDER BY tenant")
+    return [row[0] for row in await cursor.fetchall()]
+
+
 async def use(conn: Connection, tenant: int, chosen: Use) -> None:
     """From a day on use this pack. Raises NotFound for a pack that is not installed."""
     if chosen.name not in {one.name for one in await installed(conn, tenant)}:

@@ -115,6 +115,12 @@ def facts(
     )
 
 
+def observed(schedule: Schedule) -> Iterator[Code]:
+    """(system URL, code) of everything that makes an Observation worth reading, by its code or by its coded value."""
+    yield from (code for code in schedule.coded if code[0] not in CVX_SYSTEMS)
+    yield from (_LAST_PERIOD, _DUE_DATE)
+
+
 def person(patient: dict[str, Any], as_of: date) -> Person:
     """Whom the engine is asked about, by the rules of `care.evidence` for sex and birth date."""
     found = evidence.person(patient, as_of)
