@@ -122,6 +122,12 @@ def _one(known: Mapping[str, str], said: str, what: str) -> str:
     return known[said]
 
 
+def _whole(said: str) -> int:
+    if not re.fullmatch(r"\d{1,4}", said):
+        raise Invalid(f"{said!r} is no whole number")
+    return int(said)
+
+
 def _yes(element: Element | None, name: str) -> bool:
     return text(element, name).lower() in ("yes", "y")
 
@@ -260,7 +266,7 @@ def _series(row: Element, lists: _Lists) -> SeriesRow:
         default=_yes(select, "defaultSeries"),
         product=_yes(select, "productPath"),
         priority=text(select, "seriesPriority") or "A",
-        prefer=int(preference) if preference else None,
+        prefer=_whole(preference) if preference else None,
         start=(_offset(text(select, "minAgeToStart")), _offset(text(select, "maxAgeToStart"))),
         needs=tuple(sorted(_window(one, text(one, "observationCode/code")) for one in filled(row, "indication"))),
         shared="shared clinical decision" in guidance,
@@ -308,7 +314,7 @@ def _since(row: Element) -> str:
     if text(row, "fromPrevious") == "Y":
         return "prev"
     if target := text(row, "fromTargetDose"):
-        return f"dose:{int(target)}"
+        return f"dose:{_whole(target)}"
     if vaccines := text(row, "fromMostRecent"):
         return "cvx:" + ",".join(_codes(vaccines))
     if seen := text(row, "fromRelevantObs/code"):
@@ -343,7 +349,7 @@ def _when(row: Element) -> WhenRow:
         (_offset(text(row, "beginAge")), _offset(text(row, "endAge"))),
         (_day(text(row, "startDate")), _day(text(row, "endDate"))),
         _offset(text(row, "interval")),
-        f"{_one(_LOGIC, logic, 'dose count logic')}{int(count)}" if count else "",
+        f"{_one(_LOGIC, logic, 'dose count logic')}{_whole(count)}" if count else "",
         _one({"valid": "y", "total": "", "": ""}, text(row, "doseType").lower(), "dose type") == "y",
         _codes(text(row, "vaccineTypes")),
         _list(text(row, "seriesGroups")),
