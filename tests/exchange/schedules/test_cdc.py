@@ -26,7 +26,7 @@ SCHEDULE = """<scheduleSupportingData><liveVirusConflicts><liveVirusConflict>
 </scheduleSupportingData>"""
 ANTIGEN = """<antigenSupportingData><immunity/><contraindications><vaccineGroup/></contraindications><series>
 <seriesName>Alpha series</seriesName><targetDisease>Alpha</targetDisease><vaccineGroup>Alpha</vaccineGroup>
-<seriesAdminGuidance>Based on shared clinical decision-making.</seriesAdminGuidance><seriesType>Standard</seriesType>
+<seriesAdminGuidance>Shared clinical decision-making (SCDM) is recommended regarding Alpha for persons 27-45 years of age.</seriesAdminGuidance><seriesType>Standard</seriesType>
 <equivalentSeriesGroups/><requiredGender/><selectSeries><defaultSeries>Yes</defaultSeries><productPath>No</productPath>
 <seriesGroupName>Standard</seriesGroupName><seriesGroup>1</seriesGroup><seriesPriority>A</seriesPriority>
 <seriesPreference>1</seriesPreference><minAgeToStart/><maxAgeToStart/></selectSeries><indication/><seriesDose>
@@ -53,7 +53,7 @@ def test_facts_are_carried_over_and_sentences_are_not() -> None:
     series = pack.antigens["Alpha"].series[0]
     dose = series.doses[0]
     assert (dose.age[0].abs, dose.age[0].from_) == ("12m-4d", "2025-08-27")
-    assert series.shared
+    assert series.shared == ("27y", "46y")
     assert [(row.cvx, row.to, row.forecast) for row in pack.antigens["Alpha"].vaccines[dose.prefer]] == [
         ("03", "13y+4w", True)
     ]

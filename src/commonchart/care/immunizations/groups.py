@@ -55,7 +55,7 @@ def _of(group: Group, runs: list[Run], history: History, counted: int) -> Foreca
     return Forecast(
         group.name, lead.series.kind, status, lead.why, tuple([run.series.name for run in runs]),
         tuple([run.series.antigen for run in due]), number, counted if due else None, _date(earliest), _date(wanted),
-        _date(past_due), _date(latest), *products, _SHARED if lead.series.shared else (),
+        _date(past_due), _date(latest), *products, _SHARED if lead.series.shared is not None and history.aged(lead.series.shared, history.today) else (),
         _because(runs, history) if risk else (), _stopped_by(runs), not begun, begun,
     )  # fmt: skip
 

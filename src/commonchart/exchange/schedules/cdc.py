@@ -33,6 +33,9 @@ from commonchart.exchange.schedules.shape import Element, filled, parsed, text
 from commonchart.fhir.outcome import Invalid
 
 _OFFSET = re.compile(r"([+-]?)\s*(\d+)\s*(year|month|week|day)s?", re.IGNORECASE)
+_SHARED_AGES = re.compile(
+    r"shared clinical decision-making \(scdm\) is recommended [^.]* for persons (\d+)-(\d+) years"
+)
 _SYSTEMS = {
     "SNOMED": "http://snomed.info/sct",
     "CVX": "http://hl7.org/fhir/sid/cvx",
@@ -269,8 +272,16 @@ def _series(row: Element, lists: _Lists) -> SeriesRow:
         prefer=_whole(preference) if preference else None,
         start=(_offset(text(select, "minAgeToStart")), _offset(text(select, "maxAgeToStart"))),
         needs=tuple(sorted(_window(one, text(one, "observationCode/code")) for one in filled(row, "indication"))),
-        shared="shared clinical decision" in guidance,
+        shared=_shared(text(row, "seriesName").lower(), guidance),
     )  # fmt: skip
+
+
+def _shared(name: str, guidance: str) -> tuple[str, str]:
+    """The ages at which a series is a shared decision: all where its name says so, or those that its guidance names."""
+    if "shared clinical decision" in name:
+        return "0d", ""
+    found = _SHARED_AGES.search(guidance)
+    return (f"{found.group(1)}y", f"{int(found.group(2)) + 1}y") if found else ("", "")
 
 
 def _dose(row: Element, lists: _Lists) -> DoseRow:
