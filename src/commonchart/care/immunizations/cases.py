@@ -9,17 +9,17 @@ import msgspec
 from msgspec import Struct
 
 from commonchart.care.immunizations.answer import (
-    NOT_VALID,
-    VALID,
+    NOT_EVALUATED,
     Assessment,
     Dose,
-    Evaluation,
+    Evaluated,
     Forecast,
     Observation,
     Person,
 )
 from commonchart.care.immunizations.compile import RISK, Schedule
 from commonchart.care.immunizations.evaluate import evaluate
+from commonchart.care.immunizations.groups import standing
 from commonchart.fhir.outcome import Malformed
 
 GROUPS = {
@@ -120,12 +120,10 @@ def group_name(label: str, schedule: Schedule) -> str:
 
 
 def _dose_differences(case: Case, answer: Assessment, group: str, shown: Forecast) -> list[str]:
-    got = {one.dose.id: one.evaluations for one in answer.doses}
+    got = {one.dose.id: one for one in answer.doses}
     out = []
     for dose in case.doses:
-        every = got.get(str(dose.n), ())
-        rows = [row for row in every if row.group == group] or list(every)
-        status = _dose_status(rows, (dose.series_type or "").lower(), shown)
+        status = _dose_status(got.get(str(dose.n)), group, (dose.series_type or "").lower(), shown, answer)
         if dose.eval_status and status != dose.eval_status.lower():
             out.append(
                 f"dose {dose.n} ({dose.cvx} on {dose.date}): expected {dose.eval_status.lower()}, got {status}"
@@ -133,12 +131,12 @@ def _dose_differences(case: Case, answer: Assessment, group: str, shown: Forecas
     return out
 
 
-def _dose_status(rows: list[Evaluation], kind: str, shown: Forecast) -> str:
-    """One status for a group: of the kind of series the case names, else of the series of the forecast shown."""
-    chosen = [row for row in rows if (row.kind == RISK) == (kind == RISK)] if kind else []
-    chosen = chosen or [row for row in rows if row.series in shown.series] or rows
-    found = [row.status for row in chosen]
-    for status in (NOT_VALID, VALID):
-        if status in found:
-            return status
-    return found[0] if found else "not evaluated"
+def _dose_status(found: Evaluated | None, group: str, kind: str, shown: Forecast, answer: Assessment) -> str:
+    """The dose's status in the group of the case, or in its own where it is a vaccine of another (a live one before)."""
+    if found is None or not found.evaluations:
+        return NOT_EVALUATED
+    own = standing(found, group, shown, kind)
+    if own is None:
+        other = answer.group(found.evaluations[0].group)
+        own = standing(found, found.evaluations[0].group, other.shown if other is not None else None, kind)
+    return own.status if own is not None else NOT_EVALUATED

@@ -18,7 +18,7 @@ from commonchart.care.immunizations.answer import (
 from commonchart.care.immunizations.compile import Schedule
 from commonchart.care.immunizations.evaluate import evaluate
 from commonchart.care.immunizations.offsets import add
-from commonchart.care.immunizations.words import DUE, OVERDUE, POSSIBLE, state, vaccine
+from commonchart.care.immunizations.words import DUE, LATER, OVERDUE, state, vaccine
 
 
 class Give(Struct, frozen=True):
@@ -43,7 +43,10 @@ class Later(Struct, frozen=True):
 
 
 class Plan(Struct, frozen=True):
-    """What to give today, what later, when to come back and what for, and what must be known first."""
+    """What to give today, what later, when to come back and what for, and what must be known first.
+
+    `optional` may be given today: it is early, or a decision to share with the patient.
+    """
 
     as_of: date
     pack: str
@@ -67,8 +70,8 @@ def plan(
     if person.dead or person.died is not None:
         return Plan(as_of, schedule.name, (), (), (), None, (), ("the person has died",))
     open_ = [found for found in _shown(now) if found.status == NOT_COMPLETE and not found.future]
-    due = [found for found in open_ if state(found, as_of) in (OVERDUE, DUE)]
-    possible = [found for found in open_ if state(found, as_of) == POSSIBLE]
+    due = [found for found in open_ if state(found, as_of) in (OVERDUE, DUE) and not found.guidance]
+    possible = [found for found in open_ if found not in due and state(found, as_of) != LATER]
     today, waiting = _together(_gives(due, schedule), schedule, as_of)
     given = {group for give in today for group in give.groups}
     later = [_later(found, as_of) for found in open_ if found not in due and found not in possible] + waiting

@@ -88,6 +88,7 @@ def _series(
     for _, begin, end in series.needs:
         yield from _order((begin, end), f"{at} needs")
     yield from _order(series.start, f"{at} start")
+    yield from _order(series.shared, f"{at} shared")
     for group in series.equivalent:
         if group not in groups:
             yield f"{at} equivalent", f"there is no series group {group}"

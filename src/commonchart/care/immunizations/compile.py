@@ -133,7 +133,7 @@ class Series(Struct, frozen=True):
     needs: tuple[tuple[str, Offset | None, Offset | None], ...]
     targets: tuple[Target, ...]
     waits: bool
-    shared: bool
+    shared: Span | None
     sexes: frozenset[str]
 
 
@@ -314,9 +314,13 @@ def _series(
     return Series(
         row.name, file.antigen, row.kind, row.group, row.group_name, frozenset(row.equivalent), row.default, row.product,
         row.priority, row.prefer if row.prefer is not None else 99, offset(row.start[0]), offset(row.start[1]),
-        tuple((code, offset(begin), offset(end)) for code, begin, end in row.needs), targets, waits, row.shared,
+        tuple((code, offset(begin), offset(end)) for code, begin, end in row.needs), targets, waits, _shared(row),
         frozenset(row.sex),
     )  # fmt: skip
+
+
+def _shared(row: schema.SeriesRow) -> Span | None:
+    return (offset(row.shared[0]), offset(row.shared[1])) if any(row.shared) else None
 
 
 def _target(
@@ -422,7 +426,7 @@ def _age_edges(pack: schema.Pack) -> Iterable[Offset]:
         texts += [row.to for rows in file.vaccines.values() for row in rows]
         texts += [text for row in file.stop_vaccine_if for window in row.cvx for text in window[1:]]
         for series in file.series:
-            texts += [*series.start, *(text for need in series.needs for text in need[1:])]
+            texts += [*series.start, *series.shared, *(text for need in series.needs for text in need[1:])]
             for dose in series.doses:
                 texts += [age.max for age in dose.age]
                 texts += [

@@ -75,10 +75,9 @@ def _failures(run: Run, target: Target, number: int) -> Iterator[Reason]:
         yield from _gaps(run, target, number, day)
     if dose.cvx in history.schedule.conflicts:
         yield from _conflicts(run, dose.cvx, number, day)
-    if not _fits(run, target.prefer.get(dose.cvx), dose, day) and not _fits(
-        run, target.allow.get(dose.cvx), None, day
-    ):
-        yield Reason("6.9", "vaccine", cvx=dose.cvx)
+    prefer, allow = target.prefer.get(dose.cvx), target.allow.get(dose.cvx)
+    if not _fits(run, prefer, dose, day) and not _fits(run, allow, None, day):
+        yield Reason("6.9", "vaccine age" if prefer or allow else "vaccine", cvx=dose.cvx)
 
 
 def _condition(dose: Dose, day: int) -> Iterator[Reason]:

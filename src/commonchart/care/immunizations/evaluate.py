@@ -20,8 +20,8 @@ from commonchart.care.immunizations.answer import (
 from commonchart.care.immunizations.choose import Choice, choose
 from commonchart.care.immunizations.compile import Antigen, Schedule, Series
 from commonchart.care.immunizations.dose import evaluate as evaluate_doses
-from commonchart.care.immunizations.forecast import against, forecast
-from commonchart.care.immunizations.groups import forecasts, shown_first
+from commonchart.care.immunizations.forecast import PAST_SEASON, against, forecast
+from commonchart.care.immunizations.groups import forecasts, shown_first, started
 from commonchart.care.immunizations.history import History
 from commonchart.care.immunizations.offsets import add
 from commonchart.care.immunizations.run import Run
@@ -70,6 +70,7 @@ def evaluate(
         elif runs := _runs(history, antigen, sex, numbers or []):
             outcomes[name] = (runs, choose(runs))
     answers = tuple(_group_answers(schedule, outcomes, history))
+    history.findings += _seasons_over(answers, schedule)
     return Assessment(
         as_of,
         schedule.name,
@@ -133,14 +134,22 @@ def _group_answers(
             yield GroupAnswer(group.name, shown_first(group, found), found)
 
 
+def _seasons_over(answers: tuple[GroupAnswer, ...], schedule: Schedule) -> Iterable[Finding]:
+    """A season that the pack no longer knows is no advice: a newer pack must say what is due."""
+    for answer in answers:
+        if answer.shown is not None and answer.shown.why == PAST_SEASON:
+            why = f"{answer.group}: the season in the pack {schedule.name} is over; what is due now needs a newer pack"
+            yield Finding("season over", why)
+
+
 def _evaluated(
     history: History, outcomes: dict[str, tuple[list[Run], Choice]], given: dict[str, list[int]]
 ) -> tuple[Evaluated, ...]:
-    """Each dose with what it counted for in the series that were chosen."""
+    """Each dose with what it counted for in the series that were chosen; those for a later age judge nothing yet."""
     found: list[list[Evaluation]] = [[] for _ in history.doses]
     for antigen, numbers in given.items():
         best = outcomes[antigen][1].best if antigen in outcomes else []
-        for run in best:
+        for run in [one for one in best if started(one, history)] or best:
             for number in numbers:
                 status, target, reasons = run.results[number]
                 series = run.series

@@ -61,6 +61,7 @@ def _stop(history: History, antigen: Antigen, out: Against) -> None:
     out.stopped_by = tuple(sorted(stopping))
 
 
+PAST_SEASON = "past the season"
 Gaps = tuple[int, int, int]
 _NO_GAPS: Gaps = (0, 0, 0)
 
@@ -122,7 +123,7 @@ def _stopped(run: Run, target: Target, today: int, oldest: int | None) -> bool:
     elif facts.stopped_vaccines and (stopping := _all_vaccines_stopped(run)):
         run.status, run.why, run.stopped_by = CONTRAINDICATED, "every vaccine contraindicated", stopping
     elif target.season_last and today > target.season_last:
-        run.status, run.why = NOT_RECOMMENDED, "past the season"
+        run.status, run.why = NOT_RECOMMENDED, PAST_SEASON
     elif oldest is not None and today >= oldest:
         run.status, run.why = AGED_OUT, "past the maximum age"
     else:

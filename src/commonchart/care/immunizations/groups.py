@@ -12,6 +12,10 @@ from commonchart.care.immunizations.answer import (
     IMMUNE,
     NOT_COMPLETE,
     NOT_RECOMMENDED,
+    NOT_VALID,
+    VALID,
+    Evaluated,
+    Evaluation,
     Forecast,
 )
 from commonchart.care.immunizations.compile import RISK, STANDARD, Group
@@ -22,6 +26,7 @@ _WORST_FIRST = (CONTRAINDICATED, AGED_OUT, NOT_RECOMMENDED, NOT_COMPLETE)
 _SHOWN_FIRST = (CONTRAINDICATED, NOT_COMPLETE, COMPLETE, IMMUNE, NOT_RECOMMENDED, AGED_OUT)
 _FAR = date.max
 _SHARED = ("shared clinical decision-making",)
+_STANDING = {NOT_VALID: 0, VALID: 1}
 Days = tuple[int | None, int | None, int | None, int | None, int | None]
 _NO_DAYS: Days = (None, None, None, None, None)
 
@@ -45,13 +50,13 @@ def _of(group: Group, runs: list[Run], history: History, counted: int) -> Foreca
     days = _days(group, due, history) if due else _NO_DAYS
     earliest, wanted, past_due, latest, number = days
     products = _products(due, history, earliest, wanted) if due else ((), ())
-    started = _started(lead, history) or (len(runs) > 1 and any(_started(run, history) for run in runs))
+    begun = started(lead, history) or (len(runs) > 1 and any(started(run, history) for run in runs))
     risk = lead.series.kind == RISK
     return Forecast(
         group.name, lead.series.kind, status, lead.why, tuple([run.series.name for run in runs]),
         tuple([run.series.antigen for run in due]), number, counted if due else None, _date(earliest), _date(wanted),
-        _date(past_due), _date(latest), *products, _SHARED if lead.series.shared else (),
-        _because(runs, history) if risk else (), _stopped_by(runs), not started, started,
+        _date(past_due), _date(latest), *products, _SHARED if lead.series.shared is not None and history.aged(lead.series.shared, history.today) else (),
+        _because(runs, history) if risk else (), _stopped_by(runs), not begun, begun,
     )  # fmt: skip
 
 
@@ -150,10 +155,23 @@ def _because(runs: list[Run], history: History) -> tuple[str, ...]:
     return tuple(sorted(found)) if found else ()
 
 
-def _started(run: Run, history: History) -> bool:
+def started(run: Run, history: History) -> bool:
     """Whether a series is meant for this age already, or under way."""
     start = run.series.start_min
     return bool(run.valid) or start is None or history.ages[start] <= history.today
+
+
+def standing(evaluated: Evaluated, group: str, found: Forecast | None, kind: str = "") -> Evaluation | None:
+    """How one dose stands in a vaccine group: not valid if any antigen says so, else valid if any, else as it is.
+
+    Of the series of `kind` ("risk", "standard") if any is named and judged it, else of the forecast shown, else of any. None
+    if the dose is not of the group.
+    """
+    rows = [row for row in evaluated.evaluations if row.group == group]
+    chosen = [row for row in rows if (row.kind == RISK) == (kind == RISK)] if kind else []
+    chosen = chosen or [row for row in rows if found is not None and row.series in found.series] or rows
+    ranked = sorted(chosen, key=lambda row: _STANDING.get(row.status, 2))
+    return ranked[0] if ranked else None
 
 
 def shown_first(group: Group, found: tuple[Forecast, ...]) -> Forecast | None:

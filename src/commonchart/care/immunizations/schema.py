@@ -99,7 +99,9 @@ class DoseRow(_Rows, frozen=True):
 
 
 class SeriesRow(_Rows, frozen=True):
-    """One series: whom it is for, how it is chosen among others, its doses. `shared` is shared clinical decision-making."""
+    """One series: whom it is for, how it is chosen among others, its doses. `shared` are the ages at
+    which it is a decision to share with the patient.
+    """
 
     name: str
     kind: Literal["standard", "risk", "evaluation"]
@@ -114,7 +116,7 @@ class SeriesRow(_Rows, frozen=True):
     prefer: int | None = None
     start: tuple[str, str] = ("", "")
     needs: tuple[Window, ...] = ()
-    shared: bool = False
+    shared: tuple[str, str] = ("", "")
 
 
 class BornRow(_Rows, frozen=True):

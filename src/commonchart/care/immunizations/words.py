@@ -63,6 +63,13 @@ def _plural(number: int, unit: str) -> str:
     return f"{number} {unit}{'' if number == 1 else 's'}"
 
 
+def span(number: int) -> str:
+    """A stretch of time in words: days up to two months, then whole months, then whole years."""
+    if number < 62:
+        return days(number)
+    return _plural(int(number / 30.4375), "month") if number < 731 else _plural(int(number / 365.25), "year")
+
+
 def vaccine(cvx: str, schedule: Schedule) -> str:
     """A vaccine by its short name, else by its code."""
     found = schedule.vaccines.get(cvx)
@@ -78,7 +85,7 @@ def reason(found: Reason, dose: Dose, schedule: Schedule) -> str:
 def _young(found: Reason, dose: Dose, schedule: Schedule) -> str:
     usual = found.usual or found.least
     return (
-        f"given {days(_short(found, usual, dose))} before the minimum age of {amount(usual)}{_grace(found)}"
+        f"given {span(_short(found, usual, dose))} before the minimum age of {amount(usual)}{_grace(found)}"
     )
 
 
@@ -110,7 +117,7 @@ def _on(dose: Dose) -> int:
 
 
 def _after(found: Reason, dose: Dose) -> str:
-    return days(_on(dose) - found.since)
+    return span(_on(dose) - found.since)
 
 
 def _grace(found: Reason) -> str:
@@ -118,6 +125,8 @@ def _grace(found: Reason) -> str:
     if found.usual is None or found.least is None or found.least == found.usual:
         return ""
     grace = add(found.since, found.usual) - found.needed
+    if grace > 30:
+        return f" (it counts from {amount(found.least)})"
     return f" (up to {days(grace)} early counts)" if grace > 0 else ""
 
 
@@ -133,6 +142,9 @@ _SAID: dict[str, Callable[[Reason, Dose, Schedule], str]] = {
     "vaccine": lambda found, dose, schedule: (
         f"{vaccine(found.cvx, schedule)} is not a vaccine for this dose at this age"
     ),
+    "vaccine age": lambda found, dose, schedule: (
+        f"{vaccine(found.cvx, schedule)} is not for this age at this dose"
+    ),
     "expired": lambda found, dose, schedule: f"the lot expired on {day(found.needed)}",
     "flawed": lambda found, dose, schedule: f"not a full dose: {dose.flaw}",
     "series complete": lambda found, dose, schedule: "the series was complete already",
@@ -140,10 +152,15 @@ _SAID: dict[str, Callable[[Reason, Dose, Schedule], str]] = {
 
 
 def evaluation(found: Evaluation, dose: Dose, schedule: Schedule) -> str:
-    """A dose's standing for one antigen: "Valid: dose 2" or "Not valid: ... ; also ..."."""
+    """A dose's standing for one antigen: "Valid: dose 2" or "Not valid: ... ; also ...".
+
+    That a vaccine is not for an age is not said again where the age was wrong anyway.
+    """
     if found.status == NOT_EVALUATED:
         return "Not evaluated: no series applies to this person"
-    said = [reason(one, dose, schedule) for one in found.reasons]
+    by_age = any(one.rule == "6.4" for one in found.reasons)
+    told = [one for one in found.reasons if not (by_age and one.kind == "vaccine age")]
+    said = [reason(one, dose, schedule) for one in told]
     if found.status == VALID:
         return "; ".join([f"Valid: dose {found.target} of the series", *said])
     first, *also = said or ["no reason recorded"]

@@ -33,6 +33,9 @@ from commonchart.exchange.schedules.shape import Element, filled, parsed, text
 from commonchart.fhir.outcome import Invalid
 
 _OFFSET = re.compile(r"([+-]?)\s*(\d+)\s*(year|month|week|day)s?", re.IGNORECASE)
+_SHARED_AGES = re.compile(
+    r"shared clinical decision-making \(scdm\) is recommended [^.]* for persons (\d+)-(\d+) years"
+)
 _SYSTEMS = {
     "SNOMED": "http://snomed.info/sct",
     "CVX": "http://hl7.org/fhir/sid/cvx",
@@ -120,6 +123,12 @@ def _one(known: Mapping[str, str], said: str, what: str) -> str:
     if said not in known:
         raise Invalid(f"{what} {said!r} is not one this program knows ({', '.join(known)})")
     return known[said]
+
+
+def _whole(said: str) -> int:
+    if not re.fullmatch(r"\d{1,4}", said):
+        raise Invalid(f"{said!r} is no whole number")
+    return int(said)
 
 
 def _yes(element: Element | None, name: str) -> bool:
@@ -260,11 +269,19 @@ def _series(row: Element, lists: _Lists) -> SeriesRow:
         default=_yes(select, "defaultSeries"),
         product=_yes(select, "productPath"),
         priority=text(select, "seriesPriority") or "A",
-        prefer=int(preference) if preference else None,
+        prefer=_whole(preference) if preference else None,
         start=(_offset(text(select, "minAgeToStart")), _offset(text(select, "maxAgeToStart"))),
         needs=tuple(sorted(_window(one, text(one, "observationCode/code")) for one in filled(row, "indication"))),
-        shared="shared clinical decision" in guidance,
+        shared=_shared(text(row, "seriesName").lower(), guidance),
     )  # fmt: skip
+
+
+def _shared(name: str, guidance: str) -> tuple[str, str]:
+    """The ages at which a series is a shared decision: all where its name says so, or those that its guidance names."""
+    if "shared clinical decision" in name:
+        return "0d", ""
+    found = _SHARED_AGES.search(guidance)
+    return (f"{found.group(1)}y", f"{int(found.group(2)) + 1}y") if found else ("", "")
 
 
 def _dose(row: Element, lists: _Lists) -> DoseRow:
@@ -308,7 +325,7 @@ def _since(row: Element) -> str:
     if text(row, "fromPrevious") == "Y":
         return "prev"
     if target := text(row, "fromTargetDose"):
-        return f"dose:{int(target)}"
+        return f"dose:{_whole(target)}"
     if vaccines := text(row, "fromMostRecent"):
         return "cvx:" + ",".join(_codes(vaccines))
     if seen := text(row, "fromRelevantObs/code"):
@@ -343,7 +360,7 @@ def _when(row: Element) -> WhenRow:
         (_offset(text(row, "beginAge")), _offset(text(row, "endAge"))),
         (_day(text(row, "startDate")), _day(text(row, "endDate"))),
         _offset(text(row, "interval")),
-        f"{_one(_LOGIC, logic, 'dose count logic')}{int(count)}" if count else "",
+        f"{_one(_LOGIC, logic, 'dose count logic')}{_whole(count)}" if count else "",
         _one({"valid": "y", "total": "", "": ""}, text(row, "doseType").lower(), "dose type") == "y",
         _codes(text(row, "vaccineTypes")),
         _list(text(row, "seriesGroups")),
