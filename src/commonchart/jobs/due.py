@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from commonchart.access import audit, users
+from commonchart.access import audit, forecasts, users
 from commonchart.care.assess import Due, assess
 from commonchart.care.evidence import evidence, moment_day, person
 from commonchart.care.rules import Pack, built_in
@@ -116,7 +116,7 @@ async def assessed(
     day = as_of or moment_day(now)
     schedule = await schedules.active(conn, tenant, day)
     same = await linked_on(conn, tenant, patient)
-    tokens = (*wanted_tokens(pack.hash), *immunizations.wanted_tokens(schedule))
+    tokens = (*wanted_tokens(pack.hash), *forecasts.wanted_tokens(schedule))
     found = await due.resources(conn, tenant, same, tokens)
     own = next((r for r in found if r["resourceType"] == "Patient" and r.get("id") == patient), None)
     if own is None:

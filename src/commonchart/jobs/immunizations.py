@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import date
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from commonchart.care.assess import Due
@@ -12,10 +11,9 @@ from commonchart.care.immunizations import due
 from commonchart.care.immunizations import pack as packs
 from commonchart.care.immunizations.compile import Schedule
 from commonchart.care.immunizations.evaluate import evaluate
-from commonchart.care.immunizations.from_fhir import facts, observed
+from commonchart.care.immunizations.from_fhir import facts
 from commonchart.record import schedules
 from commonchart.record.due import InUse
-from commonchart.record.keys import token
 
 if TYPE_CHECKING:
     from commonchart.record.database import Connection
@@ -28,20 +26,6 @@ def assessed(
     found = facts(patient, resources, schedule, as_of)
     answer = evaluate(found.person, found.doses, found.observations, schedule, as_of)
     return due.rows(answer, found, schedule)
-
-
-def wanted_tokens(schedule: Schedule) -> tuple[int, ...]:
-    """The code tokens of Observations that the schedule looks at: as what was looked for, and as what was found."""
-    return _tokens(frozenset(observed(schedule)))
-
-
-@cache
-def _tokens(codes: frozenset[tuple[str, str]]) -> tuple[int, ...]:
-    return tuple(
-        token(param, f"{system}|{code}")
-        for system, code in sorted(codes)
-        for param in ("code", "value-concept")
-    )
 
 
 async def in_use(conn: Connection, day: date) -> list[InUse]:

@@ -17,14 +17,16 @@ from commonchart.care.immunizations.answer import (
     COMPLETE,
     CONTRAINDICATED,
     IMMUNE,
-    NOT_EVALUATED,
+    NOT_RECOMMENDED,
     VALID,
     Assessment,
     Evaluated,
     Forecast,
 )
 from commonchart.care.immunizations.compile import RISK, Schedule
+from commonchart.care.immunizations.forecast import PAST_SEASON
 from commonchart.care.immunizations.from_fhir import Facts
+from commonchart.care.immunizations.groups import standing
 
 KIND = "immunization"
 SOON = timedelta(days=30)
@@ -60,7 +62,9 @@ def _row(found: Forecast, answer: Assessment, facts: Facts, schedule: Schedule) 
 
 def _status(found: Forecast, as_of: date) -> str:
     """The due table's status of a forecast; a decision to be shared with the patient is a question, not a duty."""
-    if found.future or found.status in (AGED_OUT, "not recommended"):
+    if found.why == PAST_SEASON:
+        return "cannot-tell"
+    if found.future or found.status in (AGED_OUT, NOT_RECOMMENDED):
         return "not-applicable"
     if found.status in _CLOSED:
         return _CLOSED[found.status]
@@ -76,8 +80,8 @@ def _status(found: Forecast, as_of: date) -> str:
 
 
 def decision(found: Forecast) -> bool:
-    """Whether the schedule leaves it to patient and clinician: a shared decision without a day to be late after."""
-    return bool(found.guidance) and found.past_due is None and found.status not in _CLOSED
+    """Whether the schedule leaves it to patient and clinician at this age."""
+    return bool(found.guidance) and found.status not in _CLOSED
 
 
 def _why(found: Forecast, answer: Assessment, facts: Facts, schedule: Schedule) -> dict[str, Any]:
@@ -91,8 +95,8 @@ def _why(found: Forecast, answer: Assessment, facts: Facts, schedule: Schedule) 
         "source": schedule.source.source,
         "review": "reviewed",
         "outreach": "generic" if found.kind == RISK else "detail",
-        "used": [*_counting(given, found.group, schedule), *_indications(found, refs, schedule)],
-        "unused": [*_not_counting(given, found.group, schedule), *_refused(facts, found, schedule)],
+        "used": [*_counting(given, found, schedule), *_indications(found, refs, schedule)],
+        "unused": [*_not_counting(given, found, schedule), *_refused(facts, found, schedule)],
         "satisfied_by": _satisfied_by(found, schedule),
         "exclusions": _exclusions(found, refs, schedule),
         "question": _question(found, facts, schedule),
@@ -128,21 +132,20 @@ def _against(found: Forecast, schedule: Schedule) -> list[str]:
     return [antigen.name for antigen in group.antigens]
 
 
-def _counting(given: Iterable[Evaluated], group: str, schedule: Schedule) -> Iterator[dict[str, str]]:
+def _counting(given: Iterable[Evaluated], found: Forecast, schedule: Schedule) -> Iterator[dict[str, str]]:
     for one in given:
-        if _counts(one, group):
+        where = standing(one, found.group, found)
+        if where is not None and where.status == VALID:
             yield _dose(one, schedule)
 
 
-def _not_counting(given: Iterable[Evaluated], group: str, schedule: Schedule) -> Iterator[dict[str, str]]:
+def _not_counting(
+    given: Iterable[Evaluated], found: Forecast, schedule: Schedule
+) -> Iterator[dict[str, str]]:
     for one in given:
-        if not _counts(one, group):
-            said = [words.evaluation(e, one.dose, schedule) for e in one.evaluations if e.group == group]
-            yield _dose(one, schedule) | {"reason": said[0] if said else NOT_EVALUATED}
-
-
-def _counts(one: Evaluated, group: str) -> bool:
-    return any(found.status == VALID for found in one.evaluations if found.group == group)
+        where = standing(one, found.group, found)
+        if where is not None and where.status != VALID:
+            yield _dose(one, schedule) | {"reason": words.evaluation(where, one.dose, schedule)}
 
 
 def _dose(one: Evaluated, schedule: Schedule) -> dict[str, str]:
@@ -193,6 +196,8 @@ def _titles(codes: Iterable[str], schedule: Schedule) -> str:
 
 
 def _question(found: Forecast, facts: Facts, schedule: Schedule) -> str:
+    if found.why == PAST_SEASON:
+        return "Ask an administrator for a newer schedule pack: the season in this one is over"
     if decision(found):
         return f"Decide together with the patient whether {found.group} is wanted"
     undated = [one for one in facts.doses if one.on is None and _of_group(one.cvx, found.group, schedule)]

@@ -8,6 +8,7 @@ from commonchart.fhir.outcome import NotFound
 from commonchart.rest.operations.bulk import EXPORT
 from commonchart.rest.operations.docref import DOCREF
 from commonchart.rest.operations.everything import EVERYTHING
+from commonchart.rest.operations.forecast import FORECAST
 from commonchart.rest.operations.lastn import LASTN
 from commonchart.rest.operations.meta import META
 from commonchart.rest.operations.operation import Operation
@@ -21,6 +22,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *META,
     *DOCREF,
     *EXPORT,
+    *FORECAST,
     *SUBSCRIPTIONS,
     *TERMINOLOGY,
     *VALIDATE,
