@@ -8,6 +8,7 @@ from datetime import date
 from msgspec import Struct
 
 from commonchart.care.immunizations.answer import (
+    CONTRAINDICATED,
     NOT_COMPLETE,
     Assessment,
     Dose,
@@ -18,7 +19,7 @@ from commonchart.care.immunizations.answer import (
 from commonchart.care.immunizations.compile import Schedule
 from commonchart.care.immunizations.evaluate import evaluate
 from commonchart.care.immunizations.offsets import add
-from commonchart.care.immunizations.words import DUE, LATER, OVERDUE, state, vaccine
+from commonchart.care.immunizations.words import DUE, LATER, OVERDUE, state, urgency, vaccine
 
 
 class Give(Struct, frozen=True):
@@ -69,7 +70,7 @@ def plan(
     now = evaluate(person, doses, observations, schedule, as_of)
     if person.dead or person.died is not None:
         return Plan(as_of, schedule.name, (), (), (), None, (), ("the person has died",))
-    open_ = [found for found in _shown(now) if found.status == NOT_COMPLETE and not found.future]
+    open_ = list(_open(now, as_of))
     due = [found for found in open_ if state(found, as_of) in (OVERDUE, DUE) and not found.guidance]
     possible = [found for found in open_ if found not in due and state(found, as_of) != LATER]
     today, waiting = _together(_gives(due, schedule), schedule, as_of)
@@ -82,8 +83,15 @@ def plan(
     return Plan(as_of, schedule.name, tuple(today), optional, tuple(later), visit, then, _notes(now, today))
 
 
-def _shown(answer: Assessment) -> Iterable[Forecast]:
-    return (group.shown for group in answer.groups if group.shown is not None)
+def _open(answer: Assessment, as_of: date) -> Iterable[Forecast]:
+    """The most urgent forecast of each group that still needs a dose, whether by risk or for everybody; none of a group that
+    is contraindicated."""
+    for group in answer.groups:
+        if any(found.status == CONTRAINDICATED for found in group.forecasts):
+            continue
+        needed = [found for found in group.forecasts if found.status == NOT_COMPLETE and not found.future]
+        if needed:
+            yield min(needed, key=lambda found: urgency(found, as_of))
 
 
 def _gives(due: list[Forecast], schedule: Schedule, *, early: bool = False) -> list[Give]:
@@ -161,8 +169,8 @@ def _next(after: Assessment, as_of: date) -> tuple[date | None, tuple[str, ...]]
     """The first later day on which something is recommended, and everything recommended by then."""
     coming = [
         (found.recommended, found.group)
-        for found in _shown(after)
-        if found.status == NOT_COMPLETE and found.recommended is not None and found.recommended > as_of
+        for found in _open(after, as_of)
+        if found.recommended is not None and found.recommended > as_of
     ]
     if not coming:
         return None, ()
