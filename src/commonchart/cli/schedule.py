@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from importlib.metadata import version as program_version
 from pathlib import Path
 
 import click
 
+from commonchart.access import schedules, users
+from commonchart.access.records import Records
 from commonchart.care.immunizations import pack as packs
 from commonchart.care.immunizations.compile import Schedule, compiled
 from commonchart.care.immunizations.difference import Difference, differences
 from commonchart.cli.check_immunizations import on
-from commonchart.cli.open import data_option, settings_of
+from commonchart.cli.open import awaited, data_option, opened, settings_of
 from commonchart.exchange.schedules import cdc, release
+from commonchart.fhir import dates
 from commonchart.fhir.outcome import Invalid
+from commonchart.record.database import Database
+from commonchart.settings import TENANT
 
 SHOWN = 200
 
@@ -91,6 +97,41 @@ def diff(a: str, b: str, data: Path | None) -> None:
     _say(differences(packs.found(a, _site(data)), packs.found(b, _site(data))), a)
 
 
+@schedule.command()
+@click.argument("name")
+@click.option(
+    "--cases", type=click.Path(path_type=Path), help="Published cases to run on it; what they say is kept."
+)
+@data_option
+@awaited
+async def install(name: str, cases: Path | None, data: Path | None) -> None:
+    """Keep a pack of the site's packs folder (or the folder NAME) in the record, so that it can be used."""
+    made = packs.checked(packs.found(name, _site(data)))
+    said = _run(cases, compiled(made)) if cases is not None else ""
+    async with opened(data) as database:
+        done = await schedules.install(_system(database), made, said)
+    click.echo(f"Installed {done.name}: {done.authority} {done.version}")
+
+
+@schedule.command("use")
+@click.argument("name")
+@click.option(
+    "--from", "effective", required=True, help="The first day on which it is used, such as 2027-01-01."
+)
+@data_option
+@awaited
+async def use_(name: str, effective: str, data: Path | None) -> None:
+    """From a day on use the installed pack NAME; due lists are worked out again when the day has come."""
+    day = dates.bounds(effective)[0].date()
+    async with opened(data) as database:
+        await schedules.use(_system(database), name, day)
+    click.echo(f"{name} is used from {day} on.")
+
+
+def _system(database: Database) -> Records:
+    return Records(database, users.system(TENANT, "schedule-command"), lambda: datetime.now(UTC))
+
+
 def _site(data: Path | None) -> Path:
     return settings_of(data).data_dir / "packs"
 
@@ -103,10 +144,13 @@ def _say(found: list[Difference], against: str) -> None:
         click.echo(f"  ... and {len(found) - SHOWN} more")
 
 
-def _run(path: Path, made: Schedule) -> None:
+def _run(path: Path, made: Schedule) -> str:
+    """Run published cases on a pack, print those that differ; the closing line."""
     passed = failed = 0
     for name, good, why in on(path, made):
         passed, failed = passed + good, failed + (not good)
         if not good:
             click.echo(f"{name}: {why}")
-    click.echo(f"{passed} passed, {failed} failed")
+    said = f"{passed} passed, {failed} failed"
+    click.echo(said)
+    return said

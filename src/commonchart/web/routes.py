@@ -9,6 +9,7 @@ from starlette.routing import BaseRoute, Route
 from commonchart.web import accounts, assets
 from commonchart.web.clinician import (
     exchange,
+    immunizations,
     notes,
     patients,
     provenance,
@@ -16,9 +17,11 @@ from commonchart.web.clinician import (
     registration,
     registry,
     results,
+    schedules,
     sections,
     stock,
     terminology,
+    vaccine_card,
     writing,
 )
 from commonchart.web.session import Endpoint, View, guarded, signed_in
@@ -32,7 +35,9 @@ READING: dict[str, View] = {
     "/patients/{patient}/conditions": sections.conditions,
     "/patients/{patient}/medications": sections.medication_list,
     "/patients/{patient}/allergies": sections.allergy_list,
-    "/patients/{patient}/immunizations": sections.immunization_list,
+    "/patients/{patient}/immunizations": immunizations.section,
+    "/patients/{patient}/immunizations/card.pdf": vaccine_card.card,
+    "/patients/{patient}/immunizations/compare": immunizations.comparison,
     "/patients/{patient}/results": results.sheet,
     "/patients/{patient}/results/trend": results.one_test,
     "/patients/{patient}/procedures": sections.procedure_list,
@@ -46,6 +51,7 @@ READING: dict[str, View] = {
     "/exchange": exchange.page,
     "/exchange/{run}/file": exchange.download,
     "/registry": registry.page,
+    "/schedules/compare": schedules.compare,
     "/receipts": receipts.recent,
     "/receipts/{run}": receipts.one,
     "/receipts/{run}/json": receipts.download,
@@ -59,6 +65,9 @@ WRITING: dict[str, tuple[View, View]] = {
     "/patients/{patient}/notes/new": (notes.new_note, notes.create_note),
     "/patients/{patient}/notes/{id}/edit": (notes.edit_note, notes.save_note),
     "/patients/{patient}/notes/{id}/amend": (notes.amend, notes.add_addendum),
+    "/patients/{patient}/immunizations/give": (immunizations.give, immunizations.given),
+    "/patients/{patient}/immunizations/refuse": (immunizations.refuse, immunizations.refusing),
+    "/schedules": (schedules.page, schedules.use),
     "/stock": (stock.page, stock.receive),
     "/stock/{lot}": (stock.one, stock.act),
     "/patients/new": (registration.new_patient, registration.create_patient),

@@ -25,11 +25,12 @@ from commonchart.care.immunizations.answer import (
 )
 from commonchart.care.immunizations.compile import RISK, Schedule
 from commonchart.care.immunizations.forecast import PAST_SEASON
-from commonchart.care.immunizations.from_fhir import Facts
+from commonchart.care.immunizations.from_fhir import Facts, Refusal
 from commonchart.care.immunizations.groups import standing
 
 KIND = "immunization"
 SOON = timedelta(days=30)
+_PUSHED = ("overdue", "due", "due-soon", "cannot-tell")
 _CLOSED = {COMPLETE: "up-to-date", IMMUNE: "up-to-date", CONTRAINDICATED: "excluded"}
 
 
@@ -50,14 +51,34 @@ def rows(answer: Assessment, facts: Facts, schedule: Schedule) -> list[Due]:
 
 def _row(found: Forecast, answer: Assessment, facts: Facts, schedule: Schedule) -> Due:
     status = _status(found, answer.as_of)
+    refusal = _standing_refusal(found, facts, schedule, answer.as_of) if status in _PUSHED else None
+    if refusal is not None:
+        status = "excluded"
     due_on = found.recommended or found.earliest
     overdue_on = found.past_due + timedelta(days=1) if found.past_due and found.past_due < date.max else None
     dose = f", dose {found.number}" if found.number and status in ("overdue", "due", "due-soon") else ""
     return Due(
         rule(found.group), KIND, f"{found.group}{dose}", status, due_on, overdue_on,
         due_on if status in ("up-to-date", "due-soon") else None,
-        answer.next_change_on, _why(found, answer, facts, schedule), schedule.name, schedule.source.version,
+        _next_change(answer, refusal), _why(found, answer, facts, schedule, refusal), schedule.name, schedule.source.version,
     )  # fmt: skip
+
+
+def _standing_refusal(found: Forecast, facts: Facts, schedule: Schedule, as_of: date) -> Refusal | None:
+    """The refusal of a vaccine of the group that stands on the day: one that says until when."""
+    standing_ = [
+        one
+        for one in facts.refusals
+        if one.until is not None and as_of <= one.until and (one.on is None or one.on <= as_of)
+        and _of_group(one.cvx, found.group, schedule)
+    ]  # fmt: skip
+    return max(standing_, key=lambda one: one.until or date.min, default=None)
+
+
+def _next_change(answer: Assessment, refusal: Refusal | None) -> date | None:
+    """A refusal that ends changes the row too."""
+    ends = refusal.until + timedelta(days=1) if refusal is not None and refusal.until is not None else None
+    return min((day for day in (answer.next_change_on, ends) if day is not None), default=None)
 
 
 def _status(found: Forecast, as_of: date) -> str:
@@ -84,11 +105,13 @@ def decision(found: Forecast) -> bool:
     return bool(found.guidance) and found.status not in _CLOSED
 
 
-def _why(found: Forecast, answer: Assessment, facts: Facts, schedule: Schedule) -> dict[str, Any]:
+def _why(
+    found: Forecast, answer: Assessment, facts: Facts, schedule: Schedule, refusal: Refusal | None
+) -> dict[str, Any]:
     given = [one for one in answer.doses if any(e.group == found.group for e in one.evaluations)]
     refs = _refs(facts)
     return {
-        "because": _because(found, answer, schedule),
+        "because": _refusal_said(refusal) + _because(found, answer, schedule),
         "states": _states(found),
         "plain": f"Protects against {' and '.join(_against(found, schedule))}.",
         "authority": schedule.said,
@@ -107,6 +130,12 @@ def _why(found: Forecast, answer: Assessment, facts: Facts, schedule: Schedule) 
         "products": list(found.products),
         "series": list(found.series),
     }
+
+
+def _refusal_said(refusal: Refusal | None) -> str:
+    if refusal is None or refusal.until is None:
+        return ""
+    return f"Not wanted until {words.day(refusal.until)} ({refusal.reason or 'no reason recorded'}). Else: "
 
 
 def _because(found: Forecast, answer: Assessment, schedule: Schedule) -> str:

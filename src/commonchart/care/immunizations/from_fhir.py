@@ -26,6 +26,7 @@ Code = tuple[str, str]
 CVX_SYSTEMS = ("http://hl7.org/fhir/sid/cvx", "urn:oid:2.16.840.1.113883.12.292")
 MVX_SYSTEMS = ("http://hl7.org/fhir/sid/mvx", "urn:oid:2.16.840.1.113883.12.227")
 NO_VACCINE = ("998", "999")
+REFUSED_UNTIL = "http://commonchart.org/StructureDefinition/refused-until"
 PREGNANT, PREGNANCY_BEGAN = "007", "170"
 TRANSPLANT, TRANSPLANTED_ON = "004", "171"
 PREGNANCY_DAYS = 300
@@ -63,12 +64,13 @@ class Given(Struct, frozen=True):
 
 
 class Refusal(Struct, frozen=True):
-    """A dose that was not given, with its day and the reason recorded."""
+    """A dose that was not given, with its day, the reason recorded, and until when it stands (None: not said)."""
 
     ref: str
     cvx: str
     on: date | None
     reason: str
+    until: date | None = None
 
 
 class NotConsidered(Struct, frozen=True):
@@ -171,7 +173,8 @@ class _Reading:
         cvx = self._cvx(concept)
         on, shown = _day_given(resource)
         if status == "not-done":
-            self.refusals.append(Refusal(_ref(resource), cvx, on, words_of(resource.get("statusReason"))))
+            reason, until = words_of(resource.get("statusReason")), _until(resource)
+            self.refusals.append(Refusal(_ref(resource), cvx, on, reason, until))
         elif status != "completed":
             self.leave(resource, status.replace("-", " ") or "its status is not known", concept)
         elif not cvx:
@@ -316,6 +319,14 @@ def _day_given(resource: Mapping[str, Any]) -> tuple[date | None, str]:
         return (date.fromisoformat(shown[:10]) if len(shown) >= 10 else None), shown
     except ValueError:
         return None, shown
+
+
+def _until(resource: Mapping[str, Any]) -> date | None:
+    """The last day on which a refusal stands, as our forms record it."""
+    found = [
+        one.get("valueDate") for one in resource.get("extension") or () if one.get("url") == REFUSED_UNTIL
+    ]
+    return first_day(found[0]) if found else None
 
 
 def _dose(resource: Mapping[str, Any], ref: str, cvx: str, on: date | None) -> Dose:
