@@ -249,7 +249,9 @@ def _mark(sign: str) -> bool:
 def _segment(line: str, marks: Marks, counts: Counter[str]) -> Segment:
     name, *raw = line.split(marks.field)
     if not _NAME.fullmatch(name):
-        raise Invalid("A segment is named by three capital letters or digits", at=f"segment {counts.total() + 1}")
+        raise Invalid(
+            "A segment is named by three capital letters or digits", at=f"segment {counts.total() + 1}"
+        )
     counts[name] += 1
     if name == "MSH":
         raw = [marks.field, *raw]
@@ -356,8 +358,10 @@ def _written(sign: str, marks: Marks) -> str:
 
 def built(name: str, values: Mapping[int, Value], marks: Marks = STANDARD, n: int = 1) -> Segment:
     """A segment from {field number: value}: text, a tuple of components (of subcomponents), or a list of repetitions."""
-    last = max((field for field, value in values.items() if value), default=0)
+    last = max((field for field, value in values.items() if value or value is NULL), default=0)
     raw = [_field(values.get(field, ""), marks) for field in range(1, last + 1)]
+    while raw and not raw[-1]:
+        raw.pop()
     if name in _HEADERS:
         raw[:2] = [marks.field, marks.encoding]
     return Segment(name, tuple(raw), marks, n)
