@@ -76,7 +76,6 @@ _DOSE = frozenset(
         "programEligibility",
         "fundingSource",
         "protocolApplied",
-        "encounter",
     ]
 )
 

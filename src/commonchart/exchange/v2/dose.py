@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import Any
+from urllib.parse import quote
 
 from msgspec import Struct
 
@@ -396,7 +397,7 @@ def _statement(obx: Reading, dose: Element) -> None:
     code, words, table = obx.text(5), obx.text(5, 2), obx.text(5, 3)
     one["documentType"] = words or code
     if code and table:
-        one["reference"] = f"{tables.system_of(table)}#{tables.quote(code, safe='')}"
+        one["reference"] = f"{tables.system_of(table)}#{quote(code, safe='')}"
 
 
 def _published(obx: Reading, dose: Element) -> None:

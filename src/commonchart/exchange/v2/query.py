@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from commonchart.exchange.v2 import person, segments, tables
 from commonchart.exchange.v2.compose import Envelope, header
-from commonchart.exchange.v2.message import Message, Segment, built, numbered
+from commonchart.exchange.v2.message import Message, Segment, Value, built, numbered
 from commonchart.exchange.v2.reading import (
     REQUIRED,
     TABLE_VALUE,
@@ -122,14 +122,12 @@ def query_segment(query: Query, authority: str) -> Segment:
     if query.asked is not None:
         return _restated(query.asked)
     pid = segments.pid({**query.patient}, authority)
-    copied = {3: pid.reps(3), 4: pid.reps(5), 5: pid.reps(6), 6: pid.reps(7), 7: pid.reps(8), 8: pid.reps(11), 9: pid.reps(13), 10: pid.reps(24), 11: pid.reps(25)}  # fmt: skip
-    return built(
-        "QPD",
-        {1: (query.profile, PROFILES.get(query.profile, ""), "CDCPHINVS"), 2: query.tag}
-        | {n: list(one) for n, one in copied.items()},
-    )
+    copied = {3: 3, 4: 5, 5: 6, 6: 7, 7: 8, 8: 11, 9: 13, 10: 24, 11: 25}
+    values: dict[int, Value] = {n: [*pid.reps(field)] for n, field in copied.items()}
+    values[1] = (query.profile, PROFILES.get(query.profile, ""), "CDCPHINVS")
+    return built("QPD", values | {2: query.tag})
 
 
 def _restated(segment: Segment) -> Segment:
     """The same segment in our own delimiters, every value escaped again."""
-    return built(segment.name, {n: list(segment.reps(n)) for n in range(1, len(segment.raw) + 1)})
+    return built(segment.name, {n: [*segment.reps(n)] for n in range(1, len(segment.raw) + 1)})

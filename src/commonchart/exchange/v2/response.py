@@ -94,7 +94,7 @@ def build(
     authority = envelope.site.authority
     asked = query_segment(query, authority)
     head = header(envelope, ("RSP", "K11", "RSP_K11"), answer.profile, answer=True)
-    name = list(asked.reps(1))
+    name: Value = [*asked.reps(1)]
     out = [
         head,
         built("MSA", {1: WORDS[answer.status], 2: query.control_id}),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import unquote
 
 from commonchart.exchange.v2 import tables, writing
 from commonchart.exchange.v2.dose import NOT_STATED, UNKNOWN_AMOUNT
@@ -30,7 +31,8 @@ def pid(patient: Element, authority: str, n: int = 1) -> Segment:
     maiden = next(
         (one["valueString"] for one in patient.get("extension", []) if one.get("url") == MAIDEN), ""
     )
-    language = next(iter(patient.get("communication", [])), {}).get("language")
+    languages: list[Element] = patient.get("communication", [])
+    language = languages[0].get("language") if languages else None
     values: dict[int, Value] = {
         1: str(n),
         3: identifiers,
@@ -49,7 +51,9 @@ def pid(patient: Element, authority: str, n: int = 1) -> Segment:
 
 
 def _race(patient: Element, name: str) -> list[Repetition]:
-    found = next((one for one in patient.get("extension", []) if one.get("url") == US_CORE + name), {})
+    found: Element = next(
+        (one for one in patient.get("extension", []) if one.get("url") == US_CORE + name), {}
+    )
     codings = [one["valueCoding"] for one in found.get("extension", []) if "valueCoding" in one]
     return [writing.coding(one) for one in codings]
 
@@ -253,7 +257,7 @@ def _statement(out: Observed, one: Mapping[str, Any]) -> None:
     system, _, code = str(one.get("reference", "")).rpartition("#")
     words = str(one.get("documentType", ""))
     kind = tables.VACCINE_TYPE if system == tables.CVX else tables.VIS
-    given = (tables.unquote(code), words, tables.table_of(system)) if tables.table_of(system) else ("", words)
+    given = (unquote(code), words, tables.table_of(system)) if tables.table_of(system) else ("", words)
     out.add(kind, "CE", given if any(given) else "")
     out.add(tables.VIS_PUBLISHED, "DT", writing.moment(one.get("publicationDate", ""), day_only=True))
     out.add(tables.VIS_PRESENTED, "DT", writing.moment(one.get("presentationDate", ""), day_only=True))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import quote
 
 from msgspec import Struct
 
@@ -27,7 +28,7 @@ class Sender(Struct, frozen=True):
     @property
     def uri(self) -> str:
         """For `meta.source`."""
-        return tables.SENDER + tables.quote(f"{self.application}/{self.facility}", safe="/")
+        return tables.SENDER + quote(f"{self.application}/{self.facility}", safe="/")
 
     @property
     def authority(self) -> str:
