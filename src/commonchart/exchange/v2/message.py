@@ -153,9 +153,11 @@ def part(repetition: tuple[tuple[str, ...], ...], component: int = 1, subcompone
 # ---- reading ---------------------------------------------------------------------------------------------------
 
 
-def messages(data: bytes) -> list[Message]:
+def messages(data: bytes | str) -> list[Message]:
     """Every message of a file: one, several, or a batch (FHS, BHS, BTS, FTS). Raises Invalid, TooLarge."""
-    text = decoded(data)
+    text = decoded(data) if isinstance(data, bytes) else data
+    if len(text) > MAX_BYTES:
+        raise TooLarge(f"A message has at most {MAX_BYTES:,} characters")
     found: list[list[str]] = []
     counted = ""
     for line in _lines(text):
@@ -178,7 +180,7 @@ def messages(data: bytes) -> list[Message]:
 
 def parse(data: bytes | str) -> Message:
     """Exactly one message. Raises Invalid, TooLarge."""
-    found = messages(data if isinstance(data, bytes) else _utf8(data))
+    found = messages(data)
     if len(found) != 1:
         raise Invalid("There is more than one message", at="MSH")
     return found[0]
@@ -205,13 +207,6 @@ def _charset(name: str) -> str:
     if name.upper() not in CHARSETS:
         raise Invalid("This character set is not read here", at="MSH-18")
     return CHARSETS[name.upper()]
-
-
-def _utf8(text: str) -> bytes:
-    try:
-        return text.encode()
-    except UnicodeEncodeError:
-        raise Invalid("The text is not Unicode", at="MSH-18") from None
 
 
 def _lines(text: str) -> Iterator[str]:

@@ -49,12 +49,13 @@ def patient(pid: Reading) -> Element:
 
 
 def _identifiers(pid: Reading) -> list[Element]:
-    found = [one for field in (3, 2, 4) for one in map(identifier, pid.reps(field)) if one]
+    listed = [one for one in map(identifier, pid.reps(3)) if one]
+    found = listed + [one for field in (2, 4) for one in map(identifier, pid.reps(field)) if one]
     ssn = pid.text(19)
     if ssn:
         kind = {"coding": [{"system": tables.KINDS, "code": "SS"}]}
         found.append({"type": kind, "system": tables.SSN, "value": ssn})
-    if not pid.reps(3):
+    if not listed:
         pid.note(3, "A patient is known by at least one identifier", "E", REQUIRED)
     return [one for n, one in enumerate(found) if one not in found[:n]]
 

@@ -86,7 +86,7 @@ def _asked_about(qpd: Reading) -> Element:
         [{"url": person.MAIDEN, "valueString": maiden["family"]}] if maiden and "family" in maiden else []
     )
     sex = qpd.text(7)
-    order = number(qpd.first(11))
+    order, many = number(qpd.first(11)), {"Y": True, "N": False}.get(qpd.text(10))
     qpd.skip(12, 13)
     return present(
         identifier=[one for one in map(identifier, qpd.reps(3)) if one],
@@ -96,7 +96,7 @@ def _asked_about(qpd: Reading) -> Element:
         gender=tables.GENDERS.get(sex, ""),
         address=[one for one in map(address, qpd.reps(8)) if one],
         telecom=[one for one in map(telecom, qpd.reps(9)) if one],
-        multipleBirthBoolean={"Y": True, "N": False}.get(qpd.text(10)) if order is None else None,
+        multipleBirthBoolean=many if order is None else None,
         multipleBirthInteger=int(order) if order is not None else None,
     )
 
