@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,12 +14,12 @@ from commonchart.access.records import Records
 from commonchart.cli.due import found_patient
 from commonchart.cli.open import awaited, data_option, opened
 from commonchart.exchange.v2 import history
-from commonchart.exchange.v2.answer import answered
 from commonchart.exchange.v2.compose import Envelope, Site
-from commonchart.exchange.v2.message import MAX_BYTES, Message, messages
-from commonchart.exchange.v2.take import Taken, envelope, take, unreadable
+from commonchart.exchange.v2.message import MAX_BYTES, Message
+from commonchart.exchange.v2.receive import received
+from commonchart.exchange.v2.take import Taken, envelope
 from commonchart.exchange.v2.vxu import Sender
-from commonchart.fhir.outcome import Refused, TooLarge
+from commonchart.fhir.outcome import TooLarge
 from commonchart.settings import TENANT
 
 application_option = click.option(
@@ -55,7 +56,9 @@ async def take_command(
     async with opened(data) as database:
         records = Records(database, _actor("v2 take", organization), lambda: datetime.now(UTC))
         for path in files:
-            for done in await _taken(records, path, Site(application, facility)):
+            if path.stat().st_size > MAX_BYTES:
+                raise TooLarge(f"A file has at most {MAX_BYTES:,} bytes", at=str(path))
+            for done in await received(records, path.read_bytes(), Site(application, facility)):
                 _show(done.answer)
                 counts += _counted(done)
     click.echo(
@@ -71,24 +74,6 @@ def _actor(client: str, organization: str = "") -> Actor:
     return Actor(TENANT, "v2", f"commonchart {client}", "system", organization, "cli", purpose="HOPERAT")
 
 
-async def _taken(records: Records, path: Path, site: Site) -> list[Taken]:
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise TooLarge(f"A file has at most {MAX_BYTES:,} bytes")
-        found = messages(path.read_bytes())
-    except Refused as bad:
-        return [unreadable(bad, envelope(records, site, Sender("", "")))]
-    return [await _one(records, message, site) for message in found]
-
-
-async def _one(records: Records, message: Message, site: Site) -> Taken:
-    if message.kind[0] != "QBP":
-        return await take(records, message, site)
-    answer = await answered(records, message, site)
-    msa = answer.first("MSA")
-    return Taken(answer, msa is not None and msa.text(1) == "AA")
-
-
 def _counted(done: Taken) -> Counter[str]:
     outcome = "accepted" if done.accepted else "refused"
     return Counter(
@@ -97,7 +82,11 @@ def _counted(done: Taken) -> Counter[str]:
 
 
 def _show(message: Message) -> None:
-    click.echo(str(message).replace("\r", "\n"))
+    """Lines on a terminal; into a file or pipe the segments end with CR, as HL7 wants."""
+    if sys.stdout.isatty():
+        click.echo(str(message).replace("\r", "\n"))
+    else:
+        click.echo(message.encoded(), nl=False)
 
 
 @v2.command()

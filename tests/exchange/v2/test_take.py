@@ -14,9 +14,10 @@ from commonchart.exchange.v2 import history
 from commonchart.exchange.v2.answer import answered
 from commonchart.exchange.v2.compose import Envelope, Site
 from commonchart.exchange.v2.message import parse
+from commonchart.exchange.v2.receive import received
 from commonchart.exchange.v2.response import EvaluatedDose, Forecast, Read
 from commonchart.exchange.v2.response import read as read_response
-from commonchart.exchange.v2.take import Taken, take, take_all
+from commonchart.exchange.v2.take import Taken, take
 from commonchart.exchange.v2.vxu import Sender
 from commonchart.fhir import json
 from commonchart.fhir.outcome import Forbidden
@@ -175,10 +176,20 @@ async def test_other_messages_and_no_messages_are_rejected(records: Records) -> 
     assert (code(other), errors(other)) == ("AR", ["MSH-9"])
     old = await take(records, parse(message(pid(), *dose()).replace("|2.5.1|", "|2.1|")), SITE)
     assert (code(old), errors(old)) == ("AR", ["MSH-12"])
-    (junk,) = await take_all(records, b"\x00\x01not hl7", SITE)
+    (junk,) = await received(records, b"\x00\x01not hl7", SITE)
     assert code(junk) == "AR"
-    several = await take_all(records, (message(pid(), *dose()) + message(kind="ADT^A01")).encode(), SITE)
-    assert [code(one) for one in several] == ["AA", "AR"]
+
+
+async def test_each_message_of_a_file_is_answered_for_itself(records: Records) -> None:
+    broken = message(pid() + "\x00", *dose("D2"), id="m2")
+    text = message(pid(), *dose()) + broken + message(kind="ADT^A01", id="m3") + qbp()
+    several = await received(records, text.encode(), SITE)
+    assert [code(one) for one in several] == ["AA", "AR", "AR", "AA"]
+    abouts = [one.answer.segments[1].text(2) for one in several]
+    assert abouts == ["m1", "m2", "m3", "q1"]
+    assert errors(several[1]) == ["PID-8"]
+    assert several[3].answer.kind == ("RSP", "K11")
+    assert len(await found(records, "Immunization")) == 1
 
 
 async def test_a_refusal_holds_no_patient_data(records: Records) -> None:
@@ -197,9 +208,9 @@ async def test_who_may_not_write_takes_nothing(database: Database, clock: Clock)
 
 async def test_the_shared_messages_are_taken(records: Records) -> None:
     data = shared_data("hl7v2", "VXU-V04-02.hl7").read_bytes()
-    (done,) = await take_all(records, data, SITE)
+    (done,) = await received(records, data, SITE)
     assert (code(done), len(await found(records, "Immunization"))) == ("AA", 3)
-    (again,) = await take_all(records, data, SITE)
+    (again,) = await received(records, data, SITE)
     assert (again.created, again.changed) == (0, 0)
 
 

@@ -154,7 +154,12 @@ def part(repetition: tuple[tuple[str, ...], ...], component: int = 1, subcompone
 
 
 def messages(data: bytes | str) -> list[Message]:
-    """Every message of a file: one, several, or a batch (FHS, BHS, BTS, FTS). Raises Invalid, TooLarge."""
+    """Every message of a file: one, several, or a batch. Raises Invalid, TooLarge."""
+    return [_message(lines) for lines in split(data)]
+
+
+def split(data: bytes | str) -> list[list[str]]:
+    """The lines of each message of a file or batch (FHS, BHS, BTS, FTS), not read yet. Raises Invalid, TooLarge."""
     text = decoded(data) if isinstance(data, bytes) else data
     if len(text) > MAX_BYTES:
         raise TooLarge(f"A message has at most {MAX_BYTES:,} characters")
@@ -169,17 +174,23 @@ def messages(data: bytes | str) -> list[Message]:
         elif not found:
             raise Invalid("A message begins with MSH", at="MSH")
         found[-1].append(line)
-    if not found:
+    _counted(len(found), counted)
+    return found
+
+
+def _counted(n: int, said: str) -> None:
+    if not n:
         raise Invalid("There is no message", at="MSH")
-    if len(found) > MAX_MESSAGES:
+    if n > MAX_MESSAGES:
         raise TooLarge(f"A file has at most {MAX_MESSAGES:,} messages")
-    if counted and counted != str(len(found)):
+    if said and said != str(n):
         raise Invalid("The batch does not hold as many messages as it says", at="BTS-1")
-    return [_message(lines) for lines in found]
 
 
-def parse(data: bytes | str) -> Message:
-    """Exactly one message. Raises Invalid, TooLarge."""
+def parse(data: bytes | str | Sequence[str]) -> Message:
+    """Exactly one message, from its text or its lines. Raises Invalid, TooLarge."""
+    if not isinstance(data, bytes | str):
+        return _message(data)
     found = messages(data)
     if len(found) != 1:
         raise Invalid("There is more than one message", at="MSH")

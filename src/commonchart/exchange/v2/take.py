@@ -19,7 +19,7 @@ from commonchart.exchange.v2 import compose, vxu
 from commonchart.exchange.v2.compose import Envelope, Site
 from commonchart.exchange.v2.dose import Dose
 from commonchart.exchange.v2.match import match, plain
-from commonchart.exchange.v2.message import Message, messages
+from commonchart.exchange.v2.message import Message
 from commonchart.exchange.v2.reading import OTHER, UNKNOWN_KEY, Element, Note
 from commonchart.exchange.v2.vxu import PATIENT, Sender, Vxu
 from commonchart.fhir import json
@@ -52,25 +52,10 @@ class _Stop(Exception):
         super().__init__()
 
 
-async def take_all(records: Records, data: bytes, site: Site) -> list[Taken]:
-    """Every message of a file; a file that cannot be read is one refusal. Raises Forbidden, Busy."""
-    try:
-        found = messages(data)
-    except Refused as bad:
-        return [unreadable(bad, envelope(records, site, Sender("", "")))]
-    return [await take(records, message, site) for message in found]
-
-
 def envelope(records: Records, site: Site, to: Sender) -> Envelope:
     """What an answer says of itself."""
     now = records.clock()
     return Envelope(site, to, new_id(now).replace("-", "")[-20:], now)
-
-
-def unreadable(bad: Refused, outside: Envelope) -> Taken:
-    """AR for what is no HL7 v2 message at all."""
-    notes = tuple(Note(issue.at, issue.message, "E", "102") for issue in bad.issues)
-    return Taken(compose.ack(outside, "AR", "", notes), False, notes=notes)
 
 
 async def take(records: Records, message: Message, site: Site) -> Taken:
