@@ -117,6 +117,45 @@ async def test_a_delete_marks_as_entered_in_error_and_is_not_undone_by_a_replay(
     assert (await found(records, "Immunization"))[0]["status"] == "entered-in-error"
 
 
+async def test_a_correction_takes_back_what_it_contradicts(records: Records) -> None:
+    first = dose(status="PA", origin="01^Historical^NIP001")
+    await taken(records, pid(), *first)
+    assert (await found(records, "Immunization"))[0]["isSubpotent"] is True
+    await taken(records, pid(), *dose(action="U"), id="m2")
+    (after,) = await found(records, "Immunization")
+    assert not {"isSubpotent", "subpotentReason", "reportOrigin"} & after.keys()
+    await taken(records, pid(), *dose(action="U", status="RE", reason="03^Patient decision^NIP002"), id="m3")
+    assert (await found(records, "Immunization"))[0]["status"] == "not-done"
+    await taken(records, pid(), *dose(action="U"), id="m4")
+    assert "statusReason" not in (await found(records, "Immunization"))[0]
+
+
+async def test_a_giver_that_is_nulled_leaves_nobody_behind(records: Records) -> None:
+    await taken(records, pid(), *dose())
+    giver = "7824^Jackson^Lily^^^^^^COUNTY^L^^^NPI"
+    nulled = [one.replace(giver, '""') for one in dose(action="U")]
+    assert code(await taken(records, pid(), *nulled, id="m2")) == "AA"
+    assert not {"performer", "contained"} & (await found(records, "Immunization"))[0].keys()
+
+
+@pytest.mark.parametrize("day", ["20230101", "20261121", "2027"])
+async def test_a_dose_before_birth_or_in_the_future_is_refused(records: Records, day: str) -> None:
+    done = await taken(records, pid(), *dose(date=day))
+    assert (code(done), errors(done)) == ("AE", ["RXA-3"])
+    assert await found(records, "Patient") == []
+
+
+async def test_very_long_values_are_stored_or_refused(records: Records) -> None:
+    long = "x" * 100_000
+    for text in (
+        message(pid(number=long), *dose()), message(pid(name=f"{long}^{long}"), *dose("D2")), message(pid(), *dose(long)),
+        message(pid(), *dose("D3", lot=long)), message(pid(), *dose(), id=long), message(pid(), *dose()).replace("|REG|", f"|{long}|"),
+    ):  # fmt: skip
+        (done,) = await received(records, text.encode(), SITE)
+        assert code(done) in ("AA", "AE", "AR")
+        assert len(str(done.answer)) < 5_000
+
+
 async def test_a_delete_of_nothing_is_refused(records: Records) -> None:
     done = await taken(records, pid(), *dose(action="D"))
     assert (code(done), errors(done)) == ("AE", ["RXA"])

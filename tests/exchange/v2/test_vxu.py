@@ -205,6 +205,11 @@ def test_the_null_clears_and_the_empty_does_not() -> None:
     assert read(pid(), orc(), rxa(lot="")).doses[0].cleared == ()
 
 
+@pytest.mark.parametrize("text", ["²", "two", "0", "-1", "99999999", "٣"])
+def test_a_dose_number_that_is_none_is_kept_as_text(text: str) -> None:
+    assert only(*dose(), obx("30973-2", "NM", text))["protocolApplied"] == [{"doseNumberString": text}]
+
+
 def test_ndc_without_cvx_is_kept_and_told() -> None:
     found = read(pid(), orc(), rxa(vaccine="00006-4681-00^MMR II^NDC"))
     assert found.errors == ()

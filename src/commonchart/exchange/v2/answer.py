@@ -18,7 +18,7 @@ from commonchart.exchange.v2.response import Answer, EvaluatedDose, Forecast
 from commonchart.exchange.v2.take import envelope
 from commonchart.exchange.v2.vxu import sender_of
 from commonchart.fhir import json
-from commonchart.fhir.outcome import Refused
+from commonchart.fhir.outcome import Busy, Forbidden, Refused
 from commonchart.search.query import parse
 
 Evaluate = Callable[[History], Awaitable[tuple[list[EvaluatedDose], list[Forecast]]]]
@@ -45,9 +45,9 @@ async def answered(
         return response.build(outside, asked, Answer("Z33", "AE", notes=asked.notes))
     try:
         answer, people = await _answer(records, asked, evaluate)
+    except (Forbidden, Busy):
+        raise
     except Refused as refusal:
-        if refusal.status == 503:
-            raise
         note = Note("QPD", str(refusal), "E", OTHER)
         answer, people = Answer("Z33", "AE", notes=(note,)), {}
     return response.build(outside, asked, answer, people)

@@ -194,7 +194,7 @@ def ack(envelope: Envelope, code: str, about: str, notes: Sequence[Note], event:
     """ACK: MSA-1 is AA (stored), AE (refused for what it holds) or AR (refused as a whole); an ERR for each note."""
     out = [
         header(envelope, ("ACK", event, "ACK"), "Z23", answer=True),
-        built("MSA", {1: code, 2: about}),
+        built("MSA", {1: code, 2: about[:199]}),
         *errors(notes),
     ]
     return numbered(out)

@@ -226,6 +226,12 @@ def _status(rxa: Reading) -> Element:
     return out
 
 
+def partial(resource: Element) -> bool:
+    """Whether the only reason why the dose is sub-potent is that it was given in part."""
+    codings = [one for reason in resource.get("subpotentReason", []) for one in reason.get("coding", [])]
+    return bool(codings) and all(one.get("code") == "partial" for one in codings)
+
+
 def _refusal(rxa: Reading, reasons: list[Element]) -> Element:
     if not reasons:
         rxa.note(18, "A refusal has a reason", "W", REQUIRED)
@@ -353,7 +359,7 @@ def _dose_count(obx: Reading, dose: Element) -> None:
 
 def _counted(obx: Reading, protocol: Element, name: str) -> None:
     text = obx.text(5)
-    if text.isdigit() and int(text[:6]) > 0 and len(text) < 6:
+    if text.isascii() and text.isdigit() and len(text) < 6 and int(text) > 0:
         protocol[f"{name}PositiveInt"] = int(text)
     else:
         protocol[f"{name}String"] = text

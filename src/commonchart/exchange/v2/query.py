@@ -104,7 +104,7 @@ def _asked_about(qpd: Reading) -> Element:
 def _limit(message: Message, notes: list[Note]) -> int:
     rcp = message.first("RCP")
     wanted = rcp.text(2) if rcp else ""
-    if wanted and not (wanted.isdigit() and 0 < len(wanted) < 6 and int(wanted) > 0):
+    if wanted and not (wanted.isascii() and wanted.isdigit() and 0 < len(wanted) < 6 and int(wanted) > 0):
         notes.append(Note("RCP-2", "Not a number of records; taken as the most there is", "W", TABLE_VALUE))
         return MAX_CANDIDATES
     return min(int(wanted or MAX_CANDIDATES), MAX_CANDIDATES)

@@ -8,6 +8,7 @@ a kind that is taken here.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
@@ -16,20 +17,23 @@ from msgspec import Struct
 from commonchart.access.records import Put, Records, Transaction
 from commonchart.access.writes import new_id
 from commonchart.exchange.v2 import compose, vxu
+from commonchart.exchange.v2 import dose as dose_given
 from commonchart.exchange.v2.compose import Envelope, Site
 from commonchart.exchange.v2.dose import Dose
 from commonchart.exchange.v2.match import match, plain
 from commonchart.exchange.v2.message import Message
-from commonchart.exchange.v2.reading import OTHER, UNKNOWN_KEY, Element, Note
+from commonchart.exchange.v2.reading import OTHER, TYPE, UNKNOWN_KEY, Element, Note, present
 from commonchart.exchange.v2.vxu import PATIENT, Sender, Vxu
-from commonchart.fhir import json
-from commonchart.fhir.links import rewrite
-from commonchart.fhir.outcome import Invalid, Issue, Refused
+from commonchart.fhir import dates, json
+from commonchart.fhir.links import references, rewrite
+from commonchart.fhir.outcome import Busy, Forbidden, Invalid, Issue, Refused
 from commonchart.fhir.validate import validate
 from commonchart.record.rows import Written
 from commonchart.search.query import parse
 
+ZONES = timedelta(hours=14)
 _SPACE = uuid5(NAMESPACE_URL, "https://commonchart.example/v2")
+MAX_NAME = 199
 VERSIONS = ("2.3.1", "2.4", "2.5", "2.5.1", "2.6", "2.7", "2.7.1", "2.8", "2.8.1", "2.8.2")
 
 
@@ -69,6 +73,7 @@ async def take(records: Records, message: Message, site: Site) -> Taken:
     try:
         if read.errors:
             raise _Stop(())
+        _plausible(read, records.clock())
         written, notes = await _stored(records, read)
     except _Stop as stop:
         notes = (*stop.notes, *read.notes)
@@ -91,7 +96,29 @@ def _kind(message: Message) -> Note | None:
         return Note("MSH-12", "This version of HL7 is not read here", "E", "203")
     if not message.control_id:
         return Note("MSH-10", "A message has a control id", "E", "101")
-    return None
+    long = next(
+        (
+            field
+            for field in (3, 4, 10)
+            if any(len(message.header.text(field, n)) > MAX_NAME for n in (1, 2, 3))
+        ),
+        0,
+    )
+    return Note(f"MSH-{long}", f"Longer than {MAX_NAME} characters", "E", TYPE) if long else None
+
+
+def _plausible(read: Vxu, now: datetime) -> None:
+    """A dose was not given before birth, nor after tomorrow, which somewhere is today. Raises _Stop."""
+    born = read.patient.get("birthDate", "")
+    wrong: list[Note] = []
+    for dose in read.doses:
+        given = dates.bounds(dose.resource["occurrenceDateTime"])
+        if born and given[1] <= dates.bounds(born)[0] - ZONES:
+            wrong.append(Note(f"{dose.at}-3", "Before the birth of the patient", "E", TYPE))
+        elif given[0] > now + ZONES and dose.resource["status"] == "completed":
+            wrong.append(Note(f"{dose.at}-3", "In the future", "E", TYPE))
+    if wrong:
+        raise _Stop(wrong)
 
 
 async def _stored(records: Records, read: Vxu) -> tuple[list[Written], tuple[Note, ...]]:
@@ -102,9 +129,9 @@ async def _stored(records: Records, read: Vxu) -> tuple[list[Written], tuple[Not
             return await tx.write(puts), tuple(notes)
     except Invalid as bad:
         raise _Stop([Note("", _words(issue), "E", "102") for issue in bad.issues[:20]]) from None
+    except (Forbidden, Busy):
+        raise
     except Refused as refusal:
-        if refusal.status in (403, 503):
-            raise
         raise _Stop([Note("", str(refusal), "E", OTHER)]) from None
 
 
@@ -198,12 +225,25 @@ async def _dose(tx: Transaction, read: Vxu, dose: Dose, patient: str, mapping: d
         return [_retracted(read, dose, known)]
     if known is not None and known["status"] == "entered-in-error":
         raise _Stop([_about(dose, "The dose was marked as entered in error and is not brought back")])
-    resource = rewrite(dose.resource, mapping).resource
-    kept = {name: value for name, value in (known or {}).items() if name not in dose.cleared}
-    if kept.get("status") != resource["status"]:
-        for name in ("statusReason", "isSubpotent", "subpotentReason"):
+    resource = {**rewrite(dose.resource, mapping).resource, "id": id}
+    return [_put(read, resource if known is None else over(known, resource, dose.cleared))]
+
+
+def over(known: Element, sent: Element, cleared: Sequence[str] = ()) -> Element:
+    """The dose as it is known here, with what the message says in its place, and without what it clears or contradicts."""
+    kept = {name: value for name, value in known.items() if name not in cleared}
+    if kept.get("status") != sent["status"]:
+        kept.pop("statusReason", None)
+    if sent.get("primarySource"):
+        kept.pop("reportOrigin", None)
+    if dose_given.partial(kept):  # RXA-20 says whether it was, and does not say so any more
+        for name in ("isSubpotent", "subpotentReason"):
             kept.pop(name, None)
-    return [_put(read, {**kept, **resource, "id": id})]
+    whole = {**kept, **sent}
+    held = {one["id"]: one for one in [*known.get("contained", []), *sent.get("contained", [])]}
+    refs = {text for _, text in references({**whole, "contained": []})}
+    whole["contained"] = [one for id, one in held.items() if f"#{id}" in refs]
+    return present(**whole)
 
 
 def _about(dose: Dose, why: str) -> Note:
