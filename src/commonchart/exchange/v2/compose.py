@@ -112,7 +112,7 @@ def header(envelope: Envelope, kind: tuple[str, str, str], profile: str, *, answ
     """The MSH of a message of ours, in UTF-8. `answer`: nobody acknowledges an answer."""
     now = envelope.now.strftime("%Y%m%d%H%M%S%z")
     fields: dict[int, Value] = {
-        3: envelope.site.application, 4: envelope.site.facility, 5: envelope.to.application, 6: envelope.to.facility,
+        3: envelope.site.application, 4: envelope.site.facility, 5: envelope.to.application[:199], 6: envelope.to.facility[:199],
         7: now, 9: kind, 10: envelope.id[:20], 11: "P", 12: "2.5.1", 15: "NE" if answer else "ER",
         16: "NE" if answer else "AL", 18: "UNICODE UTF-8", 21: (profile, "CDCPHINVS"),
     }  # fmt: skip

@@ -45,11 +45,15 @@ class Reading:
         self.zone = zone
         self._taken: set[tuple[int, int, int, int]] = set()
         self._skipped: set[int] = set()
+        self._found: dict[int, list[Rep]] = {}
 
     def reps(self, field: int) -> list[Rep]:
         """Every repetition of a field that is neither empty nor null."""
-        found = self.segment.reps(field)
-        return [Rep(self, field, n, one) for n, one in enumerate(found, 1) if any(map(any, one))]
+        found = self._found.get(field)
+        if found is None:
+            every = enumerate(self.segment.reps(field), 1)
+            found = self._found[field] = [Rep(self, field, n, one) for n, one in every if any(map(any, one))]
+        return found
 
     def first(self, field: int) -> Rep | None:
         """The first of them."""
@@ -83,9 +87,10 @@ class Reading:
         if whole:
             yield self.segment.at(field)
             return
-        for rep, components in enumerate(self.segment.reps(field), 1):
+        for one in self.reps(field):
+            rep = one.n
             which = f"({rep})" if rep > 1 else ""
-            for component, parts in enumerate(components, 1):
+            for component, parts in enumerate(one.parts, 1):
                 missed = [
                     s
                     for s, value in enumerate(parts, 1)

@@ -97,7 +97,7 @@ def build(
     name: Value = [*asked.reps(1)]
     out = [
         head,
-        built("MSA", {1: WORDS[answer.status], 2: query.control_id}),
+        built("MSA", {1: WORDS[answer.status], 2: query.control_id[:199]}),
         *errors(answer.notes),
         built("QAK", {1: query.tag, 2: answer.status, 3: name}),
         asked,
