@@ -40,3 +40,9 @@ def test_in_twice_and_out_again(tmp_path: Path) -> None:
     assert sent.kind == ("VXU", "V04")
     assert (sent.header.text(4), sent.header.text(5)) == ("CLINIC", "REG")
     assert [one.name for one in sent.segments] == ["MSH", "PID", "ORC", "RXA"]
+    file.write_bytes(message(pid(), *dose(action="D"), id="m3").encode())
+    assert run("take", str(file), *data).exit_code == 0
+    assert [one.name for one in parse(run("vxu", "77", *data).stdout).segments] == ["MSH", "PID"]
+    gone = parse(run("vxu", "77", "--retracted", *data).stdout).first("RXA")
+    assert gone is not None
+    assert gone.text(21) == "D"

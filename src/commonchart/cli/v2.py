@@ -93,18 +93,25 @@ def _show(message: Message) -> None:
 @click.argument("patient")
 @click.option("--to-application", default="", help="The receiver's name in MSH-5.")
 @click.option("--to-facility", default="", help="The receiver's name in MSH-6.")
+@click.option("--retracted", is_flag=True, help="Also doses entered in error, as deletions (RXA-21 D).")
 @application_option
 @facility_option
 @data_option
 @awaited
 async def vxu(
-    patient: str, to_application: str, to_facility: str, application: str, facility: str, data: Path | None
+    patient: str,
+    to_application: str,
+    to_facility: str,
+    retracted: bool,
+    application: str,
+    facility: str,
+    data: Path | None,
 ) -> None:
     """Print the doses of PATIENT (id or record number) as one VXU^V04; what it does not carry goes to standard error."""
     async with opened(data) as database:
         records = Records(database, _actor("v2 vxu"), lambda: datetime.now(UTC))
         id = await found_patient(records, patient)
-        whole = await history.of(records, id, retracted=True)
+        whole = await history.of(records, id, retracted=retracted)
         outside: Envelope = envelope(
             records, Site(application, facility), Sender(to_application, to_facility)
         )

@@ -174,6 +174,12 @@ def test_what_a_message_does_not_carry_is_told() -> None:
         OUTSIDE, patient(id="p"), [immunization(id="i", encounter={"reference": "Encounter/1"})]
     )
     assert sent.left == ("Immunization/i.encounter",)
+    label = {"security": [{"system": f"{TERM}v3-Confidentiality", "code": "R"}]}
+    other = immunization(id="i", meta=label, identifier=[{"system": "urn:x", "value": "1"}])
+    assert compose.vxu(OUTSIDE, patient(id="p"), [other]).left == (
+        "Immunization/i.meta.security",
+        "Immunization/i.identifier",
+    )
 
 
 names = (

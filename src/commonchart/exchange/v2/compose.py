@@ -9,7 +9,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from commonchart.exchange.v2 import segments, tables
+from commonchart.exchange.v2 import segments, tables, writing
 from commonchart.exchange.v2.message import Message, Segment, Value, built, numbered
 from commonchart.exchange.v2.reading import Element, Note
 from commonchart.exchange.v2.vxu import Sender
@@ -184,7 +184,13 @@ def _remarks(dose: Element) -> list[Segment]:
 
 def _left(resource: Element, carried: frozenset[str]) -> list[str]:
     where = f"{resource.get('resourceType')}/{resource.get('id', '')}"
-    return [f"{where}.{name}" for name in resource if name not in carried and not name.startswith("_")]
+    names = [name for name in resource if name not in carried]
+    if resource.get("meta", {}).get("security"):
+        names.append("meta.security")
+    kinds = [writing.kind_of(one) for one in resource.get("identifier", [])]
+    if carried is _DOSE and any(kind not in ("FILL", "PLAC") or kinds.count(kind) > 1 for kind in kinds):
+        names.append("identifier")
+    return [f"{where}.{name}" for name in names]
 
 
 # ---- acknowledgements ------------------------------------------------------------------------------------------
