@@ -11,11 +11,12 @@ from msgspec import Struct
 
 from commonchart.exchange.v2 import segments, tables, writing
 from commonchart.exchange.v2.message import Message, Segment, Value, built, numbered
-from commonchart.exchange.v2.reading import Element, Note
+from commonchart.exchange.v2.reading import OTHER, Element, Note
 from commonchart.exchange.v2.vxu import Sender
 
 MAX_TOLD = 100
 ERROR_WORDS = {
+    "0": "Message accepted",
     "101": "Required field missing", "102": "Data type error", "103": "Table value not found",
     "200": "Unsupported message type", "201": "Unsupported event code", "203": "Unsupported version",
     "204": "Unknown key identifier", "205": "Duplicate key identifier", "207": "Application internal error",
@@ -225,9 +226,10 @@ def _error(note: Note) -> Segment:
         component or "",
         sub or "",
     )
-    words = ERROR_WORDS.get(note.code, "")
+    code = "0" if note.code == OTHER and note.severity != "E" else note.code
+    words = ERROR_WORDS.get(code, "")
     text = note.why if found or not note.at else f"{note.at}: {note.why}"
-    return built("ERR", {2: place, 3: (note.code, words, "HL70357"), 4: note.severity, 8: text})
+    return built("ERR", {2: place, 3: (code, words, "HL70357"), 4: note.severity, 8: text})
 
 
 def notes_of(message: Message) -> list[Note]:
