@@ -32,6 +32,7 @@ LAZY = {
     "terminology": "commonchart.cli.terminology:terminology",
     "token": "commonchart.cli.token:token",
     "user": "commonchart.cli.user:user",
+    "v2": "commonchart.cli.v2:v2",
 }
 
 
