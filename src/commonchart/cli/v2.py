@@ -15,6 +15,7 @@ from commonchart.cli.due import found_patient
 from commonchart.cli.open import awaited, data_option, opened
 from commonchart.exchange.v2 import history
 from commonchart.exchange.v2.compose import Envelope, Site
+from commonchart.exchange.v2.evaluate import by_schedule
 from commonchart.exchange.v2.message import MAX_BYTES, Message
 from commonchart.exchange.v2.receive import received
 from commonchart.exchange.v2.take import Taken, envelope
@@ -58,7 +59,9 @@ async def take_command(
         for path in files:
             if path.stat().st_size > MAX_BYTES:
                 raise TooLarge(f"A file has at most {MAX_BYTES:,} bytes", at=str(path))
-            for done in await received(records, path.read_bytes(), Site(application, facility)):
+            for done in await received(
+                records, path.read_bytes(), Site(application, facility), by_schedule(records)
+            ):
                 _show(done.answer)
                 counts += _counted(done)
     click.echo(
