@@ -27,11 +27,13 @@ LAZY = {
     "package": "commonchart.cli.package:package",
     "reindex": "commonchart.cli.reindex:reindex",
     "restore": "commonchart.cli.backup:restore",
+    "schedule": "commonchart.cli.schedule:schedule",
     "serve": "commonchart.cli.serve:serve",
     "site": "commonchart.cli.site:site",
     "terminology": "commonchart.cli.terminology:terminology",
     "token": "commonchart.cli.token:token",
     "user": "commonchart.cli.user:user",
+    "v2": "commonchart.cli.v2:v2",
 }
 
 

@@ -18,18 +18,28 @@ from commonchart.fhir.validate import Report, examine
 from commonchart.record import packages
 
 Result = tuple[str, bool, str]
-LATER = {"immunizations": 4, "measures": 5, "care": 5}
 
 
 class Asked(Struct, frozen=True):
-    """What a suite is run with: where its inputs are, which profiles are asked for, and which are known."""
+    """What a suite is run with: files beside its cases, profiles asked for and known, the schedule pack to check."""
 
     inputs: Path | None = None
+    valuesets: Path | None = None
     profiles: tuple[str, ...] = ()
     known: Known | None = None
+    pack: str = ""
 
 
-def _valid(paths: tuple[Path, ...], asked: Asked) -> Iterator[Result]:
+class Note(Struct, frozen=True):
+    """A line that a suite wants printed as it is, such as a row of its table."""
+
+    text: str
+
+
+Suite = Callable[[tuple[Path, ...], Asked], Iterator[Result | Note]]
+
+
+def _valid(paths: tuple[Path, ...], asked: Asked) -> Iterator[Result | Note]:
     """Every resource in the files is valid FHIR R4, and fits the profiles it states and those asked for.
 
     A profile that is asked for and not loaded is a failure: NOT CHECKED is no pass.
@@ -51,15 +61,23 @@ def _verdict(report: Report, asked: Asked) -> tuple[bool, str]:
     return not told, "; ".join(told[:5])
 
 
-def _fhirpath(paths: tuple[Path, ...], asked: Asked) -> Iterator[Result]:
+def _fhirpath(paths: tuple[Path, ...], asked: Asked) -> Iterator[Result | Note]:
     """The tests of FHIRPath suites in the format of tests-fhir-r4.xml."""
     from commonchart.cli.check_fhirpath import results
 
     return results(paths, asked.inputs)
 
 
-SUITES: dict[str, Callable[[tuple[Path, ...], Asked], Iterator[Result]]] = {
+def _immunizations(paths: tuple[Path, ...], asked: Asked) -> Iterator[Result | Note]:
+    """CDC's immunization test cases as JSON lines."""
+    from commonchart.cli.check_immunizations import results
+
+    return results(paths, asked.pack)
+
+
+SUITES: dict[str, Suite] = {
     "fhirpath": _fhirpath,
+    "immunizations": _immunizations,
     "validate": _valid,
 }
 
@@ -71,40 +89,44 @@ SUITES: dict[str, Callable[[tuple[Path, ...], Asked], Iterator[Result]]] = {
     "--inputs", type=click.Path(path_type=Path), help="Where the suite's input files are (fhirpath)."
 )
 @click.option(
+    "--valuesets",
+    type=click.Path(path_type=Path),
+    help="The file of value sets, one JSON object a line (measures, care).",
+)
+@click.option(
     "--profile",
     "profiles",
     multiple=True,
     help="Also against this profile, by its url (validate). May be repeated.",
 )
+@click.option("--pack", default="", help="The schedule pack to check, by name or folder (immunizations).")
 @click.option("--data", type=click.Path(path_type=Path), envvar="COMMONCHART_DATA", help="The data folder.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON line per case.")
 def check(
     suite: str,
     paths: tuple[Path, ...],
     inputs: Path | None,
+    valuesets: Path | None,
     profiles: tuple[str, ...],
+    pack: str,
     data: Path | None,
     as_json: bool,
 ) -> None:
     """Run SUITE on PATHS and print how many passed.
 
-    Suites: fhirpath (a file in the format of tests-fhir-r4.xml, with --inputs), validate (are these
-    files valid FHIR R4, and do they fit the profiles they state, and --profile?).
+    Suites: fhirpath (a file in the format of tests-fhir-r4.xml, with --inputs), immunizations (CDC's cases as JSON
+    lines, with --pack), validate (are these files valid FHIR R4, and do they fit the profiles they state, and
+    --profile?).
     """
-    if suite in LATER:
-        click.echo(f"commonchart: the suite {suite} is not built yet", err=True)
-        sys.exit(2)
     if suite not in SUITES:
         click.echo(f"commonchart: there is no suite {suite}; known: {', '.join(SUITES)}", err=True)
         sys.exit(2)
     known = asyncio.run(_known(data, profiles)) if suite == "validate" else None
     passed = failed = 0
-    for name, good, why in SUITES[suite](paths, Asked(inputs, profiles, known)):
-        passed, failed = passed + good, failed + (not good)
-        if as_json:
-            click.echo(plain_json.dumps({"case": name, "passed": good, "why": why}))
-        elif not good:
-            click.echo(f"{name}: {why}")
+    for one in SUITES[suite](paths, Asked(inputs, valuesets, profiles, known, pack)):
+        if not isinstance(one, Note):
+            passed, failed = passed + one[1], failed + (not one[1])
+        _show(one, as_json)
     click.echo(f"{passed} passed, {failed} failed")
     sys.exit(1 if failed else 0)
 
@@ -116,3 +138,14 @@ async def _known(data: Path | None, profiles: tuple[str, ...]) -> Known:
     settings = settings_of(data)
     async with opened_by(settings) as database, database.connection() as conn:
         return await packages.known(conn, settings.tenant)
+
+
+def _show(one: Result | Note, as_json: bool) -> None:
+    if isinstance(one, Note):
+        click.echo(plain_json.dumps({"note": one.text}) if as_json else one.text)
+        return
+    name, good, why = one
+    if as_json:
+        click.echo(plain_json.dumps({"case": name, "passed": good, "why": why}))
+    elif not good:
+        click.echo(f"{name}: {why}")

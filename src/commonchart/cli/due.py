@@ -36,7 +36,7 @@ async def due(patient: str, as_json: bool, as_of: str | None, data: Path | None)
     async with opened(data) as database:
         now = datetime.now(UTC)
         records = Records(database, users.system(TENANT, "due-command"), lambda: now)
-        id = await _patient(records, patient)
+        id = await found_patient(records, patient)
         if as_of is None:
             await worker.drain(database, lambda: now)
         day = dates.bounds(as_of)[0].date() if as_of else None
@@ -49,7 +49,8 @@ async def due(patient: str, as_json: bool, as_of: str | None, data: Path | None)
         _print(rows)
 
 
-async def _patient(records: Records, text: str) -> str:
+async def found_patient(records: Records, text: str) -> str:
+    """The id of the patient with this id or record number. Raises NotFound, Ambiguous."""
     try:
         return (await records.read("Patient", text)).id
     except NotFound:

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from commonchart.access import audit, users
+from commonchart.access import audit, forecasts, users
 from commonchart.care.assess import Due, assess
 from commonchart.care.evidence import evidence, moment_day, person
 from commonchart.care.rules import Pack, built_in
-from commonchart.record import changes, due
-from commonchart.record.due import DueRow
+from commonchart.jobs import immunizations
+from commonchart.record import changes, due, schedules
+from commonchart.record.due import DueRow, InUse
 from commonchart.record.keys import token
 from commonchart.record.people import linked_on
 
@@ -65,18 +66,23 @@ async def pass_days(database: Database, now: datetime) -> int:
 
 
 async def follow_pack(database: Database, now: datetime, progress: Progress | None = None) -> bool:
-    """Assess everybody when the pack is another than the stored one; whether it was."""
-    pack = built_in()
+    """Assess everybody when a pack is another than the stored ones; whether one was."""
     async with database.connection() as conn:
-        if await due.active_pack(conn, pack.id) == pack.hash:
-            return False
+        wanted = [_rules(), *await immunizations.in_use(conn, moment_day(now))]
+        new = [one for one in wanted if await due.active_pack(conn, one.id) != one.hash]
+    if not new:
+        return False
     await everyone(database, now, progress)
     async with database.connection() as conn:
-        body = msgspec.json.encode(
-            {"rules": pack.rules, "sets": pack.sets, "analytes": pack.analytes}
-        ).decode()
-        await due.activate_pack(conn, pack.id, pack.version, pack.hash, pack.authority, body, now)
+        for one in new:
+            await due.activate_pack(conn, one, now)
     return True
+
+
+def _rules() -> InUse:
+    pack = built_in()
+    body = msgspec.json.encode({"rules": pack.rules, "sets": pack.sets, "analytes": pack.analytes}).decode()
+    return InUse(pack.id, pack.version, pack.hash, pack.authority, body)
 
 
 async def everyone(database: Database, now: datetime, progress: Progress | None = None) -> int:
@@ -107,13 +113,16 @@ async def assessed(
     conn: Connection, tenant: int, patient: str, pack: Pack, now: datetime, as_of: date | None = None
 ) -> list[DueRow]:
     """The rows of one patient, worked out from the record of the person; none for an unknown or deleted patient."""
+    day = as_of or moment_day(now)
+    schedule = await schedules.active(conn, tenant, day)
     same = await linked_on(conn, tenant, patient)
-    found = await due.resources(conn, tenant, same, wanted_tokens(pack.hash))
+    tokens = (*wanted_tokens(pack.hash), *forecasts.wanted_tokens(schedule))
+    found = await due.resources(conn, tenant, same, tokens)
     own = next((r for r in found if r["resourceType"] == "Patient" and r.get("id") == patient), None)
     if own is None:
         return []
-    day = as_of or moment_day(now)
     answers = assess(evidence(found), person(own, day), pack, day)
+    answers += immunizations.assessed(own, found, schedule, day)
     return [_row(patient, one, day, now) for one in answers]
 
 

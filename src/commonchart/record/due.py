@@ -38,6 +38,16 @@ class DueRow(Struct, frozen=True):
     assessed_at: datetime
 
 
+class InUse(Struct, frozen=True):
+    """A content pack that the stored rows are, or are to be, worked out with; `body` as JSON, "" where it is kept elsewhere."""
+
+    id: str
+    version: str
+    hash: str
+    authority: str
+    body: str = ""
+
+
 async def replace(conn: Connection, tenant: int, patient: str, rows: Iterable[DueRow]) -> None:
     """All rows of a patient become these, in the transaction of the connection."""
     pk = patient_key(patient)
@@ -97,13 +107,13 @@ async def active_pack(conn: Connection, pack: str) -> str:
     return row[0] if row else ""
 
 
-async def activate_pack(
-    conn: Connection, pack: str, version: str, digest: str, authority: str, body: str, now: datetime
-) -> None:
+async def activate_pack(conn: Connection, one: InUse, now: datetime) -> None:
     """From now on this version of the pack is the one; the one before is kept."""
-    await conn.execute("UPDATE content_pack SET retired = %s WHERE id = %s AND retired IS NULL", (now, pack))
+    await conn.execute(
+        "UPDATE content_pack SET retired = %s WHERE id = %s AND retired IS NULL", (now, one.id)
+    )
     await conn.execute(
         "INSERT INTO content_pack (id, version, hash, authority, activated, body) VALUES (%s, %s, %s, %s, %s, %s) "
         "ON CONFLICT (id, version, hash) DO UPDATE SET activated = excluded.activated, retired = NULL",
-        (pack, version, digest, authority, now, body),
+        (one.id, one.version, one.hash, one.authority, now, one.body),
     )

@@ -47,6 +47,8 @@ LOCAL = frozenset(
         "subscription_ticket",
         "vaccine_lot",
         "vaccine_movement",
+        "schedule_pack",
+        "schedule_use",
     }
 )
 
