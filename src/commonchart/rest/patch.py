@@ -100,4 +100,4 @@ async def _patched(tx: Transaction, asked: Asked, stored: Stored) -> Answer:
         (written,) = await tx.write([Put(valid, stored.id, stored.vid)])
     except Stale:
         raise Conflict("Somebody changed it at the same time: send the patch again") from None
-    return answered(asked, written.stored, 200)
+    return answered(tx, asked, written.stored, 200)

@@ -21,8 +21,8 @@ from commonchart.web.clinician import (
     sections,
     stock,
     terminology,
-    validating,
     vaccine_card,
+    validating,
     writing,
 )
 from commonchart.web.session import Endpoint, View, guarded, signed_in
