@@ -71,6 +71,8 @@ def evaluate(
             outcomes[name] = (runs, choose(runs))
     answers = tuple(_group_answers(schedule, outcomes, history))
     history.findings += _seasons_over(answers, schedule)
+    if history.active:
+        history.findings += _undated(outcomes, history)
     return Assessment(
         as_of,
         schedule.name,
@@ -140,6 +142,18 @@ def _seasons_over(answers: tuple[GroupAnswer, ...], schedule: Schedule) -> Itera
         if answer.shown is not None and answer.shown.why == PAST_SEASON:
             why = f"{answer.group}: the season in the pack {schedule.name} is over; what is due now needs a newer pack"
             yield Finding("season over", why)
+
+
+def _undated(outcomes: dict[str, tuple[list[Run], Choice]], history: History) -> Iterable[Finding]:
+    """Days that an interval of the dose now due counts from and nobody recorded: the interval was not checked."""
+    due = [run.target for _, choice in outcomes.values() for run in choice.best if run.target is not None]
+    wanted = {gap.obs for target in due for gap in target.gaps if gap.obs}
+    for code in sorted(code for code in wanted if not history.active.get(code)):
+        title = history.schedule.observations[code].title
+        yield Finding(
+            "undated observation",
+            f"{title}: its day is not recorded, and the interval from it was not checked",
+        )
 
 
 def _evaluated(
