@@ -129,8 +129,14 @@ def test_a_result_means_something_by_its_value() -> None:
     positive = {"interpretation": [{"coding": [{"system": "x", "code": "POS"}]}]}
     assert seen(fact("Observation", "371111005", status="final", **positive)) == ["020"]
     assert why(read(fact("Observation", "371111005", status="final"))) == [
+        "its result is not positive, or does not say"
+    ]
+    unmapped = {"code": concept("http://loinc.org", "22502-9", "Measles virus IgG")}
+    assert why(read(fact("Observation", "x", status="final") | unmapped)) == [
         "its codes are none that the schedule knows"
     ]
+    pressure = read(fact("Observation", "85354-9", "http://loinc.org", status="final"))
+    assert (why(pressure), pressure.unrelated) == ([], 1)
     assert why(read(fact("Observation", "371111005", status="preliminary", **positive))) == ["preliminary"]
     titre = {("http://loinc.org", "22502-9"): ("020",)}
     assert seen(

@@ -14,6 +14,8 @@ from commonchart.care.immunizations.compile import compiled
 from commonchart.care.immunizations.evaluate import evaluate
 from commonchart.care.immunizations.groups import standing
 from commonchart.care.immunizations.pack import BUILT_IN, PACKS, load, read
+from commonchart.care.immunizations.schema import StopVaccineRow, VaccineRow
+from tests.care.immunizations import made
 
 SCHEDULE = load()
 BORN = date(2022, 7, 2)
@@ -114,6 +116,16 @@ def test_what_is_contraindicated_is_in_no_plan_and_a_contraindicated_product_is_
     found = plan(pregnant, [], [Observation("007", NOW), Observation("170", date(2026, 1, 1))], SCHEDULE, NOW)
     assert not any(one.live for one in (*found.today, *found.optional))
     assert "DTaP/Tdap/Td" in [group for one in found.today for group in one.groups]
+
+
+def test_a_dose_whose_every_vaccine_is_contraindicated_is_not_offered() -> None:
+    lists = {"v1": (VaccineRow("03"),), "v2": (VaccineRow("08", forecast=True),)}
+    rows = made.series(made.dose(), made.dose(age=(), prefer="v2"))
+    small = made.schedule(rows, vaccines=lists, stop_vaccine_if=(StopVaccineRow("001", (("03", "", ""),)),))
+    found = plan(BOY, [], [Observation("001")], small, NOW)
+    assert (found.today, found.optional) == ((), ())
+    assert [(one.group, one.day) for one in found.later] == [("Alpha", None)]
+    assert [one.cvx for one in plan(BOY, [], [], small, NOW).today] == ["03"]
 
 
 def test_nothing_is_planned_for_the_dead() -> None:

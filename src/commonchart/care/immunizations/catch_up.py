@@ -59,6 +59,9 @@ class Plan(Struct, frozen=True):
     notes: tuple[str, ...]
 
 
+_BARRED = "no vaccine fits this age, or each is contraindicated: ask"
+
+
 def plan(
     person: Person,
     doses: Sequence[Dose],
@@ -70,12 +73,18 @@ def plan(
     now = evaluate(person, doses, observations, schedule, as_of)
     if person.dead or person.died is not None:
         return Plan(as_of, schedule.name, (), (), (), None, (), ("the person has died",))
-    open_ = list(_open(now, as_of))
+    needed = list(_open(now, as_of))
+    open_ = [found for found in needed if found.usable or state(found, as_of) == LATER]
+    barred = [Later(found.group, found.number or 1, None, _BARRED) for found in needed if found not in open_]
     due = [found for found in open_ if state(found, as_of) in (OVERDUE, DUE) and not found.guidance]
     possible = [found for found in open_ if found not in due and state(found, as_of) != LATER]
     today, waiting = _together(_gives(due, schedule), schedule, as_of)
     given = {group for give in today for group in give.groups}
-    later = [_later(found, as_of) for found in open_ if found not in due and found not in possible] + waiting
+    later = (
+        [_later(found, as_of) for found in open_ if found not in due and found not in possible]
+        + waiting
+        + barred
+    )
     ahead = [*doses, *(Dose(f"planned-{n}", give.cvx, as_of) for n, give in enumerate(today) if give.cvx)]
     after = evaluate(person, ahead, observations, schedule, as_of)
     visit, then = _next(after, as_of)

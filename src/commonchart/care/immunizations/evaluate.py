@@ -24,7 +24,7 @@ from commonchart.care.immunizations.forecast import PAST_SEASON, against, foreca
 from commonchart.care.immunizations.groups import forecasts, shown_first, started
 from commonchart.care.immunizations.history import History
 from commonchart.care.immunizations.offsets import add
-from commonchart.care.immunizations.run import Run
+from commonchart.care.immunizations.run import Against, Run
 
 _DAY = timedelta(days=1)
 
@@ -61,16 +61,19 @@ def evaluate(
         )
     given = history.by_antigen() if history.when else {}
     outcomes: dict[str, tuple[list[Run], Choice]] = {}
+    nothing = Against(history, [])
     for name, antigen in schedule.antigens.items():
         numbers = given.get(name)
         idle = antigen.idle[sex] if numbers is None and antigen.observed.isdisjoint(history.active) else None
         if idle is not None:
             if idle:
-                outcomes[name] = _idle(history, antigen, idle)
+                outcomes[name] = _idle(history, antigen, idle, nothing)
         elif runs := _runs(history, antigen, sex, numbers or []):
             outcomes[name] = (runs, choose(runs))
     answers = tuple(_group_answers(schedule, outcomes, history))
     history.findings += _seasons_over(answers, schedule)
+    if history.active:
+        history.findings += _undated(outcomes, history)
     return Assessment(
         as_of,
         schedule.name,
@@ -82,9 +85,11 @@ def evaluate(
     )
 
 
-def _idle(history: History, antigen: Antigen, series: tuple[Series, ...]) -> tuple[list[Run], Choice]:
+def _idle(
+    history: History, antigen: Antigen, series: tuple[Series, ...], nothing: Against
+) -> tuple[list[Run], Choice]:
     """The default series of an antigen that nothing is recorded about: they are the best ones without any scoring."""
-    facts = against(history, antigen, [])
+    facts = against(history, antigen, []) if antigen.immune_born or history.active else nothing
     choice = Choice()
     for one in series:
         run = Run(one, facts)
@@ -140,6 +145,18 @@ def _seasons_over(answers: tuple[GroupAnswer, ...], schedule: Schedule) -> Itera
         if answer.shown is not None and answer.shown.why == PAST_SEASON:
             why = f"{answer.group}: the season in the pack {schedule.name} is over; what is due now needs a newer pack"
             yield Finding("season over", why)
+
+
+def _undated(outcomes: dict[str, tuple[list[Run], Choice]], history: History) -> Iterable[Finding]:
+    """Days that an interval of the dose now due counts from and nobody recorded: the interval was not checked."""
+    due = [run.target for _, choice in outcomes.values() for run in choice.best if run.target is not None]
+    wanted = {gap.obs for target in due for gap in target.gaps if gap.obs}
+    for code in sorted(code for code in wanted if not history.active.get(code)):
+        title = history.schedule.observations[code].title
+        yield Finding(
+            "undated observation",
+            f"{title}: its day is not recorded, and the interval from it was not checked",
+        )
 
 
 def _evaluated(

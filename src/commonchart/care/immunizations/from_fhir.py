@@ -32,6 +32,20 @@ TRANSPLANT, TRANSPLANTED_ON = "004", "171"
 PREGNANCY_DAYS = 300
 _BIRTH_PLACE = "http://hl7.org/fhir/StructureDefinition/patient-birthPlace"
 _LAST_PERIOD, _DUE_DATE = ("http://loinc.org", "8665-2"), ("http://loinc.org", "11778-8")
+_WORDS = (
+    "antibod",
+    " ab ",
+    "igg",
+    "titer",
+    "titre",
+    "immun",
+    "pregnan",
+    "gestation",
+    "transplant",
+    "splen",
+    "allerg",
+    "vaccin",
+)
 _POSITIVE = {
     "POS",
     "10828004",
@@ -82,7 +96,8 @@ class NotConsidered(Struct, frozen=True):
 
 
 class Facts(Struct, frozen=True):
-    """What the engine is asked with. `given` is by dose id (the id of a dose is its resource's "Immunization/id")."""
+    """What the engine is asked with. `given` is by dose id (the id of a dose is its resource's "Immunization/id").
+    `unrelated` counts results and procedures that no schedule is about: blood pressures and the like."""
 
     person: Person
     doses: tuple[Dose, ...]
@@ -90,6 +105,7 @@ class Facts(Struct, frozen=True):
     given: Mapping[str, Given]
     refusals: tuple[Refusal, ...]
     not_considered: tuple[NotConsidered, ...]
+    unrelated: int = 0
 
 
 _NO_MAPS = Maps()
@@ -114,6 +130,7 @@ def facts(
         given,
         tuple(reading.refusals),
         tuple(reading.not_considered),
+        reading.unrelated,
     )
 
 
@@ -148,6 +165,8 @@ class _Reading:
         self.refusals: list[Refusal] = []
         self.observations: list[Observation] = []
         self.not_considered: list[NotConsidered] = []
+        self.unrelated = 0
+        self.words = (*_WORDS, *(name.lower() for name in schedule.antigens if len(name) > 3))
         self.history = frozenset(code for antigen in schedule.antigens.values() for code in antigen.immune_if)
 
     def take(self, resource: dict[str, Any]) -> None:
@@ -241,13 +260,23 @@ class _Reading:
         found = next(iter(evidence.evidence([resource]).of("condition", "observation", "procedure")), None)
         codes = self._of_fact(resource)
         if found is None or not codes:
-            self.leave(resource, "its codes are none that the schedule knows")
+            self._unknown(resource)
         elif found.unusable:
             self.leave(resource, found.unusable)
         elif not found.active and not (past := tuple(code for code in codes if code in self.history)):
             self.leave(resource, "no longer active")
         else:
             self._seen(codes if found.active else past, found.day, resource)
+
+    def _unknown(self, resource: dict[str, Any]) -> None:
+        """Conditions are always said; of results and procedures, those whose words name what the schedule is about."""
+        said = words_of(resource.get("code")).lower()
+        if self._codes(resource.get("code")):
+            self.leave(resource, "its result is not positive, or does not say")
+        elif resource["resourceType"] == "Condition" or any(word in said for word in self.words):
+            self.leave(resource, "its codes are none that the schedule knows")
+        else:
+            self.unrelated += 1
 
     def _of_fact(self, resource: dict[str, Any]) -> tuple[str, ...]:
         """A result means something by its value; by its code alone only where the result is positive."""

@@ -28,6 +28,8 @@ _FAR = date.max
 _SHARED = ("shared clinical decision-making",)
 _STANDING = {NOT_VALID: 0, VALID: 1}
 Days = tuple[int | None, int | None, int | None, int | None, int | None]
+_NONE: list[Run] = []
+_NO_PRODUCTS: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
 _NO_DAYS: Days = (None, None, None, None, None)
 
 
@@ -45,19 +47,23 @@ def forecasts(group: Group, best: Iterable[Run], history: History) -> tuple[Fore
 
 def _of(group: Group, runs: list[Run], history: History, counted: int) -> Forecast:
     status = _status(runs)
-    lead = next(run for run in runs if run.status == status) if len(runs) > 1 else runs[0]
-    due = [run for run in runs if run.status == NOT_COMPLETE] if status == NOT_COMPLETE else []
-    days = _days(group, due, history) if due else _NO_DAYS
-    earliest, wanted, past_due, latest, number = days
-    products = _products(due, history, earliest, wanted) if due else ((), ())
+    lead = runs[0] if len(runs) == 1 else next(run for run in runs if run.status == status)
+    due = _NONE if status != NOT_COMPLETE else runs if len(runs) == 1 else _still_due(runs)
+    earliest, wanted, past_due, latest, number = _days(group, due, history) if due else _NO_DAYS
+    products = _products(due, history, earliest, wanted) if due else _NO_PRODUCTS
     begun = started(lead, history) or (len(runs) > 1 and any(started(run, history) for run in runs))
-    risk = lead.series.kind == RISK
+    series = lead.series
+    shared = series.shared is not None and history.aged(series.shared, history.today)
     return Forecast(
-        group.name, lead.series.kind, status, lead.why, tuple([run.series.name for run in runs]),
+        group.name, series.kind, status, lead.why, tuple([run.series.name for run in runs]),
         tuple([run.series.antigen for run in due]), number, counted if due else None, _date(earliest), _date(wanted),
-        _date(past_due), _date(latest), *products, _SHARED if lead.series.shared is not None and history.aged(lead.series.shared, history.today) else (),
-        _because(runs, history) if risk else (), _stopped_by(runs), not begun, begun,
+        _date(past_due), _date(latest), *products, _SHARED if shared else (),
+        _because(runs, history) if series.kind == RISK else (), _stopped_by(runs), not begun, begun,
     )  # fmt: skip
+
+
+def _still_due(runs: list[Run]) -> list[Run]:
+    return [run for run in runs if run.status == NOT_COMPLETE]
 
 
 def _status(runs: list[Run]) -> str:

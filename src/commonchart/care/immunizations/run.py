@@ -23,6 +23,13 @@ class Against:
         self.runs: list[Run] = []
 
 
+# shared by all series of antigens without a dose, which nothing is ever put into: most of them
+_NO_DOSES: list[int] = []
+_NO_RESULTS: dict[int, tuple[str, int, tuple[Reason, ...]]] = {}
+_NO_HITS: dict[int, int] = {}
+_NO_TRAIL: list[tuple[int, int, int]] = []
+
+
 class Run:
     """A series on a history. `results` holds (status, target number, reasons) by dose; `at` is the index of the target now due.
 
@@ -39,11 +46,12 @@ class Run:
         self.against = against
         self.at = 0
         self.satisfied = 0
-        self.valid: list[int] = []
-        self.results: dict[int, tuple[str, int, tuple[Reason, ...]]] = {}
-        self.hits: dict[int, int] = {}
+        some = bool(against.doses)
+        self.valid: list[int] = [] if some else _NO_DOSES
+        self.results: dict[int, tuple[str, int, tuple[Reason, ...]]] = {} if some else _NO_RESULTS
+        self.hits: dict[int, int] = {} if some else _NO_HITS
+        self.trail: list[tuple[int, int, int]] = [] if some else _NO_TRAIL
         self.inadvertent: set[int] | None = None
-        self.trail: list[tuple[int, int, int]] = []
         self.previous = -1
         self.last = -1
         self.status = self.why = ""
