@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol
 
-import msgspec
 from msgspec import Struct
 
 from commonchart.measures.chart import Chart
@@ -311,5 +310,5 @@ def names(tree: Any) -> Iterator[str]:
             yield from names(one)
     elif isinstance(tree, Struct):
         yield from getattr(tree, "named", ())
-        for field in msgspec.structs.fields(tree):
-            yield from names(getattr(tree, field.name))
+        for field in tree.__struct_fields__:
+            yield from names(getattr(tree, field))
