@@ -141,6 +141,8 @@ def _at_age(age: Any, born: date | None, after: int = 0) -> datetime | None:
     ):
         return None
     years = int(age.get("value") or 0) + after
+    if not 0 <= years <= 150:
+        return None
     try:
         return datetime(born.year + years, born.month, born.day, tzinfo=UTC)
     except ValueError:
