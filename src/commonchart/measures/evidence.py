@@ -26,6 +26,7 @@ class Part(Struct, frozen=True):
 
     codes: frozenset[Coded]
     value: Decimal | None
+    unit: str = ""
 
 
 class Fact(Struct, frozen=True):
@@ -228,7 +229,7 @@ def _observation(resource: dict[str, Any], around: _Around) -> Fact:
         valued=any(name.startswith("value") for name in resource), value=number, unit=unit,
         meaning=_codes(resource.get("valueCodeableConcept")), reasons=_reasons(resource),
         within=(resource.get("encounter") or {}).get("reference", "").rpartition("/")[2],
-        parts=tuple(Part(_codes(p.get("code")), _number(p)[0]) for p in resource.get("component") or ()),
+        parts=tuple(Part(_codes(p.get("code")), *_number(p)) for p in resource.get("component") or ()),
     )  # fmt: skip
 
 
