@@ -87,7 +87,7 @@ class When(Struct, frozen=True):
 def _overlaps(fact: Fact, opens: datetime, closes: datetime) -> bool:
     """Whether a fact's time overlaps the window; a condition without an onset is taken as older than any window.
 
-    One that is over, no one knows since when, is not known to overlap (QICoreCommon `prevalenceInterval`).
+    One that is over, and nobody knows since when, is not known to overlap (QICoreCommon `prevalenceInterval`).
     """
     if fact.start is None and fact.kind != "Condition":
         return False
