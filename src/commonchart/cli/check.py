@@ -75,9 +75,19 @@ def _immunizations(paths: tuple[Path, ...], asked: Asked) -> Iterator[Result | N
     return results(paths, asked.pack)
 
 
+def _measures(paths: tuple[Path, ...], asked: Asked) -> Iterator[Result | Note]:
+    """Published patients of CMS measures: every population as expected. Then a table, and what was skipped."""
+    from commonchart.cli.check_measures import Tally, results
+
+    tally = Tally()
+    yield from results(paths, asked.valuesets, tally)
+    yield from map(Note, (*tally.left_out(), *tally.table()))
+
+
 SUITES: dict[str, Suite] = {
     "fhirpath": _fhirpath,
     "immunizations": _immunizations,
+    "measures": _measures,
     "validate": _valid,
 }
 
@@ -115,7 +125,8 @@ def check(
     """Run SUITE on PATHS and print how many passed.
 
     Suites: fhirpath (a file in the format of tests-fhir-r4.xml, with --inputs), immunizations (CDC's cases as JSON
-    lines, with --pack), validate (are these files valid FHIR R4, and do they fit the profiles they state, and
+    lines, with --pack), measures (patients of CMS measures with their expected populations, one JSON object a line,
+    with --valuesets), validate (are these files valid FHIR R4, and do they fit the profiles they state, and
     --profile?).
     """
     if suite not in SUITES:
