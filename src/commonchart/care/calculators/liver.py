@@ -41,7 +41,8 @@ def meld(
     sheet.inside(sheet.age(born, on), 18, 120, "age", "years")
     if sheet.stopped:
         return sheet.refused()
-    return sheet.answer(_meld(*values, kidney, female), "points", 0)
+    bili, ratio, salt, protein = values
+    return sheet.answer(_meld(bili, ratio, salt, protein, kidney, female), "points", 0)
 
 
 def _meld(bili: float, inr: float, sodium: float, albumin: float, creatinine: float, female: bool) -> float:
