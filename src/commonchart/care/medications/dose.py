@@ -15,7 +15,7 @@ _DAYS = {
     "s": Decimal(1) / 86400, "min": Decimal(1) / 1440, "h": Decimal(1) / 24, "d": Decimal(1), "wk": Decimal(7),
     "mo": Decimal("30.4375"), "a": Decimal("365.25"),
 }  # fmt: skip
-_CODES = {
+_CODES: dict[str, Decimal | int] = {
     "QD": 1, "BID": 2, "TID": 3, "QID": 4, "AM": 1, "PM": 1, "HS": 1, "BED": 1, "Q1H": 24, "Q2H": 12, "Q3H": 8, "Q4H": 6,
     "Q6H": 4, "Q8H": 3, "Q12H": 2, "WK": Decimal(1) / 7, "QOD": Decimal(1) / 2, "MO": 1 / Decimal("30.4375"),
 }  # fmt: skip
@@ -169,7 +169,8 @@ def _from_text(text: str, needed: bool) -> Dose:
 
 def _times(text: str) -> list[Decimal]:
     """The frequencies in a text; "twice daily" is not also "daily"."""
-    found, left = [], text
+    found: list[Decimal] = []
+    left = text
     for pattern, times in sorted(_OFTEN, key=lambda pair: -max(map(len, pair[0].pattern.split("|")))):
         changed = pattern.sub(" ", left)
         if changed != left and not (times == 1 and found):

@@ -73,8 +73,8 @@ def medication(
 ) -> Medication:
     """One medicine, whatever its status: an order that is being written is checked through this."""
     names = known or {}
-    lines = resource.get("dosageInstruction") or resource.get("dosage") or ()
-    lines = [lines] if isinstance(lines, dict) else lines
+    said = resource.get("dosageInstruction") or resource.get("dosage") or []
+    lines: list[dict[str, Any]] = [said] if isinstance(said, dict) else list(said)
     what = contents(resource, pack, names, products or {})
     text = _named(resource, names)
     return Medication(

@@ -103,9 +103,7 @@ class Limits:
 
 
 def _cited(reading: Reading, name: str) -> Source:
-    return Source(
-        reading.ref, f"{name} {reading.value.normalize():f} {reading.unit} on {reading.day.isoformat()}"
-    )
+    return Source(reading.ref, f"{name} {_short(reading.value)} {reading.unit} on {reading.day.isoformat()}")
 
 
 def limits(of: Limits) -> Iterator[Found]:
@@ -186,7 +184,7 @@ def _renal(of: Limits, rule: Renal) -> Iterator[Found]:
         elif _beyond(value, rule):
             name = "eGFR" if rule.measure == "egfr" else "creatinine clearance"
             limit = f"under {rule.below:g}" if rule.below is not None else f"above {rule.above:g}"
-            title = f"{ingredient[:1].upper()}{ingredient[1:]}: {name} {value:f} is {limit}"
+            title = f"{ingredient[:1].upper()}{ingredient[1:]}: {name} {_short(value)} is {limit}"
             yield _alert(of, rule, "renal", title, [source(one), *facts], ingredient)
 
 
