@@ -209,3 +209,21 @@ def test_men_and_those_past_it_are_not_asked() -> None:
 def test_breastfeeding_is_said_to_be_unknown_once() -> None:
     found = reviewed(med("lithium"), med("codeine"), who=WOMAN)
     assert sum("Breastfeeding" in line for line in found.lines) == 1
+
+
+# ---- opioids together -------------------------------------------------------------------------------------------
+
+
+def test_opioids_are_counted_together() -> None:
+    one, other = dosed("oxycodone", 10, "mg", 2), dosed("tramadol", 50, "mg", 3)
+    assert "opioid-load" in rules(ordered(one, other))  # 30 + 30
+    assert "opioid-load" not in rules(ordered(one))
+    patch = med("fentanyl 25 MCG/HR transdermal patch")
+    assert rules(reviewed(patch))["opioid-load"].title == "Opioids together 60 MME a day"
+
+
+def test_an_opioid_without_a_dose_leaves_the_sum_unchecked() -> None:
+    found = ordered(dosed("oxycodone", 10, "mg", 2), med("codeine"))
+    assert any(
+        "morphine equivalents of all opioids: missing daily dose of codeine" in line for line in found.lines
+    )

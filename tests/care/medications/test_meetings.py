@@ -139,3 +139,20 @@ def test_every_alert_of_an_order_is_in_the_review_with_it(one, other) -> None:
     here = {a.rule for a in ordered(order, taken).alerts if a.kind == "interaction"}
     whole = {a.rule for a in reviewed(order, taken).alerts if a.kind == "interaction"}
     assert here == whole
+
+
+def test_the_last_day_still_counts() -> None:
+    last = med(
+        "nitroglycerin", status="completed", rtype="MedicationAdministration", effectiveDateTime="2026-11-25"
+    )
+    before = med(
+        "nitroglycerin", status="completed", rtype="MedicationAdministration", effectiveDateTime="2026-11-24"
+    )
+    assert "nitrate-pde5" in rules(ordered(med("sildenafil"), last))
+    assert "nitrate-pde5" not in rules(ordered(med("sildenafil"), before))
+
+
+def test_a_cream_is_no_duplicate_of_a_tablet() -> None:
+    assert not rules(
+        ordered(med("hydrocortisone 1 % topical cream"), med("hydrocortisone 10 mg tablet")), "duplicate"
+    )

@@ -11,6 +11,7 @@ from commonchart.care.medications.answers import Alert, Checked, NotChecked, Sou
 from commonchart.care.medications.inputs import Allergies, Facts, Medication, Record, Withheld
 from commonchart.care.medications.limits import Limits, limits
 from commonchart.care.medications.meetings import Meeting, companions, duplicates, interactions
+from commonchart.care.medications.opioid_load import opioid_load
 from commonchart.care.medications.pack import Pack, Same
 from commonchart.care.medications.reactions import reactions
 
@@ -71,7 +72,7 @@ def _run(
         one for one in record.medications if order is None or one.ref not in (order.ref, order.replaces)
     ]
     meeting = Meeting(pack, others, order, as_of, approved)
-    found = [*limits(Limits(meeting, record.facts))]
+    found = [*limits(Limits(meeting, record.facts)), *opioid_load(meeting)]
     alerts = [
         *reactions(meeting, record.allergies.recorded),
         *interactions(meeting),

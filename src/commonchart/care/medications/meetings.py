@@ -11,6 +11,7 @@ from commonchart.care.medications.answers import Alert, Source, alert
 from commonchart.care.medications.inputs import Medication
 from commonchart.care.medications.pack import Absent, Pack, Pair, Same
 
+LOCAL = frozenset({"topical", "ophthalmic"})
 SAME_INGREDIENT = Same(
     "same-ingredient", "", "the same ingredient twice", "rule of the program: same ingredient", "reviewed"
 )
@@ -47,7 +48,7 @@ class Meeting:
 
     def counts(self, one: Medication, washout_days: int = 0) -> bool:
         """Whether a medicine is taken, or ended less than its washout ago."""
-        return one.until is None or (self.as_of - one.until).days <= (washout_days or -1)
+        return one.until is None or (self.as_of - one.until).days <= washout_days
 
     def concerns(self, *those: Medication) -> bool:
         """Whether the order is among them; in a review everything concerns."""
@@ -109,7 +110,11 @@ def duplicates(meeting: Meeting) -> Iterator[Alert]:
 
 
 def _class_twice(meeting: Meeting, rule: Same) -> Iterator[Alert]:
-    found = [(i, one) for i, one in meeting.having(rule.group) if one.counts_twice and meeting.counts(one)]
+    found = [
+        (i, one)
+        for i, one in meeting.having(rule.group)
+        if one.counts_twice and one.route not in LOCAL and meeting.counts(one)
+    ]
     ingredients = sorted({i for i, _ in found})
     those = list({one.ref: one for _, one in found}.values())
     if len(ingredients) < 2 or len(those) < 2 or not meeting.concerns(*those):
@@ -123,7 +128,8 @@ def _twice(meeting: Meeting, those: Iterable[Medication]) -> list[Medication]:
     """Medicines that are records of different courses."""
     found: list[Medication] = []
     for one in those:
-        if one.counts_twice and meeting.counts(one) and not any(_related(one, other) for other in found):
+        whole = one.counts_twice and one.route not in LOCAL and meeting.counts(one)
+        if whole and not any(_related(one, other) for other in found):
             found.append(one)
     return found if len(found) > 1 and meeting.concerns(*found) else []
 
