@@ -97,3 +97,11 @@ def test_ages_in_words() -> None:
         "4 years 2 months",
         "4 years",
     ]
+
+
+def test_weight_for_length_is_drawn_over_the_length() -> None:
+    day = BORN + timedelta(days=200)
+    found = [plotted(GIRL, "weight-for-length", Given(Decimal(7), "kg", day), Given(Decimal(65), "cm", day))]
+    drawn = chart(infant("weight-for-length", "female"), found)
+    assert len(drawn.points) == 1
+    assert drawn.below[0].text == "50"

@@ -46,7 +46,10 @@ class Child(Struct, frozen=True):
 
 
 class Plotted(Struct, frozen=True):
-    """One measurement on its chart. `problem` says why there is no percentile; then z and percentile are None."""
+    """One measurement on its chart. `problem` says why there is no percentile; then z and percentile are None.
+
+    `months` is the age it was judged by, `at` its place across the chart: the age in months, or the length in cm.
+    """
 
     measure: Measure
     given: Given
@@ -58,6 +61,7 @@ class Plotted(Struct, frozen=True):
     standard: str = ""
     problem: str = ""
     notes: tuple[str, ...] = ()
+    at: float | None = None
 
     @property
     def text(self) -> str:
@@ -134,7 +138,7 @@ def _scored(found: Plotted, sex: Sex, at: float, calendar_months: float) -> Plot
         return _missing(found, f"z-score {z:+.1f} is implausible: check the measurement, the age and the sex")
     return Plotted(
         found.measure, found.given, found.value, found.unit, found.months, round(z, 2), round(percentile, 2),
-        standard, notes=found.notes,
+        standard, notes=found.notes, at=at if found.measure == "weight-for-length" else found.months,
     )  # fmt: skip
 
 

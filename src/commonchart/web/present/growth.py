@@ -91,10 +91,8 @@ def chart(curves: Curves, found: Sequence[Plotted]) -> GrowthChart:
 
 
 def _at(one: Plotted, curves: Curves) -> float | None:
-    """Where across the chart: the age, or for weight-for-length nowhere, since the point does not carry the length."""
-    if curves.measure == "weight-for-length" or one.months is None:
-        return None
-    return one.months if curves.start <= one.months <= curves.end else None
+    """Where across the chart, None outside of it."""
+    return one.at if one.at is not None and curves.start <= one.at <= curves.end else None
 
 
 def _axes(
