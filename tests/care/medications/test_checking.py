@@ -45,6 +45,12 @@ def test_half_a_combination_is_not_counted_as_checked() -> None:
     assert any("Quuxicine" in line for line in found.lines)
 
 
+def test_an_ended_medicine_is_looked_at_but_not_counted() -> None:
+    found = ordered(med("sertraline"), med("phenelzine", status="stopped", authoredOn="2026-11-10"))
+    assert "1 medication " in found.covered
+    assert "onc-4-ssri-maoi" in rules(found)
+
+
 def test_nothing_to_check_is_said_too() -> None:
     assert reviewed(NKA).covered.startswith("Checked 0 medications and 0 allergies (no known allergies)")
 

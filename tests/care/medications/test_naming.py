@@ -42,6 +42,12 @@ def test_a_code_without_a_text() -> None:
     assert drug(PACK, ["855332"], [], {"855332": ("11289",)}).ingredients == ("warfarin",)
 
 
+def test_a_part_of_a_product_that_the_pack_does_not_know_is_kept() -> None:
+    found = drug(PACK, ["1"], ["Some product"], {"1": ("11289", "99999")})
+    assert (found.ingredients, found.unknown) == (("warfarin",), ("RxNorm ingredient 99999",))
+    assert drug(PACK, ["11289"], ["Warfarin 5 MG / Quuxicine 2 MG"], {}).unknown == ("Quuxicine 2 MG",)
+
+
 def test_nothing_recognised_is_one_unknown() -> None:
     found = drug(PACK, ["999"], ["blue pill"], {})
     assert (found.ingredients, found.unknown) == ((), ("blue pill",))

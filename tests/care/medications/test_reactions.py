@@ -37,8 +37,10 @@ def test_a_class_and_its_members() -> None:
             "passive",
         ),  # membership of cephalexin is from memory
         ("penicillin g", "ceftriaxone", "penicillin-cephalosporin", "passive"),
-        ("ibuprofen", "naproxen", "nsaid-class", "passive"),  # not reviewed
-        ("carbamazepine", "phenytoin", "aromatic-anticonvulsant-class", "passive"),
+        ("ibuprofen", "naproxen", "nsaid-class", "interrupt"),
+        ("sulfamethoxazole", "sulfadiazine", "sulfonamide-antibiotic-class", "passive"),  # not reviewed
+        ("carbamazepine", "phenytoin", "aromatic-anticonvulsant-class", "interrupt"),
+        ("carbamazepine", "lamotrigine", "aromatic-anticonvulsant-class", "passive"),
     ],
 )
 def test_cross_reactions(to, order, rule, tier) -> None:
@@ -55,8 +57,13 @@ def test_no_interruption_without_ground(to, order) -> None:
 
 
 def test_an_approved_rule_may_interrupt() -> None:
-    found = ordered(med("naproxen"), allergy("ibuprofen"), approved=frozenset({"nsaid-class"}))
-    assert (rules(found)["nsaid-class"].tier, rules(found)["nsaid-class"].review) == (
+    found = ordered(
+        med("sulfadiazine"), allergy("sulfamethoxazole"), approved=frozenset({"sulfonamide-antibiotic-class"})
+    )
+    assert (
+        rules(found)["sulfonamide-antibiotic-class"].tier,
+        rules(found)["sulfonamide-antibiotic-class"].review,
+    ) == (
         "interrupt",
         "approved by this site",
     )
@@ -123,3 +130,7 @@ def test_a_new_allergy_is_checked_against_everything_taken() -> None:
     found = reviewed(med("lisinopril"), med("amoxicillin"), allergy("penicillin"))
     assert rules(found)["allergy-class"].tier == "interrupt"
     assert "2 medications and 1 allergy" in found.covered
+
+
+def test_a_class_of_pain_killers_interrupts() -> None:
+    assert rules(ordered(med("ibuprofen 200 mg"), allergy("NSAIDs")))["allergy-class"].tier == "interrupt"

@@ -57,7 +57,7 @@ def _checked(
     alerts.sort(key=lambda one: (one.tier != "interrupt", one.kind, one.title))
     return Checked(
         tuple(alerts),
-        _covered(record, order, pack),
+        _covered(record, order, pack, as_of),
         tuple(dict.fromkeys(missing)),
         _notes(record),
         pack.label,
@@ -139,15 +139,16 @@ def _with_withheld(
 # ---- coverage ---------------------------------------------------------------------------------------------------
 
 
-def _covered(record: Record, order: Medication | None, pack: Pack) -> str:
+def _covered(record: Record, order: Medication | None, pack: Pack, as_of: date) -> str:
     """ "Checked 6 of 7 medications and 2 of 2 allergies against pack medications-2026 2026.1"."""
     everything = {one.ref: one for one in (*record.medications, *([order] if order else []))}.values()
-    known = sum(bool(one.drug.ingredients) and not one.drug.unknown for one in everything)
+    taken = [one for one in everything if one.until is None or one.until >= as_of]
+    known = sum(bool(one.drug.ingredients) and not one.drug.unknown for one in taken)
     recorded = [one for one in record.allergies.recorded if not one.leave_out]
     recognised = sum(not one.unknown for one in recorded)
     none = f" ({record.allergies.known_none})" if record.allergies.known_none and not recorded else ""
     return (
-        f"Checked {_of(known, len(everything), 'medication')} and {_of(recognised, len(recorded), 'allergy')}{none} "
+        f"Checked {_of(known, len(taken), 'medication')} and {_of(recognised, len(recorded), 'allergy')}{none} "
         f"against pack {pack.label}"
     )
 

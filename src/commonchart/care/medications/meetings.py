@@ -143,7 +143,7 @@ def companions(meeting: Meeting) -> Iterator[Alert]:
     for rule in meeting.pack.rules["absent"]:
         for ingredient, one in meeting.having(rule.drug):
             if meeting.concerns(one) and _alone(meeting, rule, one):
-                title = f"{_capital(ingredient)} {one.route} without a record of another {rule.needs[:-1]}"
+                title = f"{_capital(ingredient)} {one.route} without a record of another {meeting.pack.groups[rule.needs].label}"
                 yield alert(meeting.pack, rule, "companion", title, [source(one)], meeting.approved)
 
 

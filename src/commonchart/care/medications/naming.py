@@ -184,16 +184,16 @@ def drug(
     pack: Pack, codes: Iterable[str], texts: Iterable[str], products: Mapping[str, tuple[str, ...]]
 ) -> Drug:
     """The ingredients by RxNorm codes and by names. `products` gives the ingredient codes of product codes, where loaded."""
-    coded = _by_code(pack, codes, products)
+    coded, lost = _by_code(pack, codes, products)
     shown = [text for text in dict.fromkeys(texts) if text.strip()]
     read = [by_name(pack, text) for text in shown]
     named = tuple(dict.fromkeys(name for found, _ in read for name in found))
-    unknown = tuple(dict.fromkeys(part for found, left in read if found for part in left))
+    unknown = tuple(dict.fromkeys([*(part for found, left in read if found for part in left), *lost]))
     strengths = _strengths(pack, shown)
     conflict = _conflict(coded, [found for found, _ in read if found])
     if coded:
         how = "code and name" if set(named) == set(coded) else "code"
-        return Drug(tuple(dict.fromkeys((*coded, *named))), (), how, conflict, strengths)
+        return Drug(tuple(dict.fromkeys((*coded, *named))), unknown, how, conflict, strengths)
     if not named:
         return Drug((), (shown[0] if shown else "a medicine without a name",))
     return Drug(named, unknown, "name", conflict, strengths)
@@ -208,13 +208,21 @@ def _conflict(coded: tuple[str, ...], named: list[tuple[str, ...]]) -> str:
     return ""
 
 
-def _by_code(pack: Pack, codes: Iterable[str], products: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+def _by_code(
+    pack: Pack, codes: Iterable[str], products: Mapping[str, tuple[str, ...]]
+) -> tuple[tuple[str, ...], list[str]]:
+    """The ingredients that codes mean, and the parts of known products that the pack does not know."""
     found: dict[str, None] = {}
+    lost: list[str] = []
     for code in codes:
-        for one in (code, *products.get(code, ())):
-            if name := pack.codes.get(one):
+        if name := pack.codes.get(code):
+            found[name] = None
+        for part in products.get(code, ()):
+            if name := pack.codes.get(part):
                 found[name] = None
-    return tuple(found)
+            else:
+                lost.append(f"RxNorm ingredient {part}")
+    return tuple(found), lost
 
 
 def by_name(pack: Pack, text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
