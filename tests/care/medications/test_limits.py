@@ -102,6 +102,25 @@ def test_a_drug_without_a_limit_in_the_pack_says_so() -> None:
     )
 
 
+def test_one_ingredient_in_several_products_is_added_up() -> None:
+    tylenol = dosed("Acetaminophen 500 MG Oral Tablet", 2, "{tbl}", 3)
+    percocet = dosed("Acetaminophen 325 MG / Oxycodone 5 MG Oral Tablet", 1, "{tbl}", 4)
+    found = [a for a in ordered(percocet, tylenol).alerts if a.rule == "acetaminophen-day"]
+    assert [a.title for a in found] == ["Acetaminophen together 4300 mg a day, at most 4000"]
+    assert found[0].tier == "interrupt"
+    assert len(found[0].facts) == 2
+    assert not [
+        a
+        for a in ordered(percocet, dosed("acetaminophen", 500, "mg", 4)).alerts
+        if a.rule == "acetaminophen-day"
+    ]
+
+
+def test_a_sum_with_an_unknown_part_is_not_checked() -> None:
+    found = ordered(dosed("acetaminophen", 500, "mg", 4), med("Tylenol", "as directed"))
+    assert any("all acetaminophen together: Tylenol" in line for line in found.lines)
+
+
 # ---- kidney -----------------------------------------------------------------------------------------------------
 
 
@@ -210,6 +229,7 @@ def test_men_and_those_past_it_are_not_asked() -> None:
 def test_breastfeeding_is_said_to_be_unknown_once() -> None:
     found = reviewed(med("lithium"), med("codeine"), who=WOMAN)
     assert sum("Breastfeeding" in line for line in found.lines) == 1
+    assert not any("Breastfeeding" in line for line in reviewed(med("codeine"), who=CHILD).lines)
 
 
 # ---- opioids together -------------------------------------------------------------------------------------------

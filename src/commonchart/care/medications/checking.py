@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from commonchart.care.medications.answers import Alert, Checked, NotChecked, Source, alert
 from commonchart.care.medications.inputs import Allergies, Facts, Medication, Record, Withheld
-from commonchart.care.medications.limits import Limits, limits
+from commonchart.care.medications.limits import Limits, limits, may_be_pregnant
 from commonchart.care.medications.meetings import Meeting, companions, duplicates, interactions
 from commonchart.care.medications.opioid_load import opioid_load
 from commonchart.care.medications.pack import Pack, Same
@@ -59,7 +59,7 @@ def _checked(
         tuple(alerts),
         _covered(record, order, pack, as_of),
         tuple(dict.fromkeys(missing)),
-        _notes(record),
+        _notes(record, as_of),
         pack.label,
         pack.hash,
     )
@@ -158,7 +158,7 @@ def _of(known: int, total: int, noun: str) -> str:
     return f"{total} {plural}" if known == total else f"{known} of {total} {plural}"
 
 
-def _notes(record: Record) -> tuple[str, ...]:
+def _notes(record: Record, as_of: date) -> tuple[str, ...]:
     notes = [f"Left out: {text}: {why}" for text, why in record.left_out]
     notes += [
         f"Left out: allergy to {one.text}: {one.leave_out}"
@@ -172,7 +172,7 @@ def _notes(record: Record) -> tuple[str, ...]:
         )
     if record.allergies.known_none and any(not one.leave_out for one in record.allergies.recorded):
         notes.append(f'The record disagrees with itself: "{record.allergies.known_none}" and allergies')
-    if record.facts.sex != "male" and record.facts.breastfeeding.value is None:
+    if may_be_pregnant(record.facts, as_of) and record.facts.breastfeeding.value is None:
         notes.append("Breastfeeding is not recorded: its rules were not applied")
     return tuple(notes)
 

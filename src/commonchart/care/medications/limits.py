@@ -143,7 +143,7 @@ def _age(of: Limits, rule: Any) -> Iterator[Found]:
             limit = (
                 f"under {rule.below_years:g}" if rule.below_years is not None else f"from {rule.from_years:g}"
             )
-            title = f"{ingredient[:1].upper()}{ingredient[1:]} {limit} years"
+            title = f"{_capital(ingredient)} {limit} years"
             yield _alert(of, rule, "age", title, [source(one)], ingredient)
 
 
@@ -151,23 +151,22 @@ def _pregnancy(of: Limits, rule: Any) -> Iterator[Found]:
     state: Reproductive = of.facts.pregnant if rule.state == "pregnant" else of.facts.breastfeeding
     for ingredient, one in of.bearing(rule):
         if state.value:
-            title = f"{ingredient[:1].upper()}{ingredient[1:]} in {'pregnancy' if rule.state == 'pregnant' else 'breastfeeding'}"
+            title = (
+                f"{_capital(ingredient)} in {'pregnancy' if rule.state == 'pregnant' else 'breastfeeding'}"
+            )
             yield _alert(
                 of, rule, "pregnancy", title, [source(one), Source(state.ref, state.text)], ingredient
             )
-        elif state.value is None and _may_be(of, rule.state):
-            what = "pregnancy" if rule.state == "pregnant" else "breastfeeding"
-            yield NotChecked(f"{ingredient} in {what}", f"{what} is not known", one.ref)
+        elif state.value is None and rule.state == "pregnant" and may_be_pregnant(of.facts, of.as_of):
+            # breastfeeding is noted once for the whole check
+            yield NotChecked(f"{ingredient} in pregnancy", "pregnancy is not known", one.ref)
 
 
-def _may_be(of: Limits, state: str) -> bool:
-    """Whether pregnancy must be known: not for men, nor outside the fertile ages; unknown sex or age do not exempt.
-
-    Breastfeeding is only asked for where pregnancy or a birth is on record: else it is noted once for the whole check.
-    """
-    if state == "breastfeeding" or of.facts.sex == "male":
+def may_be_pregnant(facts: Facts, as_of: date) -> bool:
+    """Whether pregnancy must be known: not for men, nor outside the fertile ages; unknown sex or age do not exempt."""
+    if facts.sex == "male":
         return False
-    return of.years is None or FERTILE[0] <= of.years < FERTILE[1]
+    return facts.born is None or facts.born > as_of or FERTILE[0] <= age_on(facts.born, as_of) < FERTILE[1]
 
 
 # ---- kidney -----------------------------------------------------------------------------------------------------
@@ -184,7 +183,7 @@ def _renal(of: Limits, rule: Renal) -> Iterator[Found]:
         elif _beyond(value, rule):
             name = "eGFR" if rule.measure == "egfr" else "creatinine clearance"
             limit = f"under {rule.below:g}" if rule.below is not None else f"above {rule.above:g}"
-            title = f"{ingredient[:1].upper()}{ingredient[1:]}: {name} {_short(value)} is {limit}"
+            title = f"{_capital(ingredient)}: {name} {_short(value)} is {limit}"
             yield _alert(of, rule, "renal", title, [source(one), *facts], ingredient)
 
 
@@ -202,6 +201,37 @@ def _dose(of: Limits, rule: Dose) -> Iterator[Found]:
         ):
             continue
         yield from _one_dose(of, rule, ingredient, one)
+    if rule.daily is not None:
+        yield from _together(of, rule)
+
+
+def _together(of: Limits, rule: Dose) -> Iterator[Found]:
+    """The limit of a day over all medicines that have the ingredient: Percocet and Tylenol."""
+    meeting, limit = of.meeting, rule.daily
+    courses = _courses(
+        [one for _, one in meeting.having(rule.drug) if meeting.counts(one) and one.counts_twice]
+    )
+    bounded = rule.below_years is not None or rule.from_years is not None
+    outside = bounded and (of.years is None or not _within(of.years, rule))
+    if limit is None or outside or rule.with_drug or len(courses) < 2 or not meeting.concerns(*courses):
+        return
+    given = [(one, amount(one.drug, one.dose, rule.drug, rule.unit, of.weight_kg)) for one in courses]
+    if unknown := next(((one, found) for one, found in given if found.daily is None), None):
+        why = f"{unknown[0].text}: {unknown[1].problem or 'the dose is not known'}"
+        yield NotChecked(f"all {rule.drug} together", why, unknown[0].ref)
+    dailies = [found.daily for _, found in given if found.daily is not None]
+    if sum(dailies) > limit * Decimal("1.005") and all(daily <= limit for daily in dailies):
+        title = f"{_capital(rule.drug)} together {_short(sum(dailies, Decimal(0)))} {rule.unit} a day, at most {_short(limit)}"
+        yield _alert(of, rule, "dose", title, [source(one) for one in courses], rule.drug)
+
+
+def _courses(those: list[Medication]) -> list[Medication]:
+    """One of each course."""
+    found: list[Medication] = []
+    for one in those:
+        if not any(one.family & other.family for other in found):
+            found.append(one)
+    return found
 
 
 def _one_dose(of: Limits, rule: Dose, ingredient: str, one: Medication) -> Iterator[Found]:
@@ -229,7 +259,7 @@ def _interval(of: Limits, rule: Dose, ingredient: str, one: Medication) -> Itera
         why = one.dose.problem or "how often is not recorded"
         yield NotChecked(f"dose of {ingredient}", why, one.ref)
     elif rule.days_between is not None and between < rule.days_between - Decimal("0.01"):
-        title = f"{ingredient[:1].upper()}{ingredient[1:]} more often than every {rule.days_between:g} days"
+        title = f"{_capital(ingredient)} more often than every {rule.days_between:g} days"
         yield _alert(of, rule, "dose", title, [source(one)], ingredient)
 
 
@@ -258,11 +288,15 @@ def _compared(of: Limits, rule: Dose, ingredient: str, one: Medication, found: A
             tenfold = tenfold or value >= SLIP * limit
     if exceeded:
         trap = "; many times the limit: a slip of the decimal point or the unit?" if tenfold else ""
-        title = f"{ingredient[:1].upper()}{ingredient[1:]} {exceeded[0]}{trap}"
+        title = f"{_capital(ingredient)} {exceeded[0]}{trap}"
         facts = [source(one)] + (
             [_cited(of.facts.weight, "weight")] if of.facts.weight and "/kg" in title else []
         )
         yield _alert(of, rule, "dose", title, facts, ingredient)
+
+
+def _capital(name: str) -> str:
+    return name[:1].upper() + name[1:]
 
 
 def _short(value: Decimal) -> str:
