@@ -6,7 +6,7 @@ from datetime import date
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from commonchart.care.calculators.body import bmi, corrected_age, ideal_weight_kg
@@ -47,6 +47,7 @@ def test_the_inputs_name_their_records_and_days() -> None:
     ]
 
 
+@settings(deadline=None)
 @given(st.integers(30, 200), st.integers(30, 200), st.integers(140, 200))
 def test_more_weight_is_never_a_lower_bmi(a: int, b: int, cm: int) -> None:
     low, high = sorted((a, b))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from commonchart.care.calculators.heart import cha2ds2_vasc, pooled_cohort, prevent_ascvd, prevent_cvd
@@ -65,6 +65,7 @@ def test_unknown_is_not_no() -> None:
     assert "missing whether a current smoker, whether on a statin" in found.problem
 
 
+@settings(deadline=None)
 @given(
     st.integers(30, 79), st.integers(130, 320), st.integers(20, 100), st.integers(90, 200), st.integers(15, 140),
     st.sampled_from([FEMALE, MALE]), st.booleans(), st.booleans(),
@@ -80,6 +81,7 @@ def test_prevent_is_a_percentage_and_ascvd_a_part_of_it(
     assert 0 <= whole <= 100
 
 
+@settings(deadline=None)
 @given(st.integers(30, 79), st.integers(110, 199), st.sampled_from([FEMALE, MALE]))
 def test_smoking_never_lowers_the_risk(age, sbp, sex) -> None:
     without, smoking = (
@@ -90,6 +92,7 @@ def test_smoking_never_lowers_the_risk(age, sbp, sex) -> None:
     assert smoking >= without
 
 
+@settings(deadline=None)
 @given(st.integers(40, 79), st.integers(90, 199), st.sampled_from(["white", "black"]))
 def test_a_higher_pressure_never_lowers_the_pooled_risk_of_men(age, sbp, race) -> None:
     low, high = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from commonchart.care.calculators.kidney import creatinine_clearance, egfr, egfr_cystatin
@@ -49,6 +49,7 @@ def test_cystatin() -> None:
     assert egfr_cystatin(n("1.6", "mg/L"), FEMALE, born(60), ON).value == 39
 
 
+@settings(deadline=None)
 @given(st.floats(0.3, 15), st.floats(0.3, 15), st.integers(18, 100), st.sampled_from([FEMALE, MALE]))
 def test_more_creatinine_is_never_a_better_kidney(a: float, b: float, age: int, sex) -> None:
     low, high = sorted((round(a, 2), round(b, 2)))
@@ -58,6 +59,7 @@ def test_more_creatinine_is_never_a_better_kidney(a: float, b: float, age: int, 
     assert 0 <= worse <= better < 250
 
 
+@settings(deadline=None)
 @given(st.integers(18, 99), st.integers(1, 20))
 def test_egfr_falls_with_age(age: int, more: int) -> None:
     young, old = (egfr(n(1, "mg/dL"), MALE, born(a), ON).value for a in (age, min(age + more, 120)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from commonchart.care.calculators.liver import fib4, meld
@@ -43,6 +43,7 @@ def test_whether_on_dialysis_must_be_known() -> None:
     assert "missing whether on dialysis" in _meld(dialysis=None).problem
 
 
+@settings(deadline=None)
 @given(
     st.floats(0.1, 60), st.floats(0.6, 15), st.floats(0.1, 15), st.integers(100, 160), st.floats(1, 5),
     st.sampled_from([FEMALE, MALE]),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from commonchart.care.calculators.opioids import FACTORS, Opioid, mme
@@ -43,6 +43,7 @@ def test_none_is_zero() -> None:
     assert mme([]).value == 0
 
 
+@settings(deadline=None)
 @given(st.sampled_from(sorted(FACTORS)), st.integers(1, 400))
 def test_twice_the_dose_is_twice_the_equivalent(name: str, mg: int) -> None:
     one, two = (mme([Opioid(name, n(x, "mg/d"))]).value for x in (mg, 2 * mg))

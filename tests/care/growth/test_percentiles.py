@@ -8,7 +8,7 @@ from decimal import Decimal
 from importlib.resources import files
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from commonchart.care.calculators.sheet import Given
@@ -151,6 +151,7 @@ def test_an_infant_born_early_is_judged_by_the_corrected_age() -> None:
     assert "not recorded" in plotted(Child(BORN, "female"), "weight", weight).notes[0]
 
 
+@settings(deadline=None)
 @given(st.sampled_from(["female", "male"]), st.integers(0, 7300), st.floats(-3, 3))
 def test_value_and_z_are_inverse(sex, days, z) -> None:
     figures = who("weight", sex, days) if days < 731 else cdc("weight", sex, days / 30.4375)
@@ -158,6 +159,7 @@ def test_value_and_z_are_inverse(sex, days, z) -> None:
     assert z_score(figures, at_z(figures, z)) == pytest.approx(z, abs=1e-6)
 
 
+@settings(deadline=None)
 @given(st.floats(-3, 3), st.floats(5, 60), st.floats(0.03, 0.2), st.floats(-2.9, 2.9), st.floats(0.001, 0.1))
 def test_z_rises_with_the_value(power, median, spread, z, more) -> None:
     figures = Lms(power, median, spread)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from commonchart.care.medications.answers import Checked
@@ -133,6 +133,7 @@ def test_what_the_program_cannot_see_either_is_not_checked() -> None:
 # ---- the whole --------------------------------------------------------------------------------------------------
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.sampled_from(sorted(PACK.ingredients)), max_size=8), st.sampled_from(["", "male", "female"])
 )

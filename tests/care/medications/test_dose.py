@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from commonchart.care.medications.dose import amount, read
@@ -109,6 +109,7 @@ def test_per_kg_needs_the_weight() -> None:
     assert amount(what, found, "acetaminophen", "mg", Decimal(10)).daily == 600
 
 
+@settings(deadline=None)
 @given(
     st.integers(1, 500),
     st.integers(1, 6),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from commonchart.care.medications.pack import built_in
@@ -117,6 +117,7 @@ def test_a_fentanyl_patch_wants_an_opioid_before_it() -> None:
 _NAMES = st.sampled_from(sorted(PACK.ingredients))
 
 
+@settings(deadline=None)
 @given(st.lists(_NAMES, min_size=2, max_size=6, unique=True), st.randoms())
 def test_the_order_of_the_list_does_not_matter(names, random) -> None:
     meds = [med(name) for name in names]
@@ -125,6 +126,7 @@ def test_the_order_of_the_list_does_not_matter(names, random) -> None:
     assert {(a.rule, a.title, a.tier) for a in reviewed(*meds).alerts} == first
 
 
+@settings(deadline=None)
 @given(st.lists(_NAMES, min_size=1, max_size=5, unique=True), _NAMES)
 def test_one_more_medicine_never_hides_an_alert(names, more) -> None:
     meds = [med(name) for name in names]
@@ -133,6 +135,7 @@ def test_one_more_medicine_never_hides_an_alert(names, more) -> None:
     assert before <= after
 
 
+@settings(deadline=None)
 @given(_NAMES, _NAMES)
 def test_every_alert_of_an_order_is_in_the_review_with_it(one, other) -> None:
     taken, order = med(other), med(one)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from commonchart.care.medications.naming import allergen_class, by_name, drug
@@ -80,18 +80,21 @@ def test_classes_of_allergens(text, group) -> None:
     assert allergen_class(PACK, text) == group
 
 
+@settings(deadline=None)
 @given(st.text(max_size=600))
 def test_no_text_is_silently_nothing(text: str) -> None:
     found = drug(PACK, [], [text], {})
     assert found.ingredients or found.unknown
 
 
+@settings(deadline=None)
 @given(st.sampled_from(sorted(PACK.ingredients)), st.from_regex(r"zq[a-z]{4,12}", fullmatch=True))
 def test_half_of_a_combination_is_not_the_whole(name: str, made_up: str) -> None:
     for text in (f"{name} 5 MG / {made_up} 2 MG Oral Tablet", f"{name}-{made_up}", f"{made_up} and {name}"):
         assert any(made_up in part for part in by_name(PACK, text)[1]), text
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from(sorted(PACK.ingredients)),
     st.sampled_from(["{} 10 MG Oral Tablet", "{}", "[{}]", "take {} daily"]),
