@@ -87,7 +87,7 @@ class Forecast(Struct, frozen=True, gc=False):
     """What is next for a vaccine group by one kind of series ("standard", "risk" or "evaluation").
 
     `number` is the dose number of its series; `counted` is one more than all doses of the group that count in any chosen
-    series. `late_after` is the day after which the dose is past due. `because` are the observations that indicate it,
+    series. `past_due` is the day after which the dose is past due. `because` are the observations that indicate it,
     `stopped_by` those that forbid it or prove immunity. `products` are
     recommended, `usable` every preferable one that fits by age from today on and is not contraindicated (both CVX). `future` marks a series that only starts at a later age.
     """
