@@ -16,7 +16,7 @@ import click
 from commonchart.fhir.outcome import Refused
 
 LAZY = {
-    "assess": "commonchart.cli.due:assess",
+    "assess": "commonchart.cli.assess:assess",
     "backup": "commonchart.cli.backup:backup",
     "check": "commonchart.cli.check:check",
     "demo": "commonchart.cli.demo:demo",

@@ -85,12 +85,14 @@ def _rules() -> InUse:
     return InUse(pack.id, pack.version, pack.hash, pack.authority, body)
 
 
-async def everyone(database: Database, now: datetime, progress: Progress | None = None) -> int:
-    """Assess every patient; how many."""
+async def everyone(
+    database: Database, now: datetime, progress: Progress | None = None, part: due.Part = (0, 1)
+) -> int:
+    """Assess every patient, or one part of them; how many. `progress` is told how many so far."""
     after, done = (-1, ""), 0
     while True:
         async with database.connection() as conn:
-            found = await due.everybody(conn, after, PATIENTS)
+            found = await due.everybody(conn, after, PATIENTS, part)
             await _assess_all(conn, found, now)
         if not found:
             return done

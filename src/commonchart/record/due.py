@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 COLUMNS = "patient, rule, kind, title, status, due_on, overdue_on, until, next_change_on, why, pack, version, assessed_on, assessed_at"
 _NAMES = COLUMNS.split(", ")
 
+Part = tuple[int, int]
+"""(number, of how many): people are dealt out by a hash of their id."""
+
 
 class DueRow(Struct, frozen=True):
     """A row of the due table; `why` is the explanation as JSON text."""
@@ -91,13 +94,23 @@ async def resources(
     return [json.decode(row[0].encode()) for row in await cursor.fetchall()]
 
 
-async def everybody(conn: Connection, after: tuple[int, str], limit: int) -> list[tuple[int, str]]:
-    """(tenant, id) of the next Patients in order, for working through all of them."""
+async def everybody(
+    conn: Connection, after: tuple[int, str], limit: int, part: Part = (0, 1)
+) -> list[tuple[int, str]]:
+    """(tenant, id) of the next Patients in order, for working through all of them, or through one part of so many."""
+    number, parts = part
     cursor = await conn.execute(
-        "SELECT tenant, id FROM resource_loc WHERE rtype = 'Patient' AND (tenant, id) > (%s, %s) ORDER BY tenant, id LIMIT %s",
-        (*after, limit),
+        "SELECT tenant, id FROM resource_loc WHERE rtype = 'Patient' AND (tenant, id) > (%s, %s) "
+        "AND mod(hashtext(id)::bigint + 2147483648, %s) = %s ORDER BY tenant, id LIMIT %s",
+        (*after, parts, number, limit),
     )
     return [(row[0], row[1]) for row in await cursor.fetchall()]
+
+
+async def how_many(conn: Connection) -> int:
+    """How many Patients there are."""
+    row = await (await conn.execute("SELECT count(*) FROM resource_loc WHERE rtype = 'Patient'")).fetchone()
+    return int(row[0]) if row else 0
 
 
 async def active_pack(conn: Connection, pack: str) -> str:
