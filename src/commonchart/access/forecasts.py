@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from commonchart.access import policy, schedules
+from commonchart.care.immunizations import maps
 from commonchart.care.immunizations.answer import Assessment
 from commonchart.care.immunizations.compile import Schedule
 from commonchart.care.immunizations.evaluate import evaluate
@@ -51,7 +52,7 @@ async def forecast(
     same = await linked(records.database, records.actor.tenant, patient)
     statement = _statement(records, same, types, schedule)
     found = await records.shown(statement, "read", "forecast", "Immunization")
-    asked = facts(_body(own), [_body(one) for one in found], schedule, as_of)
+    asked = facts(_body(own), [_body(one) for one in found], schedule, as_of, maps.built_in())
     answer = evaluate(asked.person, asked.doses, asked.observations, schedule, as_of)
     return Forecasted(
         own, {f"{one.rtype}/{one.id}": one for one in found}, asked, answer, schedule,

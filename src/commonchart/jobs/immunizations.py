@@ -7,7 +7,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from commonchart.care.assess import Due
-from commonchart.care.immunizations import due
+from commonchart.care.immunizations import due, maps
 from commonchart.care.immunizations import pack as packs
 from commonchart.care.immunizations.compile import Schedule
 from commonchart.care.immunizations.evaluate import evaluate
@@ -23,7 +23,7 @@ def assessed(
     patient: dict[str, Any], resources: Iterable[dict[str, Any]], schedule: Schedule, as_of: date
 ) -> list[Due]:
     """The due rows of one patient's vaccines."""
-    found = facts(patient, resources, schedule, as_of)
+    found = facts(patient, resources, schedule, as_of, maps.built_in())
     answer = evaluate(found.person, found.doses, found.observations, schedule, as_of)
     return due.rows(answer, found, schedule)
 

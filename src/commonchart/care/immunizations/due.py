@@ -116,7 +116,7 @@ def _why(
         "plain": f"Protects against {' and '.join(_against(found, schedule))}.",
         "authority": schedule.said,
         "source": schedule.source.source,
-        "review": "reviewed",
+        "review": "needed" if facts.mapped & {*found.because, *found.stopped_by} else "reviewed",
         "outreach": "generic" if found.kind == RISK else "detail",
         "used": [*_counting(given, found, schedule), *_indications(found, refs, schedule)],
         "unused": [*_not_counting(given, found, schedule), *_refused(facts, found, schedule)],

@@ -24,6 +24,7 @@ Code = tuple[str, str]
 """System URL and code."""
 
 CVX_SYSTEMS = ("http://hl7.org/fhir/sid/cvx", "urn:oid:2.16.840.1.113883.12.292")
+ICD10_SYSTEMS = ("http://hl7.org/fhir/sid/icd-10-cm", "http://hl7.org/fhir/sid/icd-10")
 MVX_SYSTEMS = ("http://hl7.org/fhir/sid/mvx", "urn:oid:2.16.840.1.113883.12.227")
 NO_VACCINE = ("998", "999")
 REFUSED_UNTIL = "http://commonchart.org/StructureDefinition/refused-until"
@@ -61,10 +62,24 @@ _POSITIVE = {
 
 
 class Maps(Struct, frozen=True):
-    """Codes that a site maps itself: vaccine codes to CVX, and any other codes to observations of the schedule."""
+    """Codes that a site maps itself: vaccine codes to CVX, and any other codes to observations of the schedule.
+
+    `icd10` are (prefix without the dot, prefixes left out, observation) of ICD-10-CM.
+    """
 
     vaccines: Mapping[Code, str] = {}
     observations: Mapping[Code, tuple[str, ...]] = {}
+    icd10: tuple[tuple[str, tuple[str, ...], str], ...] = ()
+
+    def of(self, system: str, code: str) -> tuple[str, ...]:
+        """The observations that a code is mapped to."""
+        if system in ICD10_SYSTEMS:
+            bare = code.replace(".", "").upper()
+            return tuple(
+                one for prefix, left_out, one in self.icd10
+                if bare.startswith(prefix) and not any(bare.startswith(other) for other in left_out)
+            )  # fmt: skip
+        return self.observations.get((system, code), ())
 
 
 class Given(Struct, frozen=True):
@@ -97,7 +112,8 @@ class NotConsidered(Struct, frozen=True):
 
 class Facts(Struct, frozen=True):
     """What the engine is asked with. `given` is by dose id (the id of a dose is its resource's "Immunization/id").
-    `unrelated` counts results and procedures that no schedule is about: blood pressures and the like."""
+    `unrelated` counts results and procedures that no schedule is about: blood pressures and the like. `mapped` are the
+    observations known only through a map, not by the schedule's own codes."""
 
     person: Person
     doses: tuple[Dose, ...]
@@ -106,6 +122,7 @@ class Facts(Struct, frozen=True):
     refusals: tuple[Refusal, ...]
     not_considered: tuple[NotConsidered, ...]
     unrelated: int = 0
+    mapped: frozenset[str] = frozenset()
 
 
 _NO_MAPS = Maps()
@@ -131,6 +148,7 @@ def facts(
         tuple(reading.refusals),
         tuple(reading.not_considered),
         reading.unrelated,
+        frozenset(reading.mapped - reading.own),
     )
 
 
@@ -164,6 +182,8 @@ class _Reading:
         self.given: dict[str, Given] = {}
         self.refusals: list[Refusal] = []
         self.observations: list[Observation] = []
+        self.own: set[str] = set()
+        self.mapped: set[str] = set()
         self.not_considered: list[NotConsidered] = []
         self.unrelated = 0
         self.words = (*_WORDS, *(name.lower() for name in schedule.antigens if len(name) > 3))
@@ -228,10 +248,10 @@ class _Reading:
                     system, code = CVX_SYSTEMS[0], code.zfill(2)
                     if not vaccines:
                         continue
-                for one in self.schedule.coded.get((system, code), ()) + self.maps.observations.get(
-                    (system, code), ()
-                ):
-                    found[one] = None
+                own, mapped = self.schedule.coded.get((system, code), ()), self.maps.of(system, code)
+                self.own.update(own)
+                self.mapped.update(one for one in mapped if one in self.schedule.observations)
+                found |= dict.fromkeys((*own, *(one for one in mapped if one in self.schedule.observations)))
         return tuple(found)
 
     def _allergy(self, resource: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from commonchart.access import forecasts, schedules
 from commonchart.access.records import Records
+from commonchart.care.immunizations import maps
 from commonchart.care.immunizations.answer import Assessment
 from commonchart.care.immunizations.compile import Schedule
 from commonchart.care.immunizations.evaluate import evaluate
@@ -38,7 +39,7 @@ async def _forecast(records: Records, asked: Asked) -> Answer:
     await records.require("read", "Immunization")
     patient, resources = _resources(given)
     schedule = await schedules.active(records, day)
-    known = facts(patient, resources, schedule, day)
+    known = facts(patient, resources, schedule, day, maps.built_in())
     answer = evaluate(known.person, known.doses, known.observations, schedule, day)
     reference = f"Patient/{patient.get('id', 'patient')}"
     return Answer(200, json.encode(_said(known, answer, schedule, reference, records.clock())))

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from commonchart.access.forecasts import Forecasted
 from commonchart.access.lots import Lot
-from commonchart.care.immunizations import words
+from commonchart.care.immunizations import risks, words
 from commonchart.care.immunizations.answer import (
     NOT_COMPLETE,
     NOT_EVALUATED,
@@ -129,7 +129,12 @@ def _when(found: Forecast, state: str) -> str:
 
 def _because(found: Forecast, about: Forecasted) -> str:
     schedule = about.schedule
-    titles = [schedule.observations[code].title for code in (*found.because, *found.stopped_by)]
+    mapped = about.facts.mapped
+    titles = [
+        schedule.observations[code].title
+        + (" (by our map of diagnoses, not reviewed)" if code in mapped else "")
+        for code in (*found.because, *found.stopped_by)
+    ]
     said = [", ".join(titles)] if titles else []
     if found.why == PAST_SEASON:
         said.append("the season in this schedule is over: a newer pack must say what is due now")
@@ -235,6 +240,17 @@ def unchecked(found: Forecasted) -> list[str]:
     """What could not be considered, each in a sentence: types withheld, data that is wrong, facts without a usable code."""
     withheld = [f"NOT CHECKED: {one} resources are not yours to see" for one in found.withheld]
     return [*withheld, *dict.fromkeys(one.message for one in found.answer.findings)]
+
+
+def untold(found: Forecasted) -> list[tuple[str, str]]:
+    """Risks that nobody recorded and that would change the forecast: (what to ask, for which vaccine groups)."""
+    groups: dict[str, list[str]] = {}
+    for group in found.schedule.groups:
+        for one in risks.untold(
+            found.schedule, group.name, found.facts.person, found.facts.observations, found.answer.as_of
+        ):
+            groups.setdefault(one.title, []).append(group.name)
+    return [(title, ", ".join(names)) for title, names in sorted(groups.items())]
 
 
 def differences(found: Comparison) -> list[tuple[str, str, str]]:
