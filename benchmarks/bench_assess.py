@@ -9,7 +9,8 @@ import time
 from datetime import date
 
 from commonchart.care.assess import assess
-from commonchart.care.evidence import evidence, person
+from commonchart.care.facts import evidence
+from commonchart.care.person import person
 from commonchart.care.rules import built_in
 from commonchart.demo import practice
 

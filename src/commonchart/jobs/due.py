@@ -11,8 +11,11 @@ import msgspec
 
 from commonchart.access import audit, users
 from commonchart.care.assess import Due, assess
-from commonchart.care.evidence import evidence, moment_day, person
-from commonchart.care.rules import Pack, built_in
+from commonchart.care.evidence import QUESTION_SYSTEM, moment_day
+from commonchart.care.facts import evidence
+from commonchart.care.person import person
+from commonchart.care.rules import built_in
+from commonchart.care.schema import Pack
 from commonchart.record import changes, due
 from commonchart.record.due import DueRow
 from commonchart.record.keys import token
@@ -25,7 +28,7 @@ CURSOR = "due"
 CHANGES = 2000
 PATIENTS = 50
 
-_SYSTEMS = {"loinc": "http://loinc.org", "sct": "http://snomed.info/sct"}
+_SYSTEMS = {"loinc": "http://loinc.org", "sct": "http://snomed.info/sct", "question": QUESTION_SYSTEM}
 
 Progress = Callable[[int], None]
 
@@ -73,9 +76,11 @@ async def follow_pack(database: Database, now: datetime, progress: Progress | No
     await everyone(database, now, progress)
     async with database.connection() as conn:
         body = msgspec.json.encode(
-            {"rules": pack.rules, "sets": pack.sets, "analytes": pack.analytes}
+            {"rules": pack.rules, "sets": pack.sets, "analytes": pack.analytes, "risks": pack.risks}
         ).decode()
-        await due.activate_pack(conn, pack.id, pack.version, pack.hash, pack.authority, body, now)
+        await due.activate_pack(
+            conn, pack.id, pack.version, pack.hash, pack.authority, body, now, pack.replaces
+        )
     return True
 
 

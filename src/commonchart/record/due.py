@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from commonchart.care.evidence import TYPES
+from commonchart.care.facts import TYPES
 from commonchart.fhir import json
 from commonchart.record.keys import patient_key
 
@@ -98,10 +98,13 @@ async def active_pack(conn: Connection, pack: str) -> str:
 
 
 async def activate_pack(
-    conn: Connection, pack: str, version: str, digest: str, authority: str, body: str, now: datetime
-) -> None:
-    """From now on this version of the pack is the one; the one before is kept."""
-    await conn.execute("UPDATE content_pack SET retired = %s WHERE id = %s AND retired IS NULL", (now, pack))
+    conn: Connection, pack: str, version: str, digest: str, authority: str, body: str, now: datetime, replaces: Sequence[str] = ()
+) -> None:  # fmt: skip
+    """From now on this version of the pack is the one; the one before, and packs that it takes the place of, are kept."""
+    await conn.execute(
+        "UPDATE content_pack SET retired = %s WHERE id = ANY(%s) AND retired IS NULL",
+        (now, [pack, *replaces]),
+    )
     await conn.execute(
         "INSERT INTO content_pack (id, version, hash, authority, activated, body) VALUES (%s, %s, %s, %s, %s, %s) "
         "ON CONFLICT (id, version, hash) DO UPDATE SET activated = excluded.activated, retired = NULL",
