@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 
@@ -106,7 +107,7 @@ def _numbers(rule: Rule) -> Iterator[str]:
     if rule.soon_days < 0 or rule.grace_days < 0:
         yield "soon_days and grace_days are not negative"
     days = [after(date(2000, 1, 1), slot.at) for slot in rule.slots if is_span(slot.at)]
-    if any(a >= b for a, b in zip(days, days[1:], strict=False)):
+    if any(a >= b for a, b in itertools.pairwise(days)):
         yield "slots.at go up from one to the next"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -90,7 +91,7 @@ def _timed(
     whose = " set for this patient" if any(one.goal for one in limits) else ""
     because = f"The last one, {values} {unit} on {shown_day(facts[0])}{placed}{whose}: again after {span_words(span)}{why}."
     goals = tuple(one.goal for one in limits if one.goal)
-    more = {
+    more: dict[str, Any] = {
         "used": (*facts, *goals),
         "unused": unused,
         "satisfied_by": would,
@@ -99,7 +100,7 @@ def _timed(
     until = after(day, span)
     return (
         asked.done(until, because, **more) if until > asked.as_of else asked.waiting(until, because, **more)
-    )  # type: ignore[arg-type]
+    )
 
 
 def _span(asked: Question, rule: Monitor, day: date, inside: bool) -> tuple[str, str]:

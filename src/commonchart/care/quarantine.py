@@ -6,6 +6,7 @@ of the machinery). A clinician who looked at it releases it by its reference.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import date
 from decimal import Decimal
@@ -109,7 +110,7 @@ def jumps(analyte: Analyte, found: Iterable[Measured]) -> Iterator[Jump]:
     """Changes between neighbouring usable results that are too great for their distance in time."""
     usable = [m for m in found if m.value is not None and m.fact.day and not m.fact.unusable]
     usable.sort(key=lambda m: (m.fact.day or date.min, m.fact.shown))
-    for earlier, later in zip(usable, usable[1:], strict=False):
+    for earlier, later in itertools.pairwise(usable):
         for change in analyte.deltas:
             if reason := jumped(change, earlier, later):
                 yield Jump(earlier.fact, later.fact, f"{analyte.label} {reason}", change.wrong_patient)
