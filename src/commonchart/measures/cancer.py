@@ -20,11 +20,11 @@ from commonchart.measures.exclusions import (
     ADULT_OUTPATIENT,
     HOSPICE,
     LABORATORY,
-    LIMITED_LIFE,
     PALLIATIVE,
     PREVENTIVE,
     SCT,
     diagnosis,
+    limited_life,
     procedure,
     visits,
 )
@@ -74,7 +74,7 @@ def breast(year: int) -> Measure:
     return Measure(
         "CMS125", "Breast cancer screening", year,
         (Age(FROM_AGE[year], 74), FEMALE[year], ADULT_OUTPATIENT),
-        (*LIMITED_LIFE, *NO_BREASTS),
+        (*limited_life(year), *NO_BREASTS),
         study("Mammography", months=SINCE_OCTOBER),
     )  # fmt: skip
 
@@ -85,7 +85,7 @@ def colorectal(year: int) -> Measure:
         "CMS130", "Colorectal cancer screening", year,
         (Age(46, 75), ADULT_OUTPATIENT),
         (
-            *LIMITED_LIFE,
+            *limited_life(year),
             diagnosis("Malignant Neoplasm of Colon", when=STARTED),
             procedure("Total Colectomy", when=ENDED),
         ),

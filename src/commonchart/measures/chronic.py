@@ -2,34 +2,40 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
 
 from msgspec import structs
 
 from commonchart.measures.chart import code
 from commonchart.measures.criteria import (
+    ACTIVE,
     ENDED,
     FINAL,
     FINISHED,
     IN_PERIOD,
+    OVERLAPS_PERIOD,
     SEEN,
     STARTED,
     Age,
     AllOf,
+    AnyOf,
+    Beside,
     Seek,
     When,
 )
+from commonchart.measures.evidence import Fact
 from commonchart.measures.exclusions import (
     ADULT_OUTPATIENT,
-    FRAIL_FROM_66_OR_81,
     HOSPICE,
     LABORATORY,
-    LIMITED_LIFE,
     LOINC,
     NURSING_HOME,
     PALLIATIVE,
     PREVENTIVE,
     diagnosis,
+    frail_from_66_or_81,
+    limited_life,
     procedure,
     visits,
 )
@@ -63,7 +69,7 @@ def glycemic(year: int) -> Measure:
     return Measure(
         "CMS122", "Glycemic status above 9 percent", year,
         (Age(18, 75), DIABETES_VISITS[year], diagnosis("Diabetes")),
-        LIMITED_LIFE,
+        limited_life(year),
         PoorOrUnknown(results, Decimal(9)),
         inverse=True,
     )  # fmt: skip
@@ -88,7 +94,7 @@ def pressure(year: int) -> Measure:
             diagnosis("Pregnancy", "Kidney Transplant Recipient", *RENAL),
             procedure("Kidney Transplant", "Dialysis Services", when=ENDED),
             Seek("Encounter", ("ESRD Monthly Outpatient Services",), STARTED, SEEN),
-            FRAIL_FROM_66_OR_81,
+            frail_from_66_or_81(year),
             NURSING_HOME,
             PALLIATIVE,
         ),
@@ -105,18 +111,42 @@ def _tested(*titles: str) -> Seek:
     return Seek("Observation", titles, IN_PERIOD, FINAL, valued=True)
 
 
+def within_4_days(albumin: Fact, creatinine: Fact) -> bool:
+    """Whether a urine albumin lies in the four days around a urine creatinine."""
+    if not (albumin.start and albumin.end and creatinine.start and creatinine.end):
+        return False
+    margin = timedelta(days=4)
+    return creatinine.start - margin <= albumin.start and albumin.end <= creatinine.end + margin
+
+
+EGFR = _tested("Estimated Glomerular Filtration Rate")
+RATIO = _tested("Urine Albumin Creatinine Ratio")
+READABLE_RATIO = AnyOf((
+    structs.replace(RATIO, numeric=True),
+    structs.replace(RATIO, value=("Undetectable Lab Result Value",)),
+    Beside(_tested("Urine Albumin"), _tested("Urine Creatinine"), within_4_days),
+))  # fmt: skip
+
+
 def kidney(year: int) -> Measure:
-    """CMS951: an estimated filtration rate and an albumin-creatinine ratio in the period."""
+    """CMS951: an estimated filtration rate and an albumin-creatinine ratio in the period.
+
+    The set of 2024 takes any value, and active diagnoses; that of 2025 a number or "undetectable", or albumin and creatinine
+    apart within four days, and diabetes known before the period.
+    """
+    early = year < 2025
+    clinical = ACTIVE if early else frozenset[str]()
+    diabetes = diagnosis("Diabetes", when=OVERLAPS_PERIOD if early else When("any", closes=0))
     return Measure(
         "CMS951", "Kidney health evaluation in diabetes", year,
         (
             Age(18, 85, at="start"),
-            structs.replace(diagnosis("Diabetes"), active=True),
+            structs.replace(diabetes, clinical=clinical),
             visits(
                 "Annual Wellness Visit", "Home Healthcare Services", "Office Visit", "Outpatient Consultation",
                 *PREVENTIVE, "Telephone Visits", status=FINISHED,
             ),
         ),
-        (structs.replace(diagnosis(*RENAL), active=True), HOSPICE, PALLIATIVE),
-        AllOf((_tested("Estimated Glomerular Filtration Rate"), _tested("Urine Albumin Creatinine Ratio"))),
+        (structs.replace(diagnosis(*RENAL), clinical=clinical), HOSPICE, PALLIATIVE),
+        AllOf((EGFR, RATIO if early else READABLE_RATIO)),
     )  # fmt: skip

@@ -21,8 +21,8 @@ COMPLETED = frozenset({"completed"})
 ORDERED = frozenset({"active", "completed"})
 SEEN = frozenset({"finished", "arrived", "triaged", "in-progress", "onleave"})
 FINISHED = frozenset({"finished"})
-EVERY = frozenset[str]()
-"""No statuses named: any status counts."""
+ACTIVE = frozenset({"active"})
+LIVE = frozenset({"active", "recurrence", "relapse"})
 
 
 class Criterion(Protocol):
@@ -72,7 +72,7 @@ class When(Struct, frozen=True):
         """Whether the fact's part lies in the window. What has no date where one is needed does not."""
         opens, closes = self.window(chart)
         if self.part == "any":
-            return (fact.start is None or fact.start < closes) and (fact.end is None or fact.end >= opens)
+            return _overlaps(fact, opens, closes)
         if self.part == "supply":
             return fact.supply is not None and fact.supply[0] < closes and fact.supply[1] >= opens
         if self.part == "start" and fact.start is None:
@@ -83,6 +83,18 @@ class When(Struct, frozen=True):
         if self.part == "whole":
             return fact.start, fact.end
         return ({"start": fact.start, "end": fact.end, "latest": fact.latest}[self.part],)
+
+
+def _overlaps(fact: Fact, opens: datetime, closes: datetime) -> bool:
+    """Whether a fact's time overlaps the window; a condition without an onset is taken as older than any window.
+
+    One that is over, no one knows since when, is not known to overlap (QICoreCommon `prevalenceInterval`).
+    """
+    if fact.start is None and fact.kind != "Condition":
+        return False
+    if fact.end is None and fact.kind == "Condition" and fact.clinical not in LIVE | {""}:
+        return False
+    return (fact.start is None or fact.start < closes) and (fact.end is None or fact.end >= opens)
 
 
 def months_on(moment: datetime, months: int) -> datetime:
@@ -107,7 +119,8 @@ STARTS_IN_PERIOD = When("start")
 class Seek(Struct, frozen=True):
     """Facts of one type with a code of the names `of`, at the right time, and whatever else is asked of them.
 
-    `status` may be any of these (none named: any). `value` and `reason` are names; `aged` is the age in years at the fact.
+    `status`, `category`, `intent` and `clinical` may be any of those named (none named: any). `value`, `reason`, `site` and
+    `outcome` are names like `of`; `aged` is the age in years at the fact; `coded`: an order by reference does not count.
     """
 
     kind: str
@@ -118,7 +131,9 @@ class Seek(Struct, frozen=True):
     intent: frozenset[str] = frozenset()
     negated: bool | None = False
     valued: bool = False
-    active: bool = False
+    numeric: bool = False
+    coded: bool = False
+    clinical: frozenset[str] = frozenset()
     value: tuple[str, ...] = ()
     reason: tuple[str, ...] = ()
     site: tuple[str, ...] = ()
@@ -142,7 +157,9 @@ class Seek(Struct, frozen=True):
             (not self.status or fact.status in self.status)
             and (not self.intent or fact.intent in self.intent)
             and (not self.category or not self.category.isdisjoint(fact.categories))
+            and (not self.clinical or fact.clinical in self.clinical)
             and self.negated in (None, fact.negated)
+            and not (self.coded and fact.referred)
             and fact.setting not in self.not_setting
         )
 
@@ -153,13 +170,11 @@ class Seek(Struct, frozen=True):
             (self.site, fact.sites),
             (self.outcome, fact.outcome),
         )
-        return (fact.valued or not self.valued) and all(
-            not names or chart.words.holds(names, codes) for names, codes in asked
-        )
+        if (self.valued and not fact.valued) or (self.numeric and fact.value is None):
+            return False
+        return all(not names or chart.words.holds(names, codes) for names, codes in asked)
 
     def _timely(self, fact: Fact, chart: Chart) -> bool:
-        if self.active and not fact.active:
-            return False
         if self.aged is not None and not _aged(fact, chart, self.aged):
             return False
         return self.when is None or self.when.fits(fact, chart)

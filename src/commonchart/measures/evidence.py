@@ -7,7 +7,7 @@ QICoreCommon and CumulativeMedicationDuration state them.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -32,8 +32,8 @@ class Fact(Struct, frozen=True):
     """One fact. `start` and `end` are its first and last moment, None where not known (an `end` of None goes on).
 
     `dated` says when it entered the story: a fact dated after the period does not exist for it. `status` is the resource's,
-    for a condition its verification; `active` a condition's clinical state. `meaning` are the codes of a coded value, `supply`
-    the moments that an order of a drug covers.
+    for a condition its verification; `clinical` is a condition's clinical status, `meaning` the codes of a coded value, `supply`
+    the moments that an order of a drug covers. `referred`: the order names its drug only by reference to a Medication.
     """
 
     kind: str
@@ -45,7 +45,7 @@ class Fact(Struct, frozen=True):
     issued: datetime | None = None
     status: str = ""
     intent: str = ""
-    active: bool = True
+    clinical: str = ""
     negated: bool = False
     categories: frozenset[str] = frozenset()
     valued: bool = False
@@ -59,6 +59,7 @@ class Fact(Struct, frozen=True):
     within: str = ""
     parts: tuple[Part, ...] = ()
     supply: tuple[datetime, datetime] | None = None
+    referred: bool = False
 
     @property
     def latest(self) -> datetime | None:
@@ -69,7 +70,7 @@ class Fact(Struct, frozen=True):
 class Patient(Struct, frozen=True):
     """Whom a measure is about: birth date as a full date or none, gender, the us-core-sex code, and the moment of death."""
 
-    born: Any = None
+    born: date | None = None
     gender: str = ""
     sex: str = ""
     died: datetime | None = None
@@ -79,12 +80,15 @@ def facts(resources: Iterable[dict[str, Any]]) -> list[Fact]:
     """The facts of a patient's resources; types that no measure reads are left out."""
     listed = list(resources)
     drugs = {f"Medication/{r.get('id')}": r.get("code") for r in listed if r["resourceType"] == "Medication"}
-    out = []
-    for resource in listed:
-        make = _MAKERS.get(resource["resourceType"])
-        if make:
-            out.append(make(resource, drugs))
-    return out
+    around = _Around(drugs, patient(listed).born)
+    return [_MAKERS[r["resourceType"]](r, around) for r in listed if r["resourceType"] in _MAKERS]
+
+
+class _Around(Struct, frozen=True):
+    """What a fact needs to know of its neighbours: drugs by reference, and when the patient was born."""
+
+    drugs: dict[str, Any]
+    born: date | None
 
 
 _SEX = "http://hl7.org/fhir/us/core/StructureDefinition/us-core-sex"
@@ -126,6 +130,21 @@ def _last(text: Any) -> datetime | None:
 def _choice(resource: dict[str, Any], name: str) -> tuple[datetime | None, datetime | None]:
     """A dateTime or a Period, whichever the choice element holds."""
     return _bounds(resource.get(name + "DateTime") or resource.get(name + "Period") or {})
+
+
+def _at_age(age: Any, born: date | None, after: int = 0) -> datetime | None:
+    """The birthday on which the patient turned this age in years (or so many years `after`), None where it is not known."""
+    if (
+        born is None
+        or not isinstance(age, dict)
+        or age.get("code", age.get("unit")) not in ("a", "year", "years")
+    ):
+        return None
+    years = int(age.get("value") or 0) + after
+    try:
+        return datetime(born.year + years, born.month, born.day, tzinfo=UTC)
+    except ValueError:
+        return datetime(born.year + years, 3, 1, tzinfo=UTC)
 
 
 def _codes(*concepts: Any) -> frozenset[Coded]:
@@ -175,24 +194,20 @@ def _negated(resource: dict[str, Any]) -> bool:
 
 # ---- makers ----------------------------------------------------------------------------------------------------
 
-_LIVE = {"active", "recurrence", "relapse"}
-Drugs = dict[str, Any]
 
-
-def _condition(resource: dict[str, Any], drugs: Drugs) -> Fact:
-    start, _ = _choice(resource, "onset")
-    _, end = _choice(resource, "abatement")
-    clinical = _plain([resource.get("clinicalStatus")])
+def _condition(resource: dict[str, Any], around: _Around) -> Fact:
+    start = _choice(resource, "onset")[0] or _at_age(resource.get("onsetAge"), around.born)
+    end = _choice(resource, "abatement")[1] or _at_age(resource.get("abatementAge"), around.born, after=1)
     return Fact(
         "Condition", _ref(resource), _codes(resource.get("code")), start, end,
         start or _first(resource.get("recordedDate")),
         status=next(iter(_plain([resource.get("verificationStatus")])), ""),
-        active=bool(clinical & _LIVE) if clinical else end is None,
+        clinical=next(iter(_plain([resource.get("clinicalStatus")])), ""),
         categories=_plain(resource.get("category")), sites=_codes(*(resource.get("bodySite") or ())),
     )  # fmt: skip
 
 
-def _encounter(resource: dict[str, Any], drugs: Drugs) -> Fact:
+def _encounter(resource: dict[str, Any], around: _Around) -> Fact:
     start, end = _bounds(resource.get("period") or {})
     leaving = (resource.get("hospitalization") or {}).get("dischargeDisposition")
     return Fact(
@@ -201,7 +216,7 @@ def _encounter(resource: dict[str, Any], drugs: Drugs) -> Fact:
     )  # fmt: skip
 
 
-def _observation(resource: dict[str, Any], drugs: Drugs) -> Fact:
+def _observation(resource: dict[str, Any], around: _Around) -> Fact:
     start, end = _choice(resource, "effective")
     issued = _first(resource.get("issued"))
     number, unit = _number(resource)
@@ -221,7 +236,7 @@ def _number(part: dict[str, Any]) -> tuple[Decimal | None, str]:
     return None if value is None else Decimal(value), quantity.get("code") or quantity.get("unit", "")
 
 
-def _procedure(resource: dict[str, Any], drugs: Drugs) -> Fact:
+def _procedure(resource: dict[str, Any], around: _Around) -> Fact:
     start, end = _choice(resource, "performed")
     return Fact(
         "Procedure", _ref(resource), _codes(resource.get("code")), start, end, start,
@@ -229,19 +244,20 @@ def _procedure(resource: dict[str, Any], drugs: Drugs) -> Fact:
     )  # fmt: skip
 
 
-def _request(resource: dict[str, Any], drugs: Drugs) -> Fact:
+def _request(resource: dict[str, Any], around: _Around) -> Fact:
     start, end = _bounds(resource.get("authoredOn"))
     kind = resource["resourceType"]
     concepts = [resource.get(name) for name in ("code", "codeCodeableConcept", "medicationCodeableConcept")]
-    concepts.append(drugs.get((resource.get("medicationReference") or {}).get("reference", "")))
+    concepts.append(around.drugs.get((resource.get("medicationReference") or {}).get("reference", "")))
     return Fact(
         kind, _ref(resource), _codes(*concepts), start, end, start,
         status=resource.get("status", ""), intent=resource.get("intent", ""), negated=_negated(resource),
         reasons=_reasons(resource), supply=_supply(resource) if kind == "MedicationRequest" else None,
+        referred="medicationReference" in resource,
     )  # fmt: skip
 
 
-_MAKERS: dict[str, Callable[[dict[str, Any], Drugs], Fact]] = {
+_MAKERS: dict[str, Callable[[dict[str, Any], _Around], Fact]] = {
     "Condition": _condition,
     "Encounter": _encounter,
     "Observation": _observation,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from commonchart.measures.chart import code
 from commonchart.measures.criteria import (
+    ACTIVE,
     COMPLETED,
     ENDS_IN_PERIOD,
     FINAL,
@@ -86,18 +87,42 @@ FRAIL = AnyOf((
     Seek("Observation", ("Frailty Symptom",), OVERLAPS_PERIOD, FINAL | {"preliminary"}),
 ))  # fmt: skip
 
-_SINCE_YEAR_BEFORE = When("start", months=12)
-ADVANCED_ILLNESS = AnyOf((
-    diagnosis("Advanced Illness", when=_SINCE_YEAR_BEFORE),
-    Seek("MedicationRequest", ("Dementia Medications",), When("supply", months=12), frozenset({"active"}), intent=ORDER),
-))  # fmt: skip
+
+def drug_order(
+    year: int,
+    *titles: str,
+    when: When | None,
+    status: frozenset[str] = ORDERED,
+    intent: frozenset[str] = ORDER,
+) -> Seek:
+    """Orders of drugs. The libraries of 2024 look at the order's own code only, those since also at a Medication it refers to."""
+    return Seek("MedicationRequest", titles, when, status, intent=intent, coded=year < 2025)
 
 
-FRAIL_FROM_66 = AllOf((Age(66), FRAIL, ADVANCED_ILLNESS))
-FRAIL_FROM_66_OR_81 = AnyOf((AllOf((Age(66, 80), FRAIL, ADVANCED_ILLNESS)), AllOf((Age(81), FRAIL))))
-"""CMS165: from 81 frailty alone is enough."""
+def _advanced_illness(year: int) -> Criterion:
+    """In the period or the year before it."""
+    return AnyOf((
+        diagnosis("Advanced Illness", when=When("start", months=12)),
+        drug_order(year, "Dementia Medications", when=When("supply", months=12), status=ACTIVE),
+    ))  # fmt: skip
+
+
+def frail_from_66(year: int) -> Criterion:
+    """66 or older, frail, and with an advanced illness or a drug for dementia."""
+    return AllOf((Age(66), FRAIL, _advanced_illness(year)))
+
+
+def frail_from_66_or_81(year: int) -> Criterion:
+    """The same up to 80; from 81 frailty alone is enough (CMS165)."""
+    return AnyOf((AllOf((Age(66, 80), FRAIL, _advanced_illness(year))), AllOf((Age(81), FRAIL))))
+
+
 NURSING_HOME = AllOf((
     Age(66),
     LastSays(survey("71802-3", When("latest", months=None)), (code(SCT, "160734000"),)),
 ))  # fmt: skip
-LIMITED_LIFE: tuple[Criterion, ...] = (HOSPICE, FRAIL_FROM_66, NURSING_HOME, PALLIATIVE)
+
+
+def limited_life(year: int) -> tuple[Criterion, ...]:
+    """Hospice, frailty with advanced illness, long-term nursing home and palliative care."""
+    return HOSPICE, frail_from_66(year), NURSING_HOME, PALLIATIVE

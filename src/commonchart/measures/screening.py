@@ -8,10 +8,12 @@ from msgspec import Struct, structs
 
 from commonchart.measures.chart import Chart, code
 from commonchart.measures.criteria import (
+    ACTIVE,
     COMPLETED,
     FINAL,
     FINISHED,
     IN_PERIOD,
+    LIVE,
     ORDERED,
     STARTS_IN_PERIOD,
     VERIFIED,
@@ -32,12 +34,12 @@ from commonchart.measures.evidence import Fact
 from commonchart.measures.exclusions import (
     HOSPICE,
     LOINC,
-    ORDER,
     PALLIATIVE,
     PREVENTIVE,
     PROBLEM,
     SCT,
     diagnosis,
+    drug_order,
     procedure,
     visits,
 )
@@ -136,7 +138,7 @@ def _screens(group: str) -> Finding:
 
 def _settled(group: str, year: int) -> tuple[Criterion, ...]:
     """The last screen of this kind negative; or positive, and a plan at the visit (since 2025 also: a drug that goes on)."""
-    drugs = Seek("MedicationRequest", (f"{group} Depression Medications",), None, ORDERED, intent=ORDER)
+    drugs = drug_order(year, f"{group} Depression Medications", when=None)
     after = Beside(DEPRESSION_VISITS, LastSays(_screens(group), (POSITIVE,)), screened_before)
     plan = Either((
         structs.replace(drugs, when=STARTS_IN_PERIOD),
@@ -230,10 +232,17 @@ SIDES = {"Above": ("Overweight or Obese", PROBLEM), "Below": ("Underweight", fro
 def _weight_plan(side: str, year: int) -> Criterion:
     """Follow-up for this side in the period, for its reason: named on the plan, or known as a problem by then."""
     reason, category = SIDES[side]
-    problem = Seek("Condition", (reason,), None, VERIFIED, category=category, active=year < 2025)
+    problem = Seek(
+        "Condition",
+        (reason,),
+        None,
+        VERIFIED,
+        category=category,
+        clinical=LIVE if year < 2025 else frozenset(),
+    )
     plans = (
         Seek("ServiceRequest", (f"Follow Up for {side} Normal BMI", REFERRALS), STARTS_IN_PERIOD, ORDERED),
-        Seek("MedicationRequest", (f"Medications for {side} Normal BMI",), STARTS_IN_PERIOD, ORDERED),
+        drug_order(year, f"Medications for {side} Normal BMI", when=STARTS_IN_PERIOD, intent=frozenset()),
         procedure(f"Follow Up for {side} Normal BMI", when=STARTS_IN_PERIOD),
     )
     named = Either(tuple(structs.replace(part, reason=(reason,)) for part in plans))
@@ -256,7 +265,7 @@ NO_READING = Seek(
 
 def body_mass(year: int) -> Measure:
     """CMS69: a normal index, or one outside normal limits with a plan; a virtual visit does not bring a patient in."""
-    pregnant = structs.replace(diagnosis("Pregnancy Obstetric or Maternal Diagnoses"), active=True)
+    pregnant = structs.replace(diagnosis("Pregnancy Obstetric or Maternal Diagnoses"), clinical=ACTIVE)
     return Measure(
         "CMS69", "Body mass index screening and follow-up plan", year,
         (ADULT_BMI_VISIT,),

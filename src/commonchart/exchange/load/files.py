@@ -80,9 +80,11 @@ def lines(path: Path) -> Iterator[bytes]:
         raise Invalid(f"There is no file {path}", at="path")
     try:
         with opened(path) as file:
+            total = 0
             while line := file.readline(MAX_LINE + 1):
-                if len(line) > MAX_LINE:
-                    raise TooLarge(f"A line of {path.name} has more than {MAX_LINE} bytes")
+                total += len(line)
+                if len(line) > MAX_LINE or total > MAX_FILE:
+                    raise TooLarge(f"{path.name} has a line over {MAX_LINE} bytes, or over {MAX_FILE} in all")
                 yield line
     except (OSError, EOFError, zlib.error) as error:
         raise Malformed(f"{path.name} cannot be read to its end: {type(error).__name__}") from None
