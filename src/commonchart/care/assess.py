@@ -19,7 +19,7 @@ from commonchart.care.explain import describe
 from commonchart.care.monitoring import monitored
 from commonchart.care.person import Person
 from commonchart.care.plans import put_off
-from commonchart.care.population import STEPS
+from commonchart.care.population import steps
 from commonchart.care.schema import Pack, Rule
 from commonchart.care.screening import screened
 from commonchart.care.verdict import Question, Verdict
@@ -81,7 +81,7 @@ def _due(verdict: Verdict, pack: Pack, rule: Rule) -> Due:
 
 
 def _answer(asked: Question) -> Verdict:
-    for step in STEPS:
+    for step in asked.pack.planned(asked.rule.id, steps):
         verdict = step(asked)
         if verdict is not None:
             return put_off(asked, _with_next_change(asked, verdict))

@@ -9,12 +9,12 @@ from datetime import date
 from functools import cached_property
 
 from commonchart.care.accuracy import measured, once
-from commonchart.care.calendar import after, birthday
+from commonchart.care.calendar import add_months, after, birthday
 from commonchart.care.evidence import Evidence, Fact
 from commonchart.care.person import Person
 from commonchart.care.pregnancy import Pregnancy, pregnancy
 from commonchart.care.quarantine import quarantined
-from commonchart.care.schema import Applies, Pack
+from commonchart.care.schema import Applies, Pack, Rule
 
 _WORD = re.compile(r"[a-z]{4,}")
 Window = tuple[date | None, date | None]
@@ -29,7 +29,8 @@ class Chart:
     pack: Pack
     as_of: date
     released: Collection[str] = ()
-    _windows: dict[tuple[object, ...], Window] = field(default_factory=dict, repr=False)
+    _windows: dict[str, Window] = field(default_factory=dict, repr=False)
+    _held: dict[tuple[str, ...], list[Fact]] = field(default_factory=dict, repr=False)
 
     @cached_property
     def by_set(self) -> dict[str, list[Fact]]:
@@ -39,9 +40,15 @@ class Chart:
             names = self.pack.sets_of(fact.codes)
             if fact.kind == "medication":
                 names = names | self._named(fact)
+            elif fact.answers and fact.kind in ("condition", "procedure"):
+                names = names | self._sided(fact, names)
             for name in names:
                 out.setdefault(name, []).append(fact)
         return out
+
+    def _sided(self, fact: Fact, names: frozenset[str]) -> frozenset[str]:
+        sites = self.pack.sets_of(fact.answers)
+        return frozenset(name for base, site, name in self.pack.sided if base in names and site in sites)
 
     def _named(self, fact: Fact) -> frozenset[str]:
         known = self.pack.drug_names
@@ -111,6 +118,16 @@ class Chart:
         ]
 
     @cached_property
+    def everywhere(self) -> tuple[Fact | None, str, date | None]:
+        """What excludes this person from every rule (hospice, palliative care): the fact, its set, and until when it says so."""
+        for name in self.pack.everywhere:
+            for fact in self.held(name):
+                until = _lasts(fact)
+                if until is None or self.as_of < until:
+                    return fact, name, until
+        return None, "", None
+
+    @cached_property
     def future(self) -> date | None:
         """The first day on which a fact that is dated in the future comes to count."""
         return min((f.day for f in self.evidence.facts if f.day and f.day > self.as_of), default=None)
@@ -139,12 +156,12 @@ class Chart:
             if not f.coded and not self.unusable(f) and f.active_on(self.as_of) and not self._named(f)
         ]
 
-    def window(self, applies: Applies) -> Window:
+    def window(self, rule: Rule) -> Window:
         """From when, and before when, age lets a rule apply."""
-        key = (applies.min_age, applies.max_age, applies.from_age, applies.to_age)
-        if key not in self._windows:
-            self._windows[key] = self._window(applies)
-        return self._windows[key]
+        found = self._windows.get(rule.id)
+        if found is None:
+            found = self._windows[rule.id] = self._window(rule.applies)
+        return found
 
     def _window(self, applies: Applies) -> Window:
         born = self.person.born
@@ -155,3 +172,21 @@ class Chart:
         if applies.from_age:
             start = after(born, applies.from_age)
         return start, after(born, applies.to_age) if applies.to_age else end
+
+
+_YEAR = 12
+
+
+def _lasts(fact: Fact) -> date | None:
+    """Until when something that was recorded still says so; None: without end."""
+    if fact.kind == "condition":
+        if fact.ended:
+            return add_months(fact.ended, _YEAR)
+        return None if fact.active else date.min
+    if fact.kind == "observation" and fact.answers & _NO:
+        return date.min
+    begun = fact.ended or fact.day
+    return add_months(begun, _YEAR) if begun else None
+
+
+_NO = frozenset({("sct", "373067005"), ("loinc", "LA32-8")})

@@ -49,7 +49,7 @@ def _names(pack: Pack, rule: Rule) -> Iterator[str]:
     yield from _unknown("code set", sets, pack.sets)
     yield from _unknown("analyte", analytes, pack.analytes)
     yield from _unknown("risk", risks, pack.risks)
-    yield from _unknown("rule", [one.to for one in rule.hand_over], pack.by_id)
+    yield from _unknown("rule", _successors(rule), pack.by_id)
     if applies.organ and applies.organ not in ORGANS:
         yield f"applies.organ is one of {', '.join(ORGANS)}, not {applies.organ}"
     if applies.bmi_from is not None and "bmi" not in pack.analytes:
@@ -169,6 +169,9 @@ def _signs(pack: Pack, risk: Risk, signs: list[Sign]) -> Iterator[str]:
 
 
 def _analytes(pack: Pack) -> Iterator[str]:
+    for name, held in pack.sets.items():
+        for other in _unknown("code set", [*held.with_site, *held.with_site.values()], pack.sets):
+            yield f"codes.toml: {name} {other}"
     for name, analyte in pack.analytes.items():
         if analyte.codes not in pack.sets:
             yield f"analytes.toml: {name} names the unknown code set {analyte.codes}"
@@ -179,8 +182,12 @@ def _analytes(pack: Pack) -> Iterator[str]:
                 yield f"analytes.toml: {name} has a change with either by or percent"
 
 
+def _successors(rule: Rule) -> list[str]:
+    return [one.to for one in (*rule.hand_over, *rule.excluded_together) if one.to]
+
+
 def _circles(pack: Pack, files: Mapping[str, str]) -> None:
-    edges = {rule.id: [one.to for one in rule.hand_over] for rule in pack.rules}
+    edges = {rule.id: _successors(rule) for rule in pack.rules}
     for circle in _cycles(edges):
         file = files[circle[0]]
         raise Invalid(f"{file}: hand_over goes in a circle: {' -> '.join(circle)}", at=file)

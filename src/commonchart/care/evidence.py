@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -31,6 +32,9 @@ SYSTEMS = {
     "http://hl7.org/fhir/sid/icd-10": "icd10",
     "http://www.ama-assn.org/go/cpt": "cpt",
     "https://www.cms.gov/Medicare/Coding/HCPCSReleaseCodeSets": "hcpcs",
+    "http://www.cms.gov/Medicare/Coding/HCPCSReleaseCodeSets": "hcpcs",
+    "http://www.cms.gov/Medicare/Coding/ICD10": "icd10pcs",
+    "http://hl7.org/fhir/sid/icd-10-pcs": "icd10pcs",
     "http://www.ada.org/cdt": "cdt",
     "http://hl7.org/fhir/sid/cvx": "cvx",
     "http://www.nlm.nih.gov/research/umls/rxnorm": "rxnorm",
@@ -47,7 +51,7 @@ class Fact(Struct, frozen=True):
     `day` is the first day it may mean (a year means its 1 January), None without a date; `shown` is the date as written.
     `codes` say what it is about, `answers` are coded results, `flags` interpretation codes (N, H, LL, POS), `truth` a yes or
     no, `moment` a result that is a date. `declined` is the reason of something that was not done. `by` is who said so.
-    `span` is an interval somebody set, as (number, unit); `low` and `high` are a goal's limits.
+    `absent`: a result is expected and the record says why there is none. `span` is an interval somebody set, as (number, unit); `low` and `high` are a goal's limits.
     """
 
     kind: Kind
@@ -68,6 +72,7 @@ class Fact(Struct, frozen=True):
     flags: frozenset[str] = frozenset()
     truth: bool | None = None
     moment: date | None = None
+    absent: bool = False
     declined: str = ""
     refused: bool = False
     by: str = ""
@@ -131,8 +136,13 @@ def words_of(concept: Any) -> str:
 
 def first_day(text: Any) -> date | None:
     """The first day a FHIR date may mean, None if it is none."""
+    return _first_day(text) if isinstance(text, str) else None
+
+
+@lru_cache(20_000)
+def _first_day(text: str) -> date | None:
     try:
-        return dates.bounds(text)[0].astimezone(UTC).date() if isinstance(text, str) else None
+        return dates.bounds(text)[0].astimezone(UTC).date()
     except Invalid:
         return None
 

@@ -35,7 +35,19 @@ def _fixed(rule: Rule, pack: Pack) -> tuple[dict[str, Any], str]:
 
 
 def describe(rule: Rule, pack: Pack, verdict: Verdict) -> dict[str, Any]:
-    """The explanation as plain data, for the due table and every face that shows it."""
+    """The explanation as plain data, for the due table and every face that shows it. Not to be changed by who gets it."""
+    if verdict.used or verdict.unused or verdict.status != "not-applicable":
+        return _explained(rule, pack, verdict)
+    key = f"{rule.id}|{verdict.because}|{verdict.note}"
+    found = pack.idle.get(key)
+    if found is None:
+        found = _explained(rule, pack, verdict)
+        if len(pack.idle) < 10_000:
+            pack.idle[key] = found
+    return found
+
+
+def _explained(rule: Rule, pack: Pack, verdict: Verdict) -> dict[str, Any]:
     fixed, names = _of_rule(rule, pack)
     why = {
         **fixed,
@@ -46,15 +58,13 @@ def describe(rule: Rule, pack: Pack, verdict: Verdict) -> dict[str, Any]:
         "exclusions": names if verdict.status == "excluded" else f"{names}: none found",
         "question": verdict.question or (rule.question if verdict.status == "cannot-tell" else ""),
     }
-    for name, value in (
-        ("asks", list(verdict.asks)),
-        ("within", verdict.within),
-        ("note", verdict.note),
-        ("follow_up", verdict.follow_up),
-    ):
-        if value:
-            why[name] = value
+    why.update(_extras(verdict))
     return why
+
+
+def _extras(verdict: Verdict) -> dict[str, Any]:
+    found = {"asks": list(verdict.asks), "within": verdict.within, "note": verdict.note, "follow_up": verdict.follow_up}
+    return {name: value for name, value in found.items() if value}
 
 
 def _shown(fact: Fact) -> dict[str, str]:

@@ -141,8 +141,6 @@ def _observation(resource: JsonObject) -> Iterator[Fact]:
     shown = _when(resource, "effectiveDateTime", "effectivePeriod", "effectiveInstant", "issued")
     unusable = _OBSERVED.get(resource.get("status", ""), "")
     declined, refused = _reason(resource) if unusable == "cancelled" else ("", False)
-    if resource.get("dataAbsentReason") and not unusable:
-        unusable = "no result"
     yield _measured(resource, resource, shown, unusable, "", declined, refused)
     for part in resource.get("component") or ():
         yield _measured(part, resource, shown, unusable, _ref(resource))
@@ -156,15 +154,15 @@ def _measured(
     number = part.get("valueInteger") if number is None else number
     concept = part.get("valueCodeableConcept")
     interpretations = part.get("interpretation") or ()
-    said = " ".join(words_of(one) for one in interpretations)
-    low, high = _reference_range(part)
+    said = " ".join(words_of(one) for one in interpretations) if interpretations else ""
+    low, high = _reference_range(part) if "referenceRange" in part else (None, None)
     return Fact(
         "observation", codes_of(part.get("code")), words_of(part.get("code")), first_day(shown), shown, _ref(resource), unusable,
         value=_number(number), comparator=quantity.get("comparator", ""), unit=quantity.get("code") or quantity.get("unit", ""),
         words=" ".join(filter(None, (part.get("valueString") or words_of(concept), said))), part_of=part_of,
         answers=codes_of(concept), flags=frozenset(_status_of(one) for one in interpretations) - {""},
         truth=part.get("valueBoolean"), moment=first_day(part.get("valueDateTime")), declined=declined, refused=refused,
-        range_low=low, range_high=high,
+        range_low=low, range_high=high, absent="dataAbsentReason" in part, ended=_end(resource, "effectivePeriod"),
     )  # fmt: skip
 
 
@@ -263,14 +261,16 @@ _NO_VISIT = {"entered-in-error": "entered in error", "cancelled": "cancelled", "
 
 
 def _visit(resource: JsonObject) -> Iterator[Fact]:
+    """A visit, and, on the day it ends, where the patient went from there."""
     concepts = resource.get("type") or []
-    why = resource.get("reasonCode") or []
+    shown, end = _when(resource, "period"), _end(resource, "period")
+    unusable, words = _NO_VISIT.get(resource.get("status", ""), ""), ", ".join(filter(None, map(words_of, concepts)))
+    codes = codes_of(*concepts, *(resource.get("reasonCode") or ()))
+    yield Fact("visit", codes, words, first_day(shown), shown, _ref(resource), unusable, ended=end)
     leaving = (resource.get("hospitalization") or {}).get("dischargeDisposition")
-    shown = _when(resource, "period")
-    yield Fact(
-        "visit", codes_of(*concepts, *why, leaving), ", ".join(filter(None, map(words_of, concepts))), first_day(shown), shown,
-        _ref(resource), _NO_VISIT.get(resource.get("status", ""), ""), ended=None,
-    )  # fmt: skip
+    if leaving:
+        day = str((resource.get("period") or {}).get("end", ""))
+        yield Fact("visit", codes_of(leaving), words_of(leaving), first_day(day), day, _ref(resource), unusable)
 
 
 _NO_ORDER = {"entered-in-error": "entered in error", "revoked": "revoked", "draft": "a draft"}

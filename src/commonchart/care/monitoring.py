@@ -43,6 +43,8 @@ def monitored(asked: Question) -> Verdict:
     assert rule is not None
     found, unused = _latest(asked, rule)
     would = f"A final {asked.rule.title} with a value and unit"
+    if asked.rule.interval_by_clinician and interval(asked) is None and not found:
+        return Verdict("not-applicable", "Measured only as planned for this patient: no interval is set.")
     if not found:
         because = "None is recorded that counts." if unused else "None is recorded."
         return asked.waiting(_since(asked), because, unused=unused, satisfied_by=would)
@@ -89,7 +91,8 @@ def _timed(
     words = target_words(limits)
     placed = f", was {'in' if inside else 'outside'} the target {words}" if words else ""
     whose = " set for this patient" if any(one.goal for one in limits) else ""
-    because = f"The last one, {values} {unit} on {shown_day(facts[0])}{placed}{whose}: again after {span_words(span)}{why}."
+    when = f": again after {span_words(span)}" if span else ""
+    because = f"The last one, {values} {unit} on {shown_day(facts[0])}{placed}{whose}{when}{why}."
     goals = tuple(one.goal for one in limits if one.goal)
     more: dict[str, Any] = {
         "used": (*facts, *goals),
@@ -97,7 +100,7 @@ def _timed(
         "satisfied_by": would,
         "within": ("in" if inside else "out") if words else "",
     }
-    until = after(day, span)
+    until = after(day, span) if span else date.max
     return (
         asked.done(until, because, **more) if until > asked.as_of else asked.waiting(until, because, **more)
     )
@@ -107,6 +110,8 @@ def _span(asked: Question, rule: Monitor, day: date, inside: bool) -> tuple[str,
     own = interval(asked)
     if own:
         return own[0], f", as set for this patient ({own[1].declined or 'no reason recorded'})"
+    if asked.rule.interval_by_clinician:
+        return "", "; no interval is set for this patient"
     start = began(asked) if rule.phases else None
     for phase in rule.phases if start else ():
         assert start is not None

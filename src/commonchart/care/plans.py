@@ -44,7 +44,7 @@ class Target(Struct, frozen=True):
 
 def put_off(asked: Question, verdict: Verdict) -> Verdict:
     """The verdict, or deferred/declined instead where somebody decided so; a result that came later is not put off by it."""
-    if verdict.status not in OPEN:
+    if verdict.status not in OPEN or "read-result" in verdict.asks:
         return verdict
     found = deferral(asked)
     if found is None or (verdict.follow_up and _newer(verdict, found)):

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date
 from decimal import Decimal
 
 from commonchart.care.accuracy import series
-from commonchart.care.calendar import add_months, after, birthday, span_words
+from commonchart.care.calendar import after, birthday, span_words
 from commonchart.care.evidence import Fact
 from commonchart.care.explain import shown_day
 from commonchart.care.risks import held
+from commonchart.care.schema import Rule
 from commonchart.care.verdict import Question, Verdict, named, not_used
 
-_WHOLE_PACK_MONTHS = 12
 
 
 def birth_known(asked: Question) -> Verdict | None:
@@ -83,31 +83,12 @@ def _inventory(asked: Question, organ: str) -> Fact | None:
 
 
 def excluded_everywhere(asked: Question) -> Verdict | None:
-    """Hospice and palliative care: as long as the condition lasts, or a year after anything that says so."""
-    for name in asked.pack.everywhere:
-        for fact in asked.held(name):
-            until = _lasts(fact)
-            if until is not None and asked.as_of >= until:
-                continue
-            asked.turn(until)
-            return Verdict(
-                "excluded", f"{fact.text or named([name]).capitalize()} is recorded.", used=(fact,)
-            )
-    return None
-
-
-def _lasts(fact: Fact) -> date | None:
-    """Until when something that was recorded still says so; None: without end."""
-    if fact.kind == "condition":
-        return fact.ended if fact.active or fact.ended else date.min
-    if fact.answers and fact.kind == "observation" and _said_no(fact):
-        return date.min
-    begun = fact.ended or fact.day
-    return add_months(begun, _WHOLE_PACK_MONTHS) if begun else None
-
-
-def _said_no(fact: Fact) -> bool:
-    return bool(fact.answers & {("sct", "373067005"), ("loinc", "LA32-8")})
+    """Hospice and palliative care: as long as the condition lasts, and a year after its end or after anything else that says so."""
+    fact, name, until = asked.chart.everywhere
+    if fact is None:
+        return None
+    asked.turn(until)
+    return Verdict("excluded", f"{fact.text or named([name]).capitalize()} is recorded.", used=(fact,))
 
 
 def conditions(asked: Question) -> Verdict | None:
@@ -214,10 +195,11 @@ def excluded(asked: Question) -> Verdict | None:
     return _together(asked) or _by_risk(asked)
 
 
-def _finding(asked: Question, name: str) -> Iterator[Fact]:
-    """Anything but an order or a wish that says so: a family history only in sets that are about one."""
+def _finding(asked: Question, name: str, *, orders: bool = False) -> Iterator[Fact]:
+    """Anything but a wish that says so, and an order (of a walking frame) only where asked for."""
+    left_out = ("plan", "goal", "coverage", "medication") if orders else ("order", "plan", "goal", "coverage", "medication")
     for fact in asked.held(name):
-        if fact.kind not in ("order", "plan", "goal", "coverage", "medication"):
+        if fact.kind not in left_out:
             yield fact
         elif fact.kind == "medication" and fact.active_on(asked.as_of):
             asked.turn(fact.ended)
@@ -232,9 +214,10 @@ def _together(asked: Question) -> Verdict | None:
             asked.turn(turns)
             if asked.as_of < turns:
                 continue
-        facts = [next(iter(asked.held(name)), None) for name in one.all]
+        facts = [next(_finding(asked, name, orders=True), None) for name in one.all]
         if all(facts):
-            return Verdict("excluded", f"{one.label}.", used=tuple(f for f in facts if f))
+            see = f": see {asked.pack.by_id[one.to].title}" if one.to else ""
+            return Verdict("excluded", f"{one.label}{see}.", used=tuple(f for f in facts if f))
     return None
 
 
@@ -350,16 +333,18 @@ def body_mass(asked: Question) -> Verdict | None:
     return Verdict("not-applicable", words, used=(fact,))
 
 
-STEPS = (
-    birth_known,
-    ages,
-    anatomy,
-    excluded_everywhere,
-    conditions,
-    drugs,
-    history,
-    gestation,
-    excluded,
-    risks,
-    body_mass,
-)
+Step = Callable[[Question], Verdict | None]
+_ALWAYS: tuple[Step, ...] = (birth_known,)
+
+
+def steps(rule: Rule) -> tuple[Step, ...]:
+    """The steps that this rule needs, in their order."""
+    applies = rule.applies
+    window = applies.min_age is not None or applies.max_age is not None or applies.from_age or applies.to_age
+    out = (rule.excluded_by, rule.excluded_by_risks, rule.excluded_together, rule.hand_over)
+    needed: tuple[tuple[object, Step], ...] = (
+        (window, ages), (applies.organ or applies.sex, anatomy), (True, excluded_everywhere), (applies.conditions, conditions),
+        (applies.drugs, drugs), (applies.after, history), (applies.pregnancy, gestation), (any(out), excluded),
+        (applies.risks, risks), (applies.bmi_from is not None, body_mass),
+    )  # fmt: skip
+    return (*_ALWAYS, *(step for wanted, step in needed if wanted))

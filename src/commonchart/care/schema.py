@@ -6,7 +6,7 @@ Every struct refuses a field it does not know. Lengths of time are written 3d, 2
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property
@@ -22,12 +22,14 @@ EVIDENCE = ("observation", "procedure", "report", "visit")
 class CodeSet(Struct, frozen=True, forbid_unknown_fields=True):
     """Codes by system. ICD-10-CM entries are prefixes (E11 covers E11.9); all others are whole codes.
 
-    `names` are words in the text of a medication (an ingredient), read where its code is none of these.
+    `names` are words in the text of a medication (an ingredient), read where its code is none of these. `with_site`: another set
+    whose findings belong here if their body site is in a third: { "one-sided-mastectomy" = "left-side" }.
     """
 
     loinc: tuple[str, ...] = ()
     sct: tuple[str, ...] = ()
     icd10: tuple[str, ...] = ()
+    icd10pcs: tuple[str, ...] = ()
     cpt: tuple[str, ...] = ()
     hcpcs: tuple[str, ...] = ()
     cdt: tuple[str, ...] = ()
@@ -36,6 +38,7 @@ class CodeSet(Struct, frozen=True, forbid_unknown_fields=True):
     question: tuple[str, ...] = ()
     sopt: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
+    with_site: dict[str, str] = {}
 
 
 class Change(Struct, frozen=True, forbid_unknown_fields=True):
@@ -221,11 +224,12 @@ class Slot(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Together(Struct, frozen=True, forbid_unknown_fields=True):
-    """An exclusion that needs all of these code sets, from an age on."""
+    """An exclusion that needs all of these code sets, from an age on; `to` is the rule that then applies instead."""
 
     all: tuple[str, ...]
     label: str
     min_age: int | None = None
+    to: str = ""
 
 
 class HandOver(Struct, frozen=True, forbid_unknown_fields=True):
@@ -282,11 +286,20 @@ class Pack:
     everywhere: tuple[str, ...]
     replaces: tuple[str, ...] = ()
     explained: dict[str, tuple[dict[str, Any], str]] = field(default_factory=dict, compare=False, repr=False)
+    idle: dict[str, dict[str, Any]] = field(default_factory=dict, compare=False, repr=False)
+    _plans: dict[str, tuple[Any, ...]] = field(default_factory=dict, compare=False, repr=False)
     _found: dict[frozenset[Code], frozenset[str]] = field(default_factory=dict, compare=False, repr=False)
 
     def holds(self, name: str, codes: frozenset[Code]) -> bool:
         """Whether any of these codes is in the named set."""
         return name in self.sets_of(codes)
+
+    def planned(self, rule: str, plan: Callable[[Rule], tuple[Any, ...]]) -> tuple[Any, ...]:
+        """What `plan` makes of a rule, made once."""
+        found = self._plans.get(rule)
+        if found is None:
+            found = self._plans[rule] = plan(self.by_id[rule])
+        return found
 
     def sets_of(self, codes: frozenset[Code]) -> frozenset[str]:
         """The names of all sets that hold any of these codes; remembered, since records repeat their codes."""
@@ -308,7 +321,7 @@ class Pack:
         out: dict[Code, list[str]] = {}
         for name, held in self.sets.items():
             for system in held.__struct_fields__:
-                if system not in ("icd10", "names"):
+                if system not in ("icd10", "names", "with_site"):
                     for code in getattr(held, system):
                         out.setdefault((system, code), []).append(name)
         return out
@@ -329,6 +342,11 @@ class Pack:
             for word in held.names:
                 out.setdefault(word.lower(), []).append(name)
         return out
+
+    @cached_property
+    def sided(self) -> tuple[tuple[str, str, str], ...]:
+        """(set, set of body sites, the set that a finding of the first at one of the second belongs to)."""
+        return tuple((base, site, name) for name, held in self.sets.items() for base, site in held.with_site.items())
 
     @cached_property
     def by_id(self) -> dict[str, Rule]:

@@ -188,6 +188,8 @@ def _unusable(asked: Question, way: Satisfied, fact: Fact) -> str:
         return reason
     if fact.day is None:
         return "no date"
+    if fact.absent and not way.reads_results:
+        return "no result"
     if way.while_taken and not fact.active_on(asked.as_of):
         return "no longer taken"
     return _too_early(asked, way, fact.day)
@@ -223,8 +225,6 @@ def _closed(asked: Question, way: Satisfied, fact: Fact) -> bool:
 def _closes(asked: Question, way: Satisfied, fact: Fact, later: Fact) -> bool:
     if later.ref == fact.ref or later.day is None or fact.day is None or inadequate(later):
         return False
-    if way.follow_up_by_order and later.kind == "medication" and later.active_on(fact.day):
-        return True
     return later.day >= fact.day
 
 

@@ -45,7 +45,7 @@ class Verdict(Struct, frozen=True):
     note: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Question:
     """One rule, one person, one day. `turns` gathers the days on which what was looked at changes by itself."""
 
@@ -71,7 +71,7 @@ class Question:
     @property
     def window(self) -> Window:
         """From when, and before when, age lets the rule apply."""
-        return self.chart.window(self.rule.applies)
+        return self.chart.window(self.rule)
 
     def held(self, name: str, *kinds: str) -> list[Fact]:
         """The usable facts of a code set, newest first."""

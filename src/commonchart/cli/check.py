@@ -15,7 +15,7 @@ from commonchart.fhir.outcome import Invalid
 from commonchart.fhir.validate import validate
 
 Result = tuple[str, bool, str]
-LATER = {"immunizations": 4, "care": 5}
+LATER = {"immunizations": 4}
 
 
 class Aids(Struct, frozen=True):
@@ -67,7 +67,17 @@ def _measures(paths: tuple[Path, ...], aids: Aids) -> Iterator[Result | Note]:
     yield from map(Note, (*tally.left_out(), *tally.table()))
 
 
+def _care(paths: tuple[Path, ...], aids: Aids) -> Iterator[Result | Note]:
+    """The rules of care against published patients of CMS measures. Then a table, and what was left out."""
+    from commonchart.cli.check_care import Tally, results
+
+    tally = Tally()
+    yield from results(paths, aids.valuesets, tally)
+    yield from map(Note, tally.table())
+
+
 SUITES: dict[str, Suite] = {
+    "care": _care,
     "fhirpath": _fhirpath,
     "measures": _measures,
     "validate": _valid,
@@ -83,7 +93,7 @@ SUITES: dict[str, Suite] = {
 @click.option(
     "--valuesets",
     type=click.Path(path_type=Path),
-    help="The file of value sets, one JSON object a line (measures).",
+    help="The file of value sets, one JSON object a line (measures, care).",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON line per case.")
 def check(
@@ -91,7 +101,7 @@ def check(
 ) -> None:
     """Run SUITE on PATHS and print how many passed.
 
-    Suites: fhirpath (a file in the format of tests-fhir-r4.xml, with --inputs), measures (patients of CMS measures with their
+    Suites: care (patients of CMS measures against the rules of care, with --valuesets), fhirpath (a file in the format of tests-fhir-r4.xml, with --inputs), measures (patients of CMS measures with their
     expected populations, one JSON object a line, with --valuesets), validate (are these files valid FHIR R4?).
     """
     if suite in LATER:
