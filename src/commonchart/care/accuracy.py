@@ -18,7 +18,7 @@ from commonchart.care.schema import Analyte, Pack
 from commonchart.fhir import units
 
 
-class Measured(Struct, frozen=True):
+class Measured(Struct, frozen=True, gc=False):
     """A value in the analyte's unit. `at_least`/`at_most` say that the true value lies beyond it (">14", "<5").
 
     `raw` is the number although it may not be used: implausible, or in a unit that nobody knows (`unit_known` false).

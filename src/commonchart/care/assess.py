@@ -19,7 +19,7 @@ from commonchart.care.explain import describe
 from commonchart.care.monitoring import monitored
 from commonchart.care.person import Person
 from commonchart.care.plans import put_off
-from commonchart.care.population import steps
+from commonchart.care.population import Plan, nobody, plan
 from commonchart.care.schema import Pack, Rule
 from commonchart.care.screening import screened
 from commonchart.care.verdict import Question, Verdict
@@ -40,7 +40,7 @@ STATUSES: tuple[str, ...] = (
 )
 
 
-class Due(Struct, frozen=True):
+class Due(Struct, frozen=True, gc=False):
     """One rule's answer for one person: a row of the due table. `why` is the whole explanation.
 
     `within` is "in", "out" or "alert" where the answer rests on a measurement, "" otherwise.
@@ -70,7 +70,21 @@ def assess(
     if person.died:
         return []
     chart = Chart(evidence, person, pack, as_of, released)
-    return [_due(_answer(Question(chart, rule)), pack, rule) for rule in pack.rules]
+    return [_idle(chart, rule) or _due(_answer(Question(chart, rule)), pack, rule) for rule in pack.rules]
+
+
+def _idle(chart: Chart, rule: Rule) -> Due | None:
+    """The answer of a rule that is not about this person at all, made once for everybody: most rules are about few people."""
+    if chart.future is not None or chart.person.born is None:
+        return None
+    made: Plan = chart.pack.planned(rule.id, plan)
+    because = nobody(chart, rule, made)
+    if not because:
+        return None
+    found = chart.pack.idle.get(rule.id)
+    if found is None or found.why["because"] != because:
+        found = chart.pack.idle[rule.id] = _due(Verdict("not-applicable", because), chart.pack, rule)
+    return found
 
 
 def _due(verdict: Verdict, pack: Pack, rule: Rule) -> Due:
@@ -81,7 +95,8 @@ def _due(verdict: Verdict, pack: Pack, rule: Rule) -> Due:
 
 
 def _answer(asked: Question) -> Verdict:
-    for step in asked.pack.planned(asked.rule.id, steps):
+    made: Plan = asked.pack.planned(asked.rule.id, plan)
+    for step in made.steps:
         verdict = step(asked)
         if verdict is not None:
             return put_off(asked, _with_next_change(asked, verdict))

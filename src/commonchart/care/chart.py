@@ -103,6 +103,11 @@ class Chart:
                     out.setdefault(id(fact), specimens[fact.shown])
         return out
 
+    @cached_property
+    def touched(self) -> frozenset[str]:
+        """The code sets that any fact at all, usable or not, is in."""
+        return frozenset((*self.by_set, *self.answers))
+
     def unusable(self, fact: Fact) -> str:
         """Why a fact may not satisfy anything on this day; "" if it may."""
         if fact.unusable:

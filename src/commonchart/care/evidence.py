@@ -45,7 +45,7 @@ SYSTEMS = {
 }
 
 
-class Fact(Struct, frozen=True):
+class Fact(Struct, frozen=True, gc=False):
     """One dated fact. `unusable` says why it may not satisfy a rule, "" if it may. `ref` is "Type/id".
 
     `day` is the first day it may mean (a year means its 1 January), None without a date; `shown` is the date as written.

@@ -36,18 +36,6 @@ def _fixed(rule: Rule, pack: Pack) -> tuple[dict[str, Any], str]:
 
 def describe(rule: Rule, pack: Pack, verdict: Verdict) -> dict[str, Any]:
     """The explanation as plain data, for the due table and every face that shows it. Not to be changed by who gets it."""
-    if verdict.used or verdict.unused or verdict.status != "not-applicable":
-        return _explained(rule, pack, verdict)
-    key = f"{rule.id}|{verdict.because}|{verdict.note}"
-    found = pack.idle.get(key)
-    if found is None:
-        found = _explained(rule, pack, verdict)
-        if len(pack.idle) < 10_000:
-            pack.idle[key] = found
-    return found
-
-
-def _explained(rule: Rule, pack: Pack, verdict: Verdict) -> dict[str, Any]:
     fixed, names = _of_rule(rule, pack)
     why = {
         **fixed,

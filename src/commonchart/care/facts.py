@@ -66,6 +66,8 @@ def _status_of(concept: Any) -> str:
 def _number(value: Any) -> Decimal | None:
     if value is None or isinstance(value, bool):
         return None
+    if isinstance(value, Decimal) and value.is_finite():
+        return value
     try:
         number = Decimal(str(value))
     except InvalidOperation:

@@ -6,8 +6,11 @@ from collections.abc import Callable, Iterator
 from datetime import date
 from decimal import Decimal
 
+from msgspec import Struct
+
 from commonchart.care.accuracy import series
 from commonchart.care.calendar import after, birthday, span_words
+from commonchart.care.chart import Chart
 from commonchart.care.evidence import Fact
 from commonchart.care.explain import shown_day
 from commonchart.care.risks import held
@@ -334,6 +337,41 @@ def body_mass(asked: Question) -> Verdict | None:
 
 
 Step = Callable[[Question], Verdict | None]
+
+
+class Plan(Struct, frozen=True):
+    """What is known of a rule before anybody is looked at: the steps it needs, and what somebody must have to be asked at all."""
+
+    steps: tuple[Step, ...]
+    conditions: frozenset[str]
+    drugs: frozenset[str]
+    without: str
+
+
+def plan(rule: Rule) -> Plan:
+    """The plan of a rule. `without` says why a rule is not about somebody who has none of its conditions, or its drugs."""
+    wanted, taken = rule.applies.conditions, rule.applies.drugs
+    without = f"For people with {named(wanted)}: none is recorded." if wanted else ""
+    if taken and not wanted:
+        without = f"For people who take {named(taken)}: none is recorded."
+    return Plan(steps(rule), frozenset(wanted), frozenset(() if wanted else taken), without)
+
+
+def nobody(chart: Chart, rule: Rule, made: Plan) -> str:
+    """Why a rule is for ever not about this person as recorded: no such condition or drug, or too old; "" if it may be."""
+    if made.conditions and made.conditions.isdisjoint(chart.touched) and not chart.unnamed_problems:
+        return made.without
+    if made.drugs and made.drugs.isdisjoint(chart.touched) and not chart.unnamed_medicines:
+        return made.without
+    end = chart.window(rule)[1]
+    return _too_old(rule) if end and chart.as_of >= end else ""
+
+
+def _too_old(rule: Rule) -> str:
+    applies = rule.applies
+    return f"Before age {span_words(applies.to_age)}." if applies.to_age else f"Up to age {applies.max_age}."
+
+
 _ALWAYS: tuple[Step, ...] = (birth_known,)
 
 

@@ -286,15 +286,15 @@ class Pack:
     everywhere: tuple[str, ...]
     replaces: tuple[str, ...] = ()
     explained: dict[str, tuple[dict[str, Any], str]] = field(default_factory=dict, compare=False, repr=False)
-    idle: dict[str, dict[str, Any]] = field(default_factory=dict, compare=False, repr=False)
-    _plans: dict[str, tuple[Any, ...]] = field(default_factory=dict, compare=False, repr=False)
+    idle: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    _plans: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
     _found: dict[frozenset[Code], frozenset[str]] = field(default_factory=dict, compare=False, repr=False)
 
     def holds(self, name: str, codes: frozenset[Code]) -> bool:
         """Whether any of these codes is in the named set."""
         return name in self.sets_of(codes)
 
-    def planned(self, rule: str, plan: Callable[[Rule], tuple[Any, ...]]) -> tuple[Any, ...]:
+    def planned(self, rule: str, plan: Callable[[Rule], Any]) -> Any:
         """What `plan` makes of a rule, made once."""
         found = self._plans.get(rule)
         if found is None:

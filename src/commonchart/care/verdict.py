@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date
+from functools import lru_cache
 from typing import Any
 
 from msgspec import Struct
@@ -16,14 +17,14 @@ from commonchart.care.person import Person
 from commonchart.care.schema import Pack, Rule
 
 
-class Unused(Struct, frozen=True):
+class Unused(Struct, frozen=True, gc=False):
     """A fact that was looked at and not used, and why."""
 
     fact: Fact
     reason: str
 
 
-class Verdict(Struct, frozen=True):
+class Verdict(Struct, frozen=True, gc=False):
     """An answer before it is explained. `within` is "in", "out" or "alert" for a measurement, "" where that says nothing.
 
     `asks` are the questions (risks, by name) that would settle a cannot-tell. `follow_up`: a result waits for what it calls for.
@@ -121,6 +122,11 @@ def not_used(fact: Fact, reason: str) -> Unused:
     return Unused(fact, reason)
 
 
+@lru_cache(4096)
+def _named(names: tuple[str, ...]) -> str:
+    return " or ".join(name.replace("-", " ") for name in names)
+
+
 def named(names: Iterable[str]) -> str:
     """Code sets in words: "diabetes or kidney disease"."""
-    return " or ".join(name.replace("-", " ") for name in names)
+    return _named(tuple(names))
