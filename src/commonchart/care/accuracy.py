@@ -90,3 +90,32 @@ def once(found: Iterable[Measured]) -> list[Measured]:
         first = out.get(key)
         out[key] = one if first is None else replace(first, also=(*first.also, fact.ref))
     return list(out.values())
+
+
+_TOGETHER_DAYS = 4
+
+
+def quotients(pack: Pack, name: str, over: Iterable[Fact], under: Iterable[Fact]) -> list[Measured]:
+    """An analyte out of two that were measured within four days, in the order of the first; its values are not reported ones."""
+    analyte = pack.analytes[name]
+    tops = series(pack, analyte.ratio[0], over)
+    bottoms = [m for m in series(pack, analyte.ratio[1], under) if not m.fact.unusable and m.fact.day]
+    return [_quotient(analyte, top, near) for top in tops if (near := _nearest(top, bottoms)) is not None]
+
+
+def _nearest(top: Measured, bottoms: list[Measured]) -> Measured | None:
+    if top.fact.day is None:
+        return None
+    apart = [(abs((m.fact.day - top.fact.day).days), n) for n, m in enumerate(bottoms) if m.fact.day]
+    days, n = min(apart, default=(_TOGETHER_DAYS + 1, -1))
+    return bottoms[n] if days <= _TOGETHER_DAYS else None
+
+
+def _quotient(analyte: Analyte, top: Measured, bottom: Measured) -> Measured:
+    if top.value is None or not bottom.value:
+        return Measured(top.fact, None, top.problem or bottom.problem or "a divisor of nothing")
+    if bottom.at_least or bottom.at_most:
+        return Measured(top.fact, None, "a divisor that is only known as a limit")
+    value = top.value / bottom.value
+    inside = analyte.low <= value <= analyte.high
+    return Measured(top.fact, value if inside else None, "" if inside else "implausible", top.at_least, top.at_most, value)

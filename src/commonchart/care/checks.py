@@ -175,6 +175,10 @@ def _analytes(pack: Pack) -> Iterator[str]:
     for name, analyte in pack.analytes.items():
         if analyte.codes not in pack.sets:
             yield f"analytes.toml: {name} names the unknown code set {analyte.codes}"
+        for other in _unknown("analyte", analyte.ratio, pack.analytes):
+            yield f"analytes.toml: {name} {other}"
+        if analyte.ratio and len(analyte.ratio) != 2:
+            yield f"analytes.toml: {name} has a ratio of two analytes"
         if analyte.low >= analyte.high:
             yield f"analytes.toml: {name} has low not under high"
         for change in analyte.deltas:
@@ -183,7 +187,8 @@ def _analytes(pack: Pack) -> Iterator[str]:
 
 
 def _successors(rule: Rule) -> list[str]:
-    return [one.to for one in (*rule.hand_over, *rule.excluded_together) if one.to]
+    handed = [one.to for one in rule.hand_over]
+    return handed + [one.to for one in rule.excluded_together if one.to]
 
 
 def _circles(pack: Pack, files: Mapping[str, str]) -> None:

@@ -396,7 +396,7 @@ def _answer(item: JsonObject, answer: JsonObject, resource: JsonObject, shown: s
     number = (answer.get("valueQuantity") or {}).get("value") if number is None else number
     return Fact(
         "observation", frozenset({("question", str(item.get("linkId", "")))}), item.get("text", ""), first_day(shown), shown,
-        _ref(resource), unusable, value=_number(number), truth=answer.get("valueBoolean"),
+        _ref(resource), unusable, value=_number(number), truth=answer.get("valueBoolean"), moment=first_day(answer.get("valueDate")),
         answers=codes_of({"coding": [coding]}) if coding else frozenset(), words=answer.get("valueString", ""),
         by=_who(resource.get("author") or resource.get("source")),
     )  # fmt: skip

@@ -9,7 +9,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from commonchart.care.accuracy import Measured, series
+from commonchart.care.accuracy import Measured, quotients, series
 from commonchart.care.calendar import after, span_words
 from commonchart.care.evidence import Fact
 from commonchart.care.explain import shown_day
@@ -190,10 +190,7 @@ def _latest(asked: Question, rule: Monitor) -> tuple[list[_Set], tuple[Unused, .
     """The occasions that count, newest first; one that cannot be read only where it is the newest."""
     unused: list[Unused] = []
     out: list[_Set] = []
-    all_of = [
-        series(asked.pack, name, asked.chart.by_set.get(asked.pack.analytes[name].codes, ()))
-        for name in rule.analytes
-    ]
+    all_of = [_measurements(asked, name) for name in rule.analytes]
     for first in all_of[0]:
         if first.fact.kind != "observation":
             continue
@@ -207,6 +204,18 @@ def _latest(asked: Question, rule: Monitor) -> tuple[list[_Set], tuple[Unused, .
         if len(out) > 1 and rule.alert_change is None:
             break
     return out[:12], tuple(unused[:6])
+
+
+def _measurements(asked: Question, name: str) -> list[Measured]:
+    """Every measurement of an analyte, newest first: reported ones, and those worked out of two others."""
+    pack, by_set = asked.pack, asked.chart.by_set
+    analyte = pack.analytes[name]
+    found = series(pack, name, by_set.get(analyte.codes, ()))
+    if analyte.ratio:
+        parts = [by_set.get(pack.analytes[part].codes, ()) for part in analyte.ratio]
+        found += quotients(pack, name, *parts)
+        found.sort(key=lambda m: m.fact.day or date.min, reverse=True)
+    return found
 
 
 def _unusable(asked: Question, one: Measured) -> str:

@@ -324,19 +324,27 @@ def body_mass(asked: Question) -> Verdict | None:
             question="Measure weight and height",
             asks=("measure-bmi",),
         )
-    value, fact = found[0].value or Decimal(0), found[0].fact
-    if value >= (lower if asked.person.asian else limit):
+    value, fact, asian = found[0].value or Decimal(0), found[0].fact, _asian(asked)
+    if value >= (lower if asian else limit):
         return None
-    if value >= lower and asked.person.asian is None:
+    if value >= lower and asian is None:
         return Verdict(
             "cannot-tell", f"The body mass index is {value:.1f}: enough for people of Asian descent ({lower}), not for others ({limit}).",
             question="Ask about Asian descent", used=(fact,), asks=("asian-descent",),
         )  # fmt: skip
-    words = f"The last body mass index, on {shown_day(fact)}, is {value:.1f}, below {lower if asked.person.asian else limit}."
+    words = f"The last body mass index, on {shown_day(fact)}, is {value:.1f}, below {lower if asian else limit}."
     return Verdict("not-applicable", words, used=(fact,))
 
 
 Step = Callable[[Question], Verdict | None]
+
+
+def _asian(asked: Question) -> bool | None:
+    """By the record's race, else by an answer to our question."""
+    if asked.person.asian is not None:
+        return asked.person.asian
+    said = (f.truth for f in asked.chart.replies.get("asian-descent", ()) if not asked.chart.unusable(f))
+    return next((truth for truth in said if truth is not None), None)
 
 
 class Plan(Struct, frozen=True):

@@ -59,7 +59,8 @@ class Analyte(Struct, frozen=True, forbid_unknown_fields=True):
 
     `ucum` lists units of the same dimension that generic UCUM conversion gets right; everything else goes by `factors`
     and `offsets`. `below_critical` and `above_critical` are for adults. `words` are results in words that stand for a
-    number at most so high ("not detected" -> 20 for a viral load).
+    number at most so high ("not detected" -> 20 for a viral load). `ratio`: two analytes measured within four days whose quotient
+    it is too.
     """
 
     label: str
@@ -76,6 +77,7 @@ class Analyte(Struct, frozen=True, forbid_unknown_fields=True):
     critical_above: Decimal | None = None
     critical_source: str = ""
     deltas: tuple[Change, ...] = ()
+    ratio: tuple[str, ...] = ()
 
 
 class Sign(Struct, frozen=True, forbid_unknown_fields=True):

@@ -77,6 +77,8 @@ TITLES: Mapping[str, tuple[str, ...]] = {
     ),
     "egfr": ("Estimated Glomerular Filtration Rate",),
     "uacr": ("Urine Albumin Creatinine Ratio",),
+    "urine-albumin": ("Urine Albumin",),
+    "urine-creatinine": ("Urine Creatinine",),
     "pregnancy": ("Pregnancy",),
     "hiv-test": ("HIV Lab Tests",),
     "hiv-infection": ("HIV",),
