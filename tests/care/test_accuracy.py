@@ -85,7 +85,9 @@ def test_words_that_the_analyte_defines_are_limits(analyte: str, words: str, lim
 
 @pytest.mark.parametrize("words", ["see report", "hemolyzed", "normal", ">", "Yes"])
 def test_other_words_are_no_number(words: str) -> None:
-    assert measured(built_in().analytes["potassium"], _fact("", "", words=words)).problem == "a result in words"
+    assert (
+        measured(built_in().analytes["potassium"], _fact("", "", words=words)).problem == "a result in words"
+    )
 
 
 @pytest.mark.parametrize(

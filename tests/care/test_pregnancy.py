@@ -29,7 +29,10 @@ def test_the_sugar_test_begins_at_24_weeks(weeks: int, status: str) -> None:
 
 
 def test_a_test_before_its_week_does_not_count() -> None:
-    early, late = observation("1504-0", "2026-09-01", 120, "mg/dL"), observation("1504-0", "2026-11-15", 120, "mg/dL")
+    early, late = (
+        observation("1504-0", "2026-09-01", 120, "mg/dL"),
+        observation("1504-0", "2026-11-15", 120, "mg/dL"),
+    )
     assert due("glucose-pregnancy", *pregnant(25), early, who=WHO).status == "due"
     assert due("glucose-pregnancy", *pregnant(25), late, who=WHO).status == "up-to-date"
 
@@ -45,7 +48,13 @@ def test_the_test_of_an_earlier_pregnancy_does_not_count() -> None:
 def test_a_loss_or_a_birth_stops_every_reminder(end: tuple[str, str]) -> None:
     resources = [*pregnant(20), condition(end, since="2026-11-10", text="The end")]
     states = {a.rule: a.status for a in every(*resources, who=WHO)}
-    reminders = ("glucose-pregnancy", "urine-culture-pregnancy", "rh-type", "blood-pressure-pregnancy", "pre-eclampsia-aspirin")
+    reminders = (
+        "glucose-pregnancy",
+        "urine-culture-pregnancy",
+        "rh-type",
+        "blood-pressure-pregnancy",
+        "pre-eclampsia-aspirin",
+    )
     assert {states[rule] for rule in reminders} == {"not-applicable"}
 
 

@@ -12,7 +12,16 @@ from commonchart.care.accuracy import measured, series
 from commonchart.care.assess import assess
 from commonchart.care.facts import evidence
 from commonchart.care.person import person
-from commonchart.care.quarantine import Critical, NotChecked, Stated, critical, identity, jumps, quarantined, timing
+from commonchart.care.quarantine import (
+    Critical,
+    NotChecked,
+    Stated,
+    critical,
+    identity,
+    jumps,
+    quarantined,
+    timing,
+)
 from commonchart.care.rules import built_in
 from tests.care.cases import DIABETES, TODAY, condition, due, observation, patient
 
@@ -37,7 +46,9 @@ def test_a_time_that_cannot_be_is_a_reason(when: str, reason: str) -> None:
 def test_a_result_after_death_is_quarantined() -> None:
     dead = person(patient(deceasedDateTime="2026-01-01"), TODAY)
     found = _series("potassium", observation("2823-3", "2026-02-01", 4, "mmol/L"))
-    assert [v.reason for v in quarantined(PACK.analytes["potassium"], found, dead, TODAY)] == ["dated after death"]
+    assert [v.reason for v in quarantined(PACK.analytes["potassium"], found, dead, TODAY)] == [
+        "dated after death"
+    ]
 
 
 @pytest.mark.parametrize(("value", "count"), [("0.9", 1), ("1", 0), ("12", 0), ("12.1", 1)])
@@ -46,9 +57,14 @@ def test_what_nobody_can_have_is_quarantined(value: str, count: int) -> None:
     assert len(quarantined(PACK.analytes["potassium"], found, WHO, TODAY)) == count
 
 
-@pytest.mark.parametrize(("later", "day", "count"), [("95", "2026-10-08", 1), ("94.9", "2026-10-08", 0), ("95", "2026-10-09", 0)])
+@pytest.mark.parametrize(
+    ("later", "day", "count"), [("95", "2026-10-08", 1), ("94.9", "2026-10-08", 0), ("95", "2026-10-09", 0)]
+)
 def test_a_jump_of_the_cell_volume_is_another_patient(later: str, day: str, count: int) -> None:
-    first, second = observation("787-2", "2026-10-01", 90, "fL"), observation("787-2", day, Decimal(later), "fL")
+    first, second = (
+        observation("787-2", "2026-10-01", 90, "fL"),
+        observation("787-2", day, Decimal(later), "fL"),
+    )
     found = _series("mcv", first, second)
     assert len(quarantined(PACK.analytes["mcv"], found, WHO, TODAY)) == count
 
@@ -104,7 +120,9 @@ def _critical(value: str, unit: str = "mmol/L", who: Any = WHO, status: str = "f
     return critical(PACK.analytes["potassium"], measured(PACK.analytes["potassium"], fact), who)
 
 
-@pytest.mark.parametrize(("value", "is_critical"), [("2.9", True), ("3.0", False), ("6.1", False), ("6.2", True)])
+@pytest.mark.parametrize(
+    ("value", "is_critical"), [("2.9", True), ("3.0", False), ("6.1", False), ("6.2", True)]
+)
 def test_the_critical_limits_are_those_of_the_list(value: str, is_critical: bool) -> None:
     assert isinstance(_critical(value), Critical) is is_critical
 

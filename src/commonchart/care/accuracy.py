@@ -118,4 +118,6 @@ def _quotient(analyte: Analyte, top: Measured, bottom: Measured) -> Measured:
         return Measured(top.fact, None, "a divisor that is only known as a limit")
     value = top.value / bottom.value
     inside = analyte.low <= value <= analyte.high
-    return Measured(top.fact, value if inside else None, "" if inside else "implausible", top.at_least, top.at_most, value)
+    return Measured(
+        top.fact, value if inside else None, "" if inside else "implausible", top.at_least, top.at_most, value
+    )

@@ -140,11 +140,21 @@ def first_day(text: Any) -> date | None:
 
 
 @lru_cache(20_000)
-def _first_day(text: str) -> date | None:
+def first_moment(text: str) -> datetime:
+    """The first moment a FHIR date may mean; the beginning of time if it is none."""
     try:
-        return dates.bounds(text)[0].astimezone(UTC).date()
+        return dates.bounds(text)[0].astimezone(UTC)
     except Invalid:
-        return None
+        return _NEVER
+
+
+_NEVER = datetime.min.replace(tzinfo=UTC)
+
+
+@lru_cache(20_000)
+def _first_day(text: str) -> date | None:
+    moment = first_moment(text)
+    return None if moment == _NEVER else moment.date()
 
 
 def moment_day(now: datetime) -> date:

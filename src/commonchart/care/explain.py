@@ -51,7 +51,12 @@ def describe(rule: Rule, pack: Pack, verdict: Verdict) -> dict[str, Any]:
 
 
 def _extras(verdict: Verdict) -> dict[str, Any]:
-    found = {"asks": list(verdict.asks), "within": verdict.within, "note": verdict.note, "follow_up": verdict.follow_up}
+    found = {
+        "asks": list(verdict.asks),
+        "within": verdict.within,
+        "note": verdict.note,
+        "follow_up": verdict.follow_up,
+    }
     return {name: value for name, value in found.items() if value}
 
 

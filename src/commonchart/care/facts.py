@@ -12,7 +12,7 @@ from datetime import date
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from commonchart.care.evidence import Evidence, Fact, codes_of, first_day, words_of
+from commonchart.care.evidence import Evidence, Fact, codes_of, first_day, first_moment, words_of
 
 JsonObject = dict[str, Any]
 
@@ -22,7 +22,7 @@ def evidence(resources: Iterable[JsonObject]) -> Evidence:
     held = list(resources)
     medicines = {f"Medication/{r.get('id')}": r for r in held if r.get("resourceType") == "Medication"}
     found = [fact for resource in held for fact in _facts(resource, medicines)]
-    found.sort(key=lambda fact: (fact.day or date.min, fact.ref), reverse=True)
+    found.sort(key=lambda fact: (first_moment(fact.shown), fact.ref), reverse=True)
     return Evidence(tuple(found))
 
 
@@ -224,11 +224,10 @@ def _medication(resource: JsonObject, medicines: dict[str, JsonObject]) -> Itera
         "not-taken": "not taken",
     }
     declined, refused = _reason(resource) if negated or status == "not-taken" else ("", False)
-    dispensed = (resource.get("dispenseRequest") or {}).get("validityPeriod")
     yield Fact(
         "medication", codes_of(concept), words_of(concept), first_day(shown := _when(resource, "authoredOn", "effectiveDateTime", "effectivePeriod")),
         shown, _ref(resource), "not to be given" if negated else wrong.get(status, ""), status in ("active", "on-hold", "intended"),
-        _end({"validity": dispensed, "period": resource.get("effectivePeriod")}, "period") or _dosage_end(resource),
+        _end(resource, "effectivePeriod") or _dosage_end(resource),
         declined=declined, refused=refused,
     )  # fmt: skip
 
@@ -266,13 +265,18 @@ def _visit(resource: JsonObject) -> Iterator[Fact]:
     """A visit, and, on the day it ends, where the patient went from there."""
     concepts = resource.get("type") or []
     shown, end = _when(resource, "period"), _end(resource, "period")
-    unusable, words = _NO_VISIT.get(resource.get("status", ""), ""), ", ".join(filter(None, map(words_of, concepts)))
+    unusable, words = (
+        _NO_VISIT.get(resource.get("status", ""), ""),
+        ", ".join(filter(None, map(words_of, concepts))),
+    )
     codes = codes_of(*concepts, *(resource.get("reasonCode") or ()))
     yield Fact("visit", codes, words, first_day(shown), shown, _ref(resource), unusable, ended=end)
     leaving = (resource.get("hospitalization") or {}).get("dischargeDisposition")
     if leaving:
         day = str((resource.get("period") or {}).get("end", ""))
-        yield Fact("visit", codes_of(leaving), words_of(leaving), first_day(day), day, _ref(resource), unusable)
+        yield Fact(
+            "visit", codes_of(leaving), words_of(leaving), first_day(day), day, _ref(resource), unusable
+        )
 
 
 _NO_ORDER = {"entered-in-error": "entered in error", "revoked": "revoked", "draft": "a draft"}

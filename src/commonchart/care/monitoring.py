@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -162,8 +163,8 @@ def _inside(limits: list[Limits], values: tuple[Measured, ...]) -> bool | None:
 
 
 def _alert(rule: Monitor, found: list[_Set]) -> str:
-    """What about the last occasion sets off an alert; "" if nothing does. Every reading of it counts."""
-    for n, one in enumerate(found[0].values):
+    """What sets off an alert; "" if nothing does. Every reading of the last day counts, not only the last or the lowest."""
+    for n, one in _readings(found):
         said = _beyond(rule, n, one)
         if said:
             return f"{shown(one)} is {said}"
@@ -174,6 +175,13 @@ def _alert(rule: Monitor, found: list[_Set]) -> str:
             if not earlier.problem and (reason := jumped(change, earlier.values[0], first)):
                 return reason
     return ""
+
+
+def _readings(found: list[_Set]) -> Iterator[tuple[int, Measured]]:
+    last = found[0].values[0].fact.day
+    for occasion in found:
+        if not occasion.problem and occasion.values[0].fact.day == last:
+            yield from enumerate(occasion.values)
 
 
 def _beyond(rule: Monitor, n: int, one: Measured) -> str:
@@ -201,9 +209,9 @@ def _latest(asked: Question, rule: Monitor) -> tuple[list[_Set], tuple[Unused, .
         occasion = _with_partners(first, all_of[1:])
         if not occasion.problem or not out:
             out.append(occasion)
-        if len(out) > 1 and rule.alert_change is None:
+        if len(out) > 1 and rule.alert_change is None and first.fact.day != out[0].values[0].fact.day:
             break
-    return out[:12], tuple(unused[:6])
+    return out[:24], tuple(unused[:6])
 
 
 def _measurements(asked: Question, name: str) -> list[Measured]:

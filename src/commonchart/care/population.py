@@ -18,7 +18,6 @@ from commonchart.care.schema import Rule
 from commonchart.care.verdict import Question, Verdict, named, not_used
 
 
-
 def birth_known(asked: Question) -> Verdict | None:
     """Without a date of birth nothing can be told."""
     if asked.person.born is not None:
@@ -200,7 +199,11 @@ def excluded(asked: Question) -> Verdict | None:
 
 def _finding(asked: Question, name: str, *, orders: bool = False) -> Iterator[Fact]:
     """Anything but a wish that says so, and an order (of a walking frame) only where asked for."""
-    left_out = ("plan", "goal", "coverage", "medication") if orders else ("order", "plan", "goal", "coverage", "medication")
+    left_out = (
+        ("plan", "goal", "coverage", "medication")
+        if orders
+        else ("order", "plan", "goal", "coverage", "medication")
+    )
     for fact in asked.held(name):
         if fact.kind not in left_out:
             yield fact
@@ -332,7 +335,9 @@ def body_mass(asked: Question) -> Verdict | None:
             "cannot-tell", f"The body mass index is {value:.1f}: enough for people of Asian descent ({lower}), not for others ({limit}).",
             question="Ask about Asian descent", used=(fact,), asks=("asian-descent",),
         )  # fmt: skip
-    words = f"The last body mass index, on {shown_day(fact)}, is {value:.1f}, below {lower if asian else limit}."
+    words = (
+        f"The last body mass index, on {shown_day(fact)}, is {value:.1f}, below {lower if asian else limit}."
+    )
     return Verdict("not-applicable", words, used=(fact,))
 
 

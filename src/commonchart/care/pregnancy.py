@@ -84,7 +84,10 @@ class _Known:
         return (
             f
             for f in self.by_set.get(name, ())
-            if not f.unusable and (f.day is None or f.day <= self.as_of) and f.kind != "order" and not (f.kind == "observation" and f.truth is False and name == "pregnancy-loss")
+            if not f.unusable
+            and (f.day is None or f.day <= self.as_of)
+            and f.kind != "order"
+            and not (f.kind == "observation" and f.truth is False and name == "pregnancy-loss")
         )
 
     def _first(self, name: str) -> Fact | None:

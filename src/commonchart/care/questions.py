@@ -71,9 +71,13 @@ def _asked(name: str, found: list[Due], pack: Pack) -> list[Asked]:
     return [Asked(name, text, "boolean", "staff", False, tuple(of)) for text, of in texts.items()]
 
 
-def questionnaire(due: Iterable[Due], pack: Pack, as_of: date, *, proxy: bool = False) -> dict[str, Any] | None:
+def questionnaire(
+    due: Iterable[Due], pack: Pack, as_of: date, *, proxy: bool = False
+) -> dict[str, Any] | None:
     """The pre-visit Questionnaire of one patient; None if nothing is to be asked. A proxy gets no sensitive question."""
-    asked = [one for one in questions(due, pack) if one.audience == "patient" and not (proxy and one.sensitive)]
+    asked = [
+        one for one in questions(due, pack) if one.audience == "patient" and not (proxy and one.sensitive)
+    ]
     if not asked:
         return None
     return {

@@ -63,7 +63,16 @@ def with_codes(pack: Pack, more: Mapping[str, Mapping[str, tuple[str, ...]]]) ->
         )
     extended = msgspec.json.encode({name: sets[name] for name in sorted(more)})
     digest = hashlib.sha256(pack.hash.encode() + extended).hexdigest()
-    return replace(pack, sets=sets, hash=digest, version=f"{pack.version}+codes", explained={}, idle={}, _plans={}, _found={})
+    return replace(
+        pack,
+        sets=sets,
+        hash=digest,
+        version=f"{pack.version}+codes",
+        explained={},
+        idle={},
+        _plans={},
+        _found={},
+    )
 
 
 def _bytes(path: Path) -> bytes:

@@ -348,7 +348,9 @@ class Pack:
     @cached_property
     def sided(self) -> tuple[tuple[str, str, str], ...]:
         """(set, set of body sites, the set that a finding of the first at one of the second belongs to)."""
-        return tuple((base, site, name) for name, held in self.sets.items() for base, site in held.with_site.items())
+        return tuple(
+            (base, site, name) for name, held in self.sets.items() for base, site in held.with_site.items()
+        )
 
     @cached_property
     def by_id(self) -> dict[str, Rule]:

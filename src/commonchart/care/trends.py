@@ -47,7 +47,13 @@ def attention(due: Iterable[Due]) -> list[Due]:
     """Overdue monitoring and values out of range in one list: alerts first, then out of range, then by how overdue."""
     found = [one for one in due if one.kind == "monitoring" and _wanted(one)]
     return sorted(
-        found, key=lambda one: (_URGENCY.index(one.within), _STATUS.index(one.status), one.due_on or date.max, one.rule)
+        found,
+        key=lambda one: (
+            _URGENCY.index(one.within),
+            _STATUS.index(one.status),
+            one.due_on or date.max,
+            one.rule,
+        ),
     )
 
 
@@ -69,10 +75,18 @@ def trend(found: Iterable[Measured], limits: Limits, start: date, end: date) -> 
     kept = [m for m in _usable(found, start, end) if not (m.at_least or m.at_most)]
     if len({m.fact.day for m in kept}) < 3:
         return None
-    points = [(Decimal((m.fact.day - start).days), m.value) for m in kept if m.fact.day and m.value is not None]
+    points = [
+        (Decimal((m.fact.day - start).days), m.value) for m in kept if m.fact.day and m.value is not None
+    ]
     slope = _slope(points)
     first, last = points[0][1], points[-1][1]
-    return Trend(len(points), first, last, (slope * Decimal("365.25")).quantize(Decimal("0.001")), _way(points, slope, limits))
+    return Trend(
+        len(points),
+        first,
+        last,
+        (slope * Decimal("365.25")).quantize(Decimal("0.001")),
+        _way(points, slope, limits),
+    )
 
 
 def _slope(points: Sequence[tuple[Decimal, Decimal]]) -> Decimal:
@@ -89,7 +103,9 @@ def _way(
     """Better or worse by the distance of the line's ends from the target; steady where both are equally far."""
     days = points[-1][0] - points[0][0]
     mean_y = sum((y for _, y in points), Decimal(0)) / len(points)
-    before, after = (_distance(mean_y + slope * days * half, limits) for half in (Decimal("-0.5"), Decimal("0.5")))
+    before, after = (
+        _distance(mean_y + slope * days * half, limits) for half in (Decimal("-0.5"), Decimal("0.5"))
+    )
     margin = abs(mean_y) / 100
     if abs(after - before) <= margin:
         return "steady"
@@ -113,5 +129,9 @@ def control(found: Iterable[Measured], limits: Limits, start: date, months: int,
         end = add_months(start, n + 1)
         known = [m for m in kept if m.fact.day and add_months(end, -holds - 1) <= m.fact.day < end]
         answer = within(known[-1], limits.at_least, limits.below, limits.at_most) if known else None
-        inside, outside, unknown = inside + (answer is True), outside + (answer is False), unknown + (answer is None)
+        inside, outside, unknown = (
+            inside + (answer is True),
+            outside + (answer is False),
+            unknown + (answer is None),
+        )
     return Control(inside, outside, unknown)

@@ -117,9 +117,14 @@ class Tally:
     def table(self) -> Iterator[str]:
         """The lines of the table, then what was left out and the share of expected differences."""
         yield f"{'measure':8} {'population':10} {'agree':>5}  expected differences; disagree"
-        for measure, population in sorted({(m, p) for m, p, _ in self.counts}, key=lambda r: (int(r[0][3:]), r[1])):
+        for measure, population in sorted(
+            {(m, p) for m, p, _ in self.counts}, key=lambda r: (int(r[0][3:]), r[1])
+        ):
             yield self._row(measure, population)
-        yield from (f"not compared, outside the population: {name} ({n} cases)" for name, n in sorted(self.outside.items()))
+        yield from (
+            f"not compared, outside the population: {name} ({n} cases)"
+            for name, n in sorted(self.outside.items())
+        )
         yield from (f"skipped, no rule: {name} ({n} cases)" for name, n in sorted(self.skipped.items()))
         total = sum(self.counts.values())
         classed = sum(n for (_, _, verdict), n in self.counts.items() if verdict in CLASSES)
@@ -174,7 +179,13 @@ def check_pack(sets: ValueSets) -> Pack:
                     more.setdefault(name, {}).setdefault(short, ())
                     more[name][short] = (*more[name][short], code)
     pack = with_codes(built_in(), more)
-    return replace(pack, rules=tuple(_site(rule) if rule.id in _ASKED else rule for rule in pack.rules), explained={}, idle={}, _plans={})
+    return replace(
+        pack,
+        rules=tuple(_site(rule) if rule.id in _ASKED else rule for rule in pack.rules),
+        explained={},
+        idle={},
+        _plans={},
+    )
 
 
 _ASKED = {id for ids in RULES.values() for id in ids}
@@ -283,7 +294,8 @@ def _by_age(one: _Difference) -> bool:
     rules = [one.pack.by_id[name] for name in RULES[one.measure]]
     windows = [one.chart.window(rule) for rule in rules]
     return one.got == "not-applicable" and all(
-        (start is not None and one.day < start) or (end is not None and one.day >= end) for start, end in windows
+        (start is not None and one.day < start) or (end is not None and one.day >= end)
+        for start, end in windows
     )
 
 
@@ -299,8 +311,10 @@ def _without_visit(one: _Difference) -> bool:
 def _older_mammogram(one: _Difference) -> bool:
     found = [f.day for f in one.chart.held("mammogram") if f.day]
     span = (add_months(one.day, -27), add_months(one.day, -24))
-    return one.measure == "CMS125" and (one.expected, one.got) == ("numerator", "gap") and any(
-        span[0] <= day <= span[1] for day in found
+    return (
+        one.measure == "CMS125"
+        and (one.expected, one.got) == ("numerator", "gap")
+        and any(span[0] <= day <= span[1] for day in found)
     )
 
 
@@ -313,8 +327,10 @@ def _frail(one: _Difference) -> bool:
 
 
 def _by_condition(one: _Difference) -> bool:
-    return one.got == "excluded" and one.due is not None and any(
-        used["link"].startswith("Condition/") for used in one.due.why["used"]
+    return (
+        one.got == "excluded"
+        and one.due is not None
+        and any(used["link"].startswith("Condition/") for used in one.due.why["used"])
     )
 
 
