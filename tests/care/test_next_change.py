@@ -9,7 +9,18 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.care.cases import ICD, LOINC, SCT, TODAY, concept, condition, every, observation, patient, procedure
+from tests.care.cases import (
+    ICD,
+    LOINC,
+    SCT,
+    TODAY,
+    concept,
+    condition,
+    every,
+    observation,
+    patient,
+    procedure,
+)
 from tests.care.test_plans import every_months, put_off
 from tests.care.test_population import answered, drug, smoking
 

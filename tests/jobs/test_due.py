@@ -63,12 +63,12 @@ async def settle(database: Database, clock: Clock) -> int:
 
 async def status(records: Records, clock: Clock, rule: str = "a1c") -> str:
     await settle(records.database, clock)
-    return next(row.status for row in await due_of(records, "ada") if row.rule == rule)
+    return next((row.status for row in await due_of(records, "ada") if row.rule == rule), "no row")
 
 
 async def test_a_new_fact_changes_the_answer(records: Records, clock: Clock) -> None:
     await put(records, PATIENT)
-    assert await status(records, clock) == "not-applicable"
+    assert await status(records, clock) == "no row"
     await put(records, DIABETES)
     assert await status(records, clock) == "overdue"
     await put(records, a1c(6.5))

@@ -73,6 +73,14 @@ def assess(
     return [_idle(chart, rule) or _due(_answer(Question(chart, rule)), pack, rule) for rule in pack.rules]
 
 
+def kept(due: Due) -> bool:
+    """Whether an answer is worth a row: not that of a rule that is not about this person and never will be by time alone.
+
+    Most rules are about few people; 180 rows each to say so would be most of the due table.
+    """
+    return due.status != "not-applicable" or due.next_change_on is not None
+
+
 def _idle(chart: Chart, rule: Rule) -> Due | None:
     """The answer of a rule that is not about this person at all, made once for everybody: most rules are about few people."""
     if chart.future is not None or chart.person.born is None:

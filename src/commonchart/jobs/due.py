@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from commonchart.access import audit, users
-from commonchart.care.assess import Due, assess
+from commonchart.care.assess import Due, assess, kept
 from commonchart.care.evidence import QUESTION_SYSTEM, moment_day
 from commonchart.care.facts import evidence
 from commonchart.care.person import person
@@ -111,7 +111,10 @@ async def _assess_all(conn: Connection, patients: Iterable[tuple[int, str]], now
 async def assessed(
     conn: Connection, tenant: int, patient: str, pack: Pack, now: datetime, as_of: date | None = None
 ) -> list[DueRow]:
-    """The rows of one patient, worked out from the record of the person; none for an unknown or deleted patient."""
+    """The rows of one patient, worked out from the record of the person; none for an unknown or deleted patient.
+
+    A rule that is not about this person, and will not be by time alone, has no row.
+    """
     same = await linked_on(conn, tenant, patient)
     found = await due.resources(conn, tenant, same, wanted_tokens(pack.hash))
     own = next((r for r in found if r["resourceType"] == "Patient" and r.get("id") == patient), None)
@@ -119,7 +122,7 @@ async def assessed(
         return []
     day = as_of or moment_day(now)
     answers = assess(evidence(found), person(own, day), pack, day)
-    return [_row(patient, one, day, now) for one in answers]
+    return [_row(patient, one, day, now) for one in answers if kept(one)]
 
 
 def _row(patient: str, one: Due, day: date, now: datetime) -> DueRow:
