@@ -216,3 +216,15 @@ def test_eighteen_belongs_to_adults() -> None:
         of_child, of_adult = ({a.rule: a.status for a in every(who=who)} for who in (child, adult))
         assert (of_child[young] != "not-applicable", of_child[old]) == (True, "not-applicable")
         assert (of_adult[young], of_adult[old] != "not-applicable") == ("not-applicable", True)
+
+
+def test_who_left_the_nursing_home_is_screened_again() -> None:
+    old = patient("1955-05-10")
+    home, own = ("160734000", "160943002")
+
+    def lives(code: str, when: str) -> dict[str, Any]:
+        return observation("71802-3", when) | {"valueCodeableConcept": concept((SCT, code))}
+
+    assert due("breast", lives(home, "2026-01-01"), who=old).status == "excluded"
+    assert due("breast", lives(home, "2026-01-01"), lives(own, "2026-02-01"), who=old).status == "overdue"
+    assert due("breast", lives(home, "2026-01-01"), who=patient("1965-05-10")).status == "overdue"

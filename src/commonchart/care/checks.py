@@ -45,11 +45,17 @@ def _names(pack: Pack, rule: Rule) -> Iterator[str]:
     for way in rule.satisfied_by:
         sets += [way.codes, way.follow_up, way.abnormal_codes, way.normal_codes]
     analytes = [*(rule.monitor.analytes if rule.monitor else ()), *(way.analyte for way in rule.satisfied_by)]
-    risks = [*applies.risks, *rule.excluded_by_risks]
+    risks = [
+        *applies.risks,
+        *rule.excluded_by_risks,
+        *(name for one in rule.excluded_together for name in one.risks),
+    ]
     yield from _unknown("code set", sets, pack.sets)
     yield from _unknown("analyte", analytes, pack.analytes)
     yield from _unknown("risk", risks, pack.risks)
     yield from _unknown("rule", _successors(rule), pack.by_id)
+    if not all(one.all or one.risks for one in rule.excluded_together):
+        yield "excluded_together names code sets or risks"
     if applies.organ and applies.organ not in ORGANS:
         yield f"applies.organ is one of {', '.join(ORGANS)}, not {applies.organ}"
     if applies.bmi_from is not None and "bmi" not in pack.analytes:

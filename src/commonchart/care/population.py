@@ -220,8 +220,10 @@ def _together(asked: Question) -> Verdict | None:
             asked.turn(turns)
             if asked.as_of < turns:
                 continue
-        facts = [next(_finding(asked, name, orders=True), None) for name in one.all]
-        if all(facts):
+        found = [next(_finding(asked, name, orders=True), None) for name in one.all]
+        answers = [held(asked, name) for name in one.risks]
+        if all(found) and all(answer.value for answer in answers):
+            facts = [*found, *(answer.fact for answer in answers)]
             see = f": see {asked.pack.by_id[one.to].title}" if one.to else ""
             return Verdict("excluded", f"{one.label}{see}.", used=tuple(f for f in facts if f))
     return None

@@ -226,10 +226,11 @@ class Slot(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Together(Struct, frozen=True, forbid_unknown_fields=True):
-    """An exclusion that needs all of these code sets, from an age on; `to` is the rule that then applies instead."""
+    """An exclusion that needs all of these code sets and risks, from an age on; `to` is the rule that then applies instead."""
 
-    all: tuple[str, ...]
     label: str
+    all: tuple[str, ...] = ()
+    risks: tuple[str, ...] = ()
     min_age: int | None = None
     to: str = ""
 
