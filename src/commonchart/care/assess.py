@@ -19,7 +19,7 @@ from commonchart.care.explain import describe
 from commonchart.care.monitoring import monitored
 from commonchart.care.person import Person
 from commonchart.care.plans import put_off
-from commonchart.care.population import Plan, nobody, plan
+from commonchart.care.population import Plan, plan, too_old
 from commonchart.care.schema import Pack, Rule
 from commonchart.care.screening import screened
 from commonchart.care.verdict import Question, Verdict
@@ -70,7 +70,10 @@ def assess(
     if person.died:
         return []
     chart = Chart(evidence, person, pack, as_of, released)
-    return [_idle(chart, rule) or _due(_answer(Question(chart, rule)), pack, rule) for rule in pack.rules]
+    quiet = chart.future is None and person.born is not None
+    return [
+        (_idle(chart, rule) if quiet else None) or _due(_answer(Question(chart, rule)), pack, rule) for rule in pack.rules
+    ]  # fmt: skip
 
 
 def kept(due: Due) -> bool:
@@ -83,15 +86,15 @@ def kept(due: Due) -> bool:
 
 def _idle(chart: Chart, rule: Rule) -> Due | None:
     """The answer of a rule that is not about this person at all, made once for everybody: most rules are about few people."""
-    if chart.future is not None or chart.person.born is None:
-        return None
     made: Plan = chart.pack.planned(rule.id, plan)
-    because = nobody(chart, rule, made)
+    without = made.needs and made.needs.isdisjoint(chart.touched) and not chart.unnamed(made.drugs)
+    because = made.without if without else too_old(chart, rule)
     if not because:
         return None
-    found = chart.pack.idle.get(rule.id)
-    if found is None or found.why["because"] != because:
-        found = chart.pack.idle[rule.id] = _due(Verdict("not-applicable", because), chart.pack, rule)
+    key = f"{rule.id} too old" if not without else rule.id
+    found = chart.pack.idle.get(key)
+    if found is None:
+        found = chart.pack.idle[key] = _due(Verdict("not-applicable", because), chart.pack, rule)
     return found
 
 

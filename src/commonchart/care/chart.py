@@ -161,6 +161,10 @@ class Chart:
             if not f.coded and not self.unusable(f) and f.active_on(self.as_of) and not self._named(f)
         ]
 
+    def unnamed(self, drugs: bool) -> list[Fact]:
+        """What has no code that rules can read: medications, or problems."""
+        return self.unnamed_medicines if drugs else self.unnamed_problems
+
     def window(self, rule: Rule) -> Window:
         """From when, and before when, age lets a rule apply."""
         found = self._windows.get(rule.id)
@@ -170,7 +174,9 @@ class Chart:
 
     def _window(self, applies: Applies) -> Window:
         born = self.person.born
-        if born is None:
+        if born is None or (
+            applies.min_age is applies.max_age is None and not applies.from_age and not applies.to_age
+        ):
             return None, None
         start = birthday(born, applies.min_age) if applies.min_age is not None else None
         end = birthday(born, applies.max_age + 1) if applies.max_age is not None else None

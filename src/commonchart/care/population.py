@@ -355,29 +355,28 @@ def _asian(asked: Question) -> bool | None:
 
 
 class Plan(Struct, frozen=True):
-    """What is known of a rule before anybody is looked at: the steps it needs, and what somebody must have to be asked at all."""
+    """What is known of a rule before anybody is looked at: its steps, and the code sets (of `drugs` or conditions) it needs.
+
+    `without` says why it is not about somebody who has none of them.
+    """
 
     steps: tuple[Step, ...]
-    conditions: frozenset[str]
-    drugs: frozenset[str]
+    needs: frozenset[str]
+    drugs: bool
     without: str
 
 
 def plan(rule: Rule) -> Plan:
-    """The plan of a rule. `without` says why a rule is not about somebody who has none of its conditions, or its drugs."""
+    """The plan of a rule."""
     wanted, taken = rule.applies.conditions, rule.applies.drugs
     without = f"For people with {named(wanted)}: none is recorded." if wanted else ""
     if taken and not wanted:
         without = f"For people who take {named(taken)}: none is recorded."
-    return Plan(steps(rule), frozenset(wanted), frozenset(() if wanted else taken), without)
+    return Plan(steps(rule), frozenset(wanted or taken), not wanted, without)
 
 
-def nobody(chart: Chart, rule: Rule, made: Plan) -> str:
-    """Why a rule is for ever not about this person as recorded: no such condition or drug, or too old; "" if it may be."""
-    if made.conditions and made.conditions.isdisjoint(chart.touched) and not chart.unnamed_problems:
-        return made.without
-    if made.drugs and made.drugs.isdisjoint(chart.touched) and not chart.unnamed_medicines:
-        return made.without
+def too_old(chart: Chart, rule: Rule) -> str:
+    """Why a rule is over for this person; "" if it is not."""
     end = chart.window(rule)[1]
     return _too_old(rule) if end and chart.as_of >= end else ""
 
