@@ -28,7 +28,7 @@ from tests.measures.patients import (
 SCT, LOINC = "http://snomed.info/sct", "http://loinc.org"
 POSITIVE, NEGATIVE = code(SCT, "428181000124104"), code(SCT, "428171000124102")
 ADULT = "73832-8"
-BMI = code(LOINC, "39156-5")
+BMI, KG = code(LOINC, "39156-5"), "kg/m2"
 A1C = "HbA1c Laboratory Test"
 VISITS = {
     "CMS2": "Encounter to Screen for Depression",
@@ -267,17 +267,18 @@ HIV = [
 
 ABOVE, OBESE = ("ServiceRequest", "Follow Up for Above Normal BMI"), "Overweight or Obese"
 BODY = [
-    case("CMS69", "24.9", NUMERATOR, number(BMI, 24.9, "kg/m2")),
-    case("CMS69", "25", IN, number(BMI, 25, "kg/m2")),
-    case("CMS69", "18.5", NUMERATOR, number(BMI, 18.5, "kg/m2")),
-    case("CMS69", "18.4", IN, number(BMI, 18.4, "kg/m2")),
-    case("CMS69", "normal and high", IN, number(BMI, 24, "kg/m2"), number(BMI, 26, "kg/m2")),
-    case("CMS69", "entered in error", IN, number(BMI, 24, "kg/m2", **DONE_STOPPED)),
-    case("CMS69", "high and a plan for it", NUMERATOR, number(BMI, 30), ordered(*ABOVE, reasonCode=[concept(OBESE)])),
-    case("CMS69", "high and a plan, known that day", NUMERATOR, number(BMI, 30), ordered(*ABOVE), condition(OBESE, "2026-04-04")),
-    case("CMS69", "high and a plan, known the day after", IN, number(BMI, 30), ordered(*ABOVE), condition(OBESE, "2026-04-05")),
-    case("CMS69", "plan after the period", IN, number(BMI, 30), ordered(*ABOVE, "2027-01-01"), condition(OBESE)),
-    case("CMS69", "no plan for a medical reason", EXCEPTED, number(BMI, 30), ordered(
+    case("CMS69", "24.9", NUMERATOR, number(BMI, 24.9, KG)),
+    case("CMS69", "25", IN, number(BMI, 25, KG)),
+    case("CMS69", "18.5", NUMERATOR, number(BMI, 18.5, KG)),
+    case("CMS69", "18.4", IN, number(BMI, 18.4, KG)),
+    case("CMS69", "normal and high", IN, number(BMI, 24, KG), number(BMI, 26, KG)),
+    case("CMS69", "a normal number in another unit", IN, number(BMI, 22, "[lb_av]/[in_i]2")),
+    case("CMS69", "entered in error", IN, number(BMI, 24, KG, **DONE_STOPPED)),
+    case("CMS69", "high and a plan for it", NUMERATOR, number(BMI, 30, KG), ordered(*ABOVE, reasonCode=[concept(OBESE)])),
+    case("CMS69", "high and a plan, known that day", NUMERATOR, number(BMI, 30, KG), ordered(*ABOVE), condition(OBESE, "2026-04-04")),
+    case("CMS69", "high and a plan, known the day after", IN, number(BMI, 30, KG), ordered(*ABOVE), condition(OBESE, "2026-04-05")),
+    case("CMS69", "plan after the period", IN, number(BMI, 30, KG), ordered(*ABOVE, "2027-01-01"), condition(OBESE)),
+    case("CMS69", "no plan for a medical reason", EXCEPTED, number(BMI, 30, KG), ordered(
         *ABOVE, "2026-03-03", status="completed", extension=reason("qicore-doNotPerformReason", "Medical Reason"), **NOT_TO_DO)),
     case("CMS69", "not weighed by choice", EXCEPTED, observed(
         BMI, "2026-03-03", status="cancelled", extension=reason("qicore-notDoneReason", "Patient Declined"))),

@@ -19,7 +19,7 @@ def rewritten(tree: Any, change: Change) -> Any:
         return tuple(rewritten(one, change) for one in tree)
     if not isinstance(tree, Struct):
         return tree
-    fields = {f.name: rewritten(getattr(tree, f.name), change) for f in structs.fields(tree)}
+    fields = {name: rewritten(getattr(tree, name), change) for name in tree.__struct_fields__}
     return change(structs.replace(tree, **fields))
 
 

@@ -101,8 +101,8 @@ def check(
 ) -> None:
     """Run SUITE on PATHS and print how many passed.
 
-    Suites: care (patients of CMS measures against the rules of care, with --valuesets), fhirpath (a file in the format of tests-fhir-r4.xml, with --inputs), measures (patients of CMS measures with their
-    expected populations, one JSON object a line, with --valuesets), validate (are these files valid FHIR R4?).
+    Suites: care (the patients of measures, against the rules of care), fhirpath (a file in the format of tests-fhir-r4.xml, with
+    --inputs), measures (patients of CMS measures with their expected populations, one JSON object a line, with --valuesets), validate (are these files valid FHIR R4?).
     """
     if suite in LATER:
         click.echo(f"commonchart: the suite {suite} is not built yet", err=True)

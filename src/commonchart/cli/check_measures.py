@@ -9,7 +9,8 @@ from pathlib import Path
 from msgspec import Struct
 
 from commonchart.exchange.load.files import lines
-from commonchart.fhir.outcome import Invalid
+from commonchart.fhir.outcome import Invalid, Refused
+from commonchart.fhir.validate import validate
 from commonchart.measures.cases import Case, cases
 from commonchart.measures.catalogue import measure_id, measure_of, vocabulary
 from commonchart.measures.chart import Chart, Vocabulary
@@ -109,9 +110,27 @@ def results(paths: tuple[Path, ...], valuesets: Path | None, tally: Tally) -> It
             continue
         key = measure.id, measure.year
         words[key] = words.get(key) or vocabulary(sets, [measure])
-        found = compared(measure, case, words[key])
+        name = f"{measure.id} {case.year} case {case.number} ({case.id})"
+        try:
+            found = compared(measure, case, words[key])
+        except (AttributeError, KeyError, TypeError, ValueError, ArithmeticError):
+            why = _misshapen(case)
+            if not why:
+                raise
+            yield name, False, why
+            continue
         tally.add(found)
         wrong = [
             f"{one.population}: expected {one.expected}, got {one.got}" for one in found if not one.agrees
         ]
-        yield f"{measure.id} {case.year} case {case.number} ({case.id})", not wrong, "; ".join(wrong)
+        yield name, not wrong, "; ".join(wrong)
+
+
+def _misshapen(case: Case) -> str:
+    """Which resource cannot be read, and why; "" where all are valid FHIR, so that the fault is ours."""
+    for number, resource in enumerate(case.resources):
+        try:
+            validate(resource)
+        except Refused as refusal:
+            return f"NOT CHECKED: resources[{number}] is no valid FHIR: {refusal}"[:500]
+    return ""

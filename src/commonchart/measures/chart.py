@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import date, datetime
 from typing import Any
 
-from commonchart.measures.evidence import Fact, Patient, facts, patient
+from commonchart.measures.evidence import Fact, Patient, facts, patient, settings
 from commonchart.measures.period import Period
 from commonchart.measures.value_sets import Coded, ValueSets
 
@@ -31,6 +31,10 @@ class Vocabulary:
             for coded in _members(sets, name):
                 by_code[coded].add(name)
         self._names = {coded: frozenset(found) for coded, found in by_code.items()}
+
+    def knows(self, codes: frozenset[Coded]) -> bool:
+        """Whether one of the codes belongs to any name."""
+        return not self._names.keys().isdisjoint(codes)
 
     def names(self, codes: Iterable[Coded]) -> set[str]:
         """Every name that one of the codes belongs to."""
@@ -63,17 +67,12 @@ class Chart:
         self.until = until or period.until
         self.words = words
         self.patient: Patient = patient(resources)
-        self.settings: dict[str, str] = {}
+        self.settings = settings(resources)
         self._found: dict[tuple[str, str], list[Fact]] = defaultdict(list)
-        for fact in facts(resources):
+        for fact in facts(resources, words.knows):
             if fact.dated is None or fact.dated < self.until:
-                self._take(fact)
-
-    def _take(self, fact: Fact) -> None:
-        if fact.kind == "Encounter":
-            self.settings[fact.ref.partition("/")[2]] = fact.setting
-        for name in self.words.names(fact.codes):
-            self._found[fact.kind, name].append(fact)
+                for name in words.names(fact.codes):
+                    self._found[fact.kind, name].append(fact)
 
     def find(self, kind: str, names: Iterable[str]) -> list[Fact]:
         """The facts of a resource type with a code of these names, in the order of the record."""

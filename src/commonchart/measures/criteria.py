@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol
 
-import msgspec
 from msgspec import Struct
 
 from commonchart.measures.chart import Chart
@@ -88,7 +87,7 @@ class When(Struct, frozen=True):
 def _overlaps(fact: Fact, opens: datetime, closes: datetime) -> bool:
     """Whether a fact's time overlaps the window; a condition without an onset is taken as older than any window.
 
-    One that is over, no one knows since when, is not known to overlap (QICoreCommon `prevalenceInterval`).
+    One that is over, and nobody knows since when, is not known to overlap (QICoreCommon `prevalenceInterval`).
     """
     if fact.start is None and fact.kind != "Condition":
         return False
@@ -311,5 +310,5 @@ def names(tree: Any) -> Iterator[str]:
             yield from names(one)
     elif isinstance(tree, Struct):
         yield from getattr(tree, "named", ())
-        for field in msgspec.structs.fields(tree):
-            yield from names(getattr(tree, field.name))
+        for field in tree.__struct_fields__:
+            yield from names(getattr(tree, field))

@@ -26,6 +26,7 @@ class Part(Struct, frozen=True):
 
     codes: frozenset[Coded]
     value: Decimal | None
+    unit: str = ""
 
 
 class Fact(Struct, frozen=True):
@@ -76,12 +77,24 @@ class Patient(Struct, frozen=True):
     died: datetime | None = None
 
 
-def facts(resources: Iterable[dict[str, Any]]) -> list[Fact]:
-    """The facts of a patient's resources; types that no measure reads are left out."""
+def facts(
+    resources: Iterable[dict[str, Any]], wanted: Callable[[frozenset[Coded]], bool] = bool
+) -> list[Fact]:
+    """The facts of a patient's resources with codes that are `wanted`; types that no measure reads are left out."""
     listed = list(resources)
     drugs = {f"Medication/{r.get('id')}": r.get("code") for r in listed if r["resourceType"] == "Medication"}
     around = _Around(drugs, patient(listed).born)
-    return [_MAKERS[r["resourceType"]](r, around) for r in listed if r["resourceType"] in _MAKERS]
+    coded = ((r, _coded(r, around)) for r in listed if r["resourceType"] in _MAKERS)
+    return [_MAKERS[r["resourceType"]](r, codes, around) for r, codes in coded if wanted(codes)]
+
+
+def settings(resources: Iterable[dict[str, Any]]) -> dict[str, str]:
+    """The class (AMB, IMP, EMER ...) of every encounter, by its id."""
+    return {
+        r.get("id", ""): (r.get("class") or {}).get("code", "")
+        for r in resources
+        if r["resourceType"] == "Encounter"
+    }
 
 
 class _Around(Struct, frozen=True):
@@ -141,6 +154,8 @@ def _at_age(age: Any, born: date | None, after: int = 0) -> datetime | None:
     ):
         return None
     years = int(age.get("value") or 0) + after
+    if not 0 <= years <= 150:
+        return None
     try:
         return datetime(born.year + years, born.month, born.day, tzinfo=UTC)
     except ValueError:
@@ -192,14 +207,25 @@ def _negated(resource: dict[str, Any]) -> bool:
     return resource.get("doNotPerform") is True or True in marks
 
 
+_CODED = ("code", "codeCodeableConcept", "medicationCodeableConcept")
+
+
+def _coded(resource: dict[str, Any], around: _Around) -> frozenset[Coded]:
+    """What a resource is about: its code, the types of an encounter, the drug of an order."""
+    if resource["resourceType"] == "Encounter":
+        return _codes(*(resource.get("type") or ()))
+    drug = around.drugs.get((resource.get("medicationReference") or {}).get("reference", ""))
+    return _codes(drug, *(resource[name] for name in _CODED if name in resource))
+
+
 # ---- makers ----------------------------------------------------------------------------------------------------
 
 
-def _condition(resource: dict[str, Any], around: _Around) -> Fact:
+def _condition(resource: dict[str, Any], codes: frozenset[Coded], around: _Around) -> Fact:
     start = _choice(resource, "onset")[0] or _at_age(resource.get("onsetAge"), around.born)
     end = _choice(resource, "abatement")[1] or _at_age(resource.get("abatementAge"), around.born, after=1)
     return Fact(
-        "Condition", _ref(resource), _codes(resource.get("code")), start, end,
+        "Condition", _ref(resource), codes, start, end,
         start or _first(resource.get("recordedDate")),
         status=next(iter(_plain([resource.get("verificationStatus")])), ""),
         clinical=next(iter(_plain([resource.get("clinicalStatus")])), ""),
@@ -207,26 +233,26 @@ def _condition(resource: dict[str, Any], around: _Around) -> Fact:
     )  # fmt: skip
 
 
-def _encounter(resource: dict[str, Any], around: _Around) -> Fact:
+def _encounter(resource: dict[str, Any], codes: frozenset[Coded], around: _Around) -> Fact:
     start, end = _bounds(resource.get("period") or {})
     leaving = (resource.get("hospitalization") or {}).get("dischargeDisposition")
     return Fact(
-        "Encounter", _ref(resource), _codes(*(resource.get("type") or ())), start, end, start,
+        "Encounter", _ref(resource), codes, start, end, start,
         status=resource.get("status", ""), setting=(resource.get("class") or {}).get("code", ""), outcome=_codes(leaving),
     )  # fmt: skip
 
 
-def _observation(resource: dict[str, Any], around: _Around) -> Fact:
+def _observation(resource: dict[str, Any], codes: frozenset[Coded], around: _Around) -> Fact:
     start, end = _choice(resource, "effective")
     issued = _first(resource.get("issued"))
     number, unit = _number(resource)
     return Fact(
-        "Observation", _ref(resource), _codes(resource.get("code")), start, end, start or issued, issued,
+        "Observation", _ref(resource), codes, start, end, start or issued, issued,
         status=resource.get("status", ""), categories=_plain(resource.get("category")),
         valued=any(name.startswith("value") for name in resource), value=number, unit=unit,
         meaning=_codes(resource.get("valueCodeableConcept")), reasons=_reasons(resource),
         within=(resource.get("encounter") or {}).get("reference", "").rpartition("/")[2],
-        parts=tuple(Part(_codes(p.get("code")), _number(p)[0]) for p in resource.get("component") or ()),
+        parts=tuple(Part(_codes(p.get("code")), *_number(p)) for p in resource.get("component") or ()),
     )  # fmt: skip
 
 
@@ -236,28 +262,26 @@ def _number(part: dict[str, Any]) -> tuple[Decimal | None, str]:
     return None if value is None else Decimal(value), quantity.get("code") or quantity.get("unit", "")
 
 
-def _procedure(resource: dict[str, Any], around: _Around) -> Fact:
+def _procedure(resource: dict[str, Any], codes: frozenset[Coded], around: _Around) -> Fact:
     start, end = _choice(resource, "performed")
     return Fact(
-        "Procedure", _ref(resource), _codes(resource.get("code")), start, end, start,
+        "Procedure", _ref(resource), codes, start, end, start,
         status=resource.get("status", ""), reasons=_reasons(resource),
     )  # fmt: skip
 
 
-def _request(resource: dict[str, Any], around: _Around) -> Fact:
+def _request(resource: dict[str, Any], codes: frozenset[Coded], around: _Around) -> Fact:
     start, end = _bounds(resource.get("authoredOn"))
     kind = resource["resourceType"]
-    concepts = [resource.get(name) for name in ("code", "codeCodeableConcept", "medicationCodeableConcept")]
-    concepts.append(around.drugs.get((resource.get("medicationReference") or {}).get("reference", "")))
     return Fact(
-        kind, _ref(resource), _codes(*concepts), start, end, start,
+        kind, _ref(resource), codes, start, end, start,
         status=resource.get("status", ""), intent=resource.get("intent", ""), negated=_negated(resource),
         reasons=_reasons(resource), supply=_supply(resource) if kind == "MedicationRequest" else None,
         referred="medicationReference" in resource,
     )  # fmt: skip
 
 
-_MAKERS: dict[str, Callable[[dict[str, Any], _Around], Fact]] = {
+_MAKERS: dict[str, Callable[[dict[str, Any], frozenset[Coded], _Around], Fact]] = {
     "Condition": _condition,
     "Encounter": _encounter,
     "Observation": _observation,

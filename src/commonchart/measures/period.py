@@ -9,6 +9,8 @@ from msgspec import Struct
 from commonchart.fhir import dates
 from commonchart.fhir.outcome import Invalid
 
+YEARS = range(1900, 2201)
+
 
 class Period(Struct, frozen=True):
     """`start` is the first moment of the period, `until` the first moment after it (UTC)."""
@@ -32,4 +34,6 @@ def period(start: str, end: str) -> Period:
     lo, hi = dates.bounds(start)[0], dates.bounds(end)[1]
     if lo >= hi:
         raise Invalid("The measurement period ends before it starts", at="period")
+    if lo.year not in YEARS or hi.year not in YEARS:
+        raise Invalid(f"A measurement period lies in the years {YEARS[0]} to {YEARS[-1]}", at="period")
     return Period(lo, hi)

@@ -14,6 +14,7 @@ from commonchart.measures.value_sets import Coded
 
 PERCENT = {"%", "percent"}
 MOLAR = {"mmol/mol"}
+MERCURY = {"mm[Hg]", "mmHg"}
 
 
 def last_day(found: list[Fact]) -> list[Fact]:
@@ -56,7 +57,7 @@ def _percent(fact: Fact) -> Decimal | None:
 class PressureBelow(Struct, frozen=True):
     """CMS165's numerator: the lowest systolic and the lowest diastolic value of the last day with readings, both below.
 
-    Readings taken at a visit of one of `not_at` (emergency, inpatient) do not count.
+    A value in another unit than mm[Hg] is none. Readings taken at a visit of one of `not_at` (emergency, inpatient) do not count.
     """
 
     readings: Seek

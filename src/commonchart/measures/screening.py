@@ -194,7 +194,7 @@ LOW, HIGH = Decimal("18.5"), Decimal(25)
 
 
 class IndexBetween(Struct, frozen=True):
-    """A body mass index (kg/m2) in the period from `low` up to, not including, `high`."""
+    """A body mass index (kg/m2; in another unit it is none) in the period from `low` up to, not including, `high`."""
 
     readings: Seek
     low: Decimal
@@ -202,7 +202,7 @@ class IndexBetween(Struct, frozen=True):
 
     def met(self, chart: Chart) -> bool:
         """Whether there is one."""
-        values = (fact.value for fact in self.readings.found(chart))
+        values = (fact.value for fact in self.readings.found(chart) if fact.unit == "kg/m2")
         return any(value is not None and value > 0 and self.low <= value < self.high for value in values)
 
 
