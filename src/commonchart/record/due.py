@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from commonchart.care.facts import TYPES
 from commonchart.fhir import json
-from commonchart.record.keys import patient_key
+from commonchart.record.keys import patient_key, resource_key
 
 if TYPE_CHECKING:
     from commonchart.record.database import Connection
@@ -77,6 +77,22 @@ async def resources(
         "SELECT r.body FROM resource r WHERE r.pk = ANY(%s) AND r.tenant = %s AND r.patient = ANY(%s) AND NOT r.deleted "
         "AND r.rtype = ANY(%s) AND (r.rtype <> 'Observation' OR (r.tokens || '{}'::bigint[]) && %s::bigint[])",
         (keys, tenant, list(patients), [*TYPES, "Patient"], list(tokens)),
+    )
+    found = [json.decode(row[0].encode()) for row in await cursor.fetchall()]
+    return found + await _medications(conn, tenant, found)
+
+
+async def _medications(
+    conn: Connection, tenant: int, found: Sequence[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """The Medications that orders refer to: they are about no patient, and say which drug it is."""
+    references = {str((one.get("medicationReference") or {}).get("reference", "")) for one in found}
+    ids = sorted(ref.removeprefix("Medication/") for ref in references if ref.startswith("Medication/"))
+    if not ids:
+        return []
+    cursor = await conn.execute(
+        "SELECT body FROM resource WHERE pk = ANY(%s) AND tenant = %s AND rtype = 'Medication' AND id = ANY(%s) AND NOT deleted",
+        ([resource_key("Medication", id) for id in ids], tenant, ids),
     )
     return [json.decode(row[0].encode()) for row in await cursor.fetchall()]
 
