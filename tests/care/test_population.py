@@ -21,6 +21,7 @@ from tests.care.cases import (
     every,
     observation,
     patient,
+    pressure,
     procedure,
 )
 
@@ -228,3 +229,54 @@ def test_who_left_the_nursing_home_is_screened_again() -> None:
     assert due("breast", lives(home, "2026-01-01"), who=old).status == "excluded"
     assert due("breast", lives(home, "2026-01-01"), lives(own, "2026-02-01"), who=old).status == "overdue"
     assert due("breast", lives(home, "2026-01-01"), who=patient("1965-05-10")).status == "overdue"
+
+
+def relative(code: tuple[str, str]) -> dict[str, Any]:
+    return {
+        "resourceType": "FamilyMemberHistory", "id": f"fh{code[1]}", "status": "completed", "relationship": concept(text="mother"),
+        "condition": [{"code": concept(code, text="A disease")}],
+    }  # fmt: skip
+
+
+def allergy(code: str) -> dict[str, Any]:
+    return {
+        "resourceType": "AllergyIntolerance", "id": "al", "clinicalStatus": concept(("x", "active")), "recordedDate": "2020-01-01",
+        "code": concept(("http://www.nlm.nih.gov/research/umls/rxnorm", code)),
+    }  # fmt: skip
+
+
+def test_a_relatives_disease_is_not_the_patients() -> None:
+    assert due("breast", relative((ICD, "C50.9"))).status == "overdue"
+    assert due("colorectal", relative((ICD, "C18.9"))).status == "overdue"
+    assert due("a1c", relative(DIABETES)).status == "not-applicable"
+    assert due("brca").status == "cannot-tell"
+    assert due("brca", relative((ICD, "C50.9"))).status == "overdue"
+
+
+def test_an_allergy_is_no_taking_and_a_taking_no_allergy() -> None:
+    from tests.care.test_pregnancy import WHO, pregnant
+
+    asked = [*pregnant(20), answered(pre_eclampsia_risk=True)]
+    assert due("pre-eclampsia-aspirin", *asked, who=WHO).status == "overdue"
+    assert due("pre-eclampsia-aspirin", *asked, drug("1191"), who=WHO).status == "up-to-date"
+    assert due("pre-eclampsia-aspirin", *asked, allergy("1191"), who=WHO).status == "excluded"
+    assert due("inr", allergy("11289")).status == "not-applicable"
+
+
+@pytest.mark.parametrize(
+    ("rule", "to", "code"),
+    [("colorectal", "colorectal-surveillance", "Z86.010"), ("breast", "breast-surveillance", "Z85.3"),
+     ("cervical-30", "cervical-surveillance", "D06.9"), ("egfr", "kidney-failure", "N18.6"), ("blood-pressure", "blood-pressure-kidney", "N18.6")],
+)  # fmt: skip
+@pytest.mark.parametrize("clinical", ["active", "resolved"])
+def test_nobody_falls_between_a_rule_and_the_one_that_takes_over(
+    rule: str, to: str, code: str, clinical: str
+) -> None:
+    facts = [
+        condition((ICD, "I10")),
+        condition((ICD, code), clinical=clinical),
+        pressure(120, 70),
+        observation("33914-3", "2026-10-01", 12, "mL/min/{1.73_m2}"),
+    ]
+    assert due(rule, *facts).status == "excluded"
+    assert due(to, *facts).status not in ("not-applicable", "excluded")

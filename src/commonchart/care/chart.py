@@ -37,14 +37,22 @@ class Chart:
         """Every fact under each code set that holds one of its codes, newest first."""
         out: dict[str, list[Fact]] = {}
         for fact in self.evidence.facts:
-            names = self.pack.sets_of(fact.codes)
-            if fact.kind == "medication":
-                names = names | self._named(fact)
-            elif fact.answers and fact.kind in ("condition", "procedure"):
-                names = names | self._sided(fact, names)
-            for name in names:
+            for name in self._sets(fact):
                 out.setdefault(name, []).append(fact)
         return out
+
+    def _sets(self, fact: Fact) -> frozenset[str]:
+        """A relative's disease is nobody's own, and an allergy to a drug is no taking of it: sets say by their name what they are about."""
+        names = self.pack.sets_of(fact.codes)
+        if fact.kind == "medication":
+            return frozenset(n for n in names | self._named(fact) if not n.endswith("-allergy"))
+        if fact.kind == "allergy":
+            return frozenset(n for n in names if n.endswith("-allergy"))
+        if fact.kind == "family":
+            return frozenset(n for n in names if n.startswith("family-"))
+        if fact.answers and fact.kind in ("condition", "procedure"):
+            return names | self._sided(fact, names)
+        return names
 
     def _sided(self, fact: Fact, names: frozenset[str]) -> frozenset[str]:
         sites = self.pack.sets_of(fact.answers)

@@ -174,9 +174,9 @@ def began(asked: Question) -> date | None:
 
 
 def history(asked: Question) -> Verdict | None:
-    """For rules that follow something that was done before."""
+    """For rules that follow something that was done or found before, whether it goes on or not."""
     wanted = asked.rule.applies.after
-    if not wanted or any(asked.held(name) for name in wanted):
+    if not wanted or any(next(_finding(asked, name), None) for name in wanted):
         return None
     return Verdict("not-applicable", f"After {named(wanted)}: none is recorded.")
 

@@ -61,7 +61,8 @@ def _replies(asked: Question, name: str) -> Iterator[_Said]:
 
 def _signs(asked: Question, signs: Iterable[Sign], side: bool) -> Iterator[_Said]:
     for sign in signs:
-        for fact in asked.held(sign.codes):
+        said = () if sign.answers or sign.at_least is not None else asked.chart.answers.get(sign.codes, ())
+        for fact in (*asked.held(sign.codes), *(f for f in said if not asked.chart.unusable(f))):
             value = _read(asked, sign, fact, side)
             if value is not None and _current(asked, sign, fact):
                 yield fact.day or date.min, value, fact
