@@ -84,7 +84,17 @@ def _measures(paths: tuple[Path, ...], asked: Asked) -> Iterator[Result | Note]:
     yield from map(Note, (*tally.left_out(), *tally.table()))
 
 
+def _care(paths: tuple[Path, ...], asked: Asked) -> Iterator[Result | Note]:
+    """The rules of care against published patients of CMS measures. Then a table, and what was left out."""
+    from commonchart.cli.check_care import Tally, results
+
+    tally = Tally()
+    yield from results(paths, asked.valuesets, tally)
+    yield from map(Note, tally.table())
+
+
 SUITES: dict[str, Suite] = {
+    "care": _care,
     "fhirpath": _fhirpath,
     "immunizations": _immunizations,
     "measures": _measures,
@@ -124,7 +134,7 @@ def check(
 ) -> None:
     """Run SUITE on PATHS and print how many passed.
 
-    Suites: fhirpath (a file in the format of tests-fhir-r4.xml, with --inputs), immunizations (CDC's cases as JSON
+    Suites: care (patients of CMS measures against the rules of care, with --valuesets), fhirpath (a file in the format of tests-fhir-r4.xml, with --inputs), immunizations (CDC's cases as JSON
     lines, with --pack), measures (patients of CMS measures with their expected populations, one JSON object a line,
     with --valuesets), validate (are these files valid FHIR R4, and do they fit the profiles they state, and
     --profile?).

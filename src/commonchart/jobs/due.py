@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from commonchart.access import audit, forecasts, users
-from commonchart.care.assess import Due, assess
-from commonchart.care.evidence import evidence, moment_day, person
-from commonchart.care.rules import Pack, built_in
+from commonchart.care.assess import Due, assess, kept
+from commonchart.care.evidence import QUESTION_SYSTEM, moment_day
+from commonchart.care.facts import evidence
+from commonchart.care.person import person
+from commonchart.care.rules import built_in
+from commonchart.care.schema import Pack
 from commonchart.jobs import immunizations
 from commonchart.record import changes, due, schedules
 from commonchart.record.due import DueRow, InUse
@@ -26,7 +29,7 @@ CURSOR = "due"
 CHANGES = 2000
 PATIENTS = 50
 
-_SYSTEMS = {"loinc": "http://loinc.org", "sct": "http://snomed.info/sct"}
+_SYSTEMS = {"loinc": "http://loinc.org", "sct": "http://snomed.info/sct", "question": QUESTION_SYSTEM}
 
 Progress = Callable[[int], None]
 
@@ -81,8 +84,9 @@ async def follow_pack(database: Database, now: datetime, progress: Progress | No
 
 def _rules() -> InUse:
     pack = built_in()
-    body = msgspec.json.encode({"rules": pack.rules, "sets": pack.sets, "analytes": pack.analytes}).decode()
-    return InUse(pack.id, pack.version, pack.hash, pack.authority, body)
+    whole = {"rules": pack.rules, "sets": pack.sets, "analytes": pack.analytes, "risks": pack.risks}
+    body = msgspec.json.encode(whole).decode()
+    return InUse(pack.id, pack.version, pack.hash, pack.authority, body, tuple(pack.replaces))
 
 
 async def everyone(
@@ -114,7 +118,10 @@ async def _assess_all(conn: Connection, patients: Iterable[tuple[int, str]], now
 async def assessed(
     conn: Connection, tenant: int, patient: str, pack: Pack, now: datetime, as_of: date | None = None
 ) -> list[DueRow]:
-    """The rows of one patient, worked out from the record of the person; none for an unknown or deleted patient."""
+    """The rows of one patient, worked out from the record of the person; none for an unknown or deleted patient.
+
+    A rule that is not about this person, and will not be by time alone, has no row.
+    """
     day = as_of or moment_day(now)
     schedule = await schedules.active(conn, tenant, day)
     same = await linked_on(conn, tenant, patient)
@@ -125,7 +132,7 @@ async def assessed(
         return []
     answers = assess(evidence(found), person(own, day), pack, day)
     answers += immunizations.assessed(own, found, schedule, day)
-    return [_row(patient, one, day, now) for one in answers]
+    return [_row(patient, one, day, now) for one in answers if kept(one)]
 
 
 def _row(patient: str, one: Due, day: date, now: datetime) -> DueRow:

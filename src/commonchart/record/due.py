@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from commonchart.care.evidence import TYPES
+from commonchart.care.facts import TYPES
 from commonchart.fhir import json
-from commonchart.record.keys import patient_key
+from commonchart.record.keys import patient_key, resource_key
 
 if TYPE_CHECKING:
     from commonchart.record.database import Connection
@@ -42,13 +42,17 @@ class DueRow(Struct, frozen=True):
 
 
 class InUse(Struct, frozen=True):
-    """A content pack that the stored rows are, or are to be, worked out with; `body` as JSON, "" where it is kept elsewhere."""
+    """A content pack that the stored rows are, or are to be, worked out with.
+
+    `body` as JSON, "" where it is kept elsewhere; `replaces` are ids of packs that it takes the place of.
+    """
 
     id: str
     version: str
     hash: str
     authority: str
     body: str = ""
+    replaces: tuple[str, ...] = ()
 
 
 async def replace(conn: Connection, tenant: int, patient: str, rows: Iterable[DueRow]) -> None:
@@ -91,6 +95,22 @@ async def resources(
         "AND r.rtype = ANY(%s) AND (r.rtype <> 'Observation' OR (r.tokens || '{}'::bigint[]) && %s::bigint[])",
         (keys, tenant, list(patients), [*TYPES, "Patient"], list(tokens)),
     )
+    found = [json.decode(row[0].encode()) for row in await cursor.fetchall()]
+    return found + await _medications(conn, tenant, found)
+
+
+async def _medications(
+    conn: Connection, tenant: int, found: Sequence[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """The Medications that orders refer to: they are about no patient, and say which drug it is."""
+    references = {str((one.get("medicationReference") or {}).get("reference", "")) for one in found}
+    ids = sorted(ref.removeprefix("Medication/") for ref in references if ref.startswith("Medication/"))
+    if not ids:
+        return []
+    cursor = await conn.execute(
+        "SELECT body FROM resource WHERE pk = ANY(%s) AND tenant = %s AND rtype = 'Medication' AND id = ANY(%s) AND NOT deleted",
+        ([resource_key("Medication", id) for id in ids], tenant, ids),
+    )
     return [json.decode(row[0].encode()) for row in await cursor.fetchall()]
 
 
@@ -121,9 +141,10 @@ async def active_pack(conn: Connection, pack: str) -> str:
 
 
 async def activate_pack(conn: Connection, one: InUse, now: datetime) -> None:
-    """From now on this version of the pack is the one; the one before is kept."""
+    """From now on this version of the pack is the one; the one before, and packs that it takes the place of, are kept."""
     await conn.execute(
-        "UPDATE content_pack SET retired = %s WHERE id = %s AND retired IS NULL", (now, one.id)
+        "UPDATE content_pack SET retired = %s WHERE id = ANY(%s) AND retired IS NULL",
+        (now, [one.id, *one.replaces]),
     )
     await conn.execute(
         "INSERT INTO content_pack (id, version, hash, authority, activated, body) VALUES (%s, %s, %s, %s, %s, %s) "

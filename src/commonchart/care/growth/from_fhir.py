@@ -11,9 +11,11 @@ from msgspec import Struct
 
 from commonchart.care.calculators.body import bmi
 from commonchart.care.calculators.sheet import Given
-from commonchart.care.evidence import Evidence, Fact, evidence, person
+from commonchart.care.evidence import Evidence, Fact
+from commonchart.care.facts import evidence
 from commonchart.care.growth.percentiles import Child, Plotted, plotted
 from commonchart.care.growth.tables import Measure
+from commonchart.care.person import person
 
 CODES: dict[str, frozenset[str]] = {
     "weight": frozenset({"29463-7", "3141-9", "8335-2"}),

@@ -14,7 +14,8 @@ from typing import Any
 
 from msgspec import Struct
 
-from commonchart.care import evidence
+from commonchart.care import facts as chart
+from commonchart.care import person as people
 from commonchart.care.evidence import first_day, words_of
 from commonchart.care.immunizations.answer import Dose, Observation, Person
 from commonchart.care.immunizations.compile import Schedule
@@ -159,8 +160,8 @@ def observed(schedule: Schedule) -> Iterator[Code]:
 
 
 def person(patient: dict[str, Any], as_of: date) -> Person:
-    """Whom the engine is asked about, by the rules of `care.evidence` for sex and birth date."""
-    found = evidence.person(patient, as_of)
+    """Whom the engine is asked about, by the rules of `care.person` for sex and birth date."""
+    found = people.person(patient, as_of)
     countries = [
         (one.get("valueAddress") or {}).get("country", "")
         for one in patient.get("extension") or ()
@@ -277,7 +278,7 @@ class _Reading:
     def _fact(self, resource: dict[str, Any]) -> None:
         if resource["resourceType"] == "Observation" and self._pregnancy_dates(resource):
             return
-        found = next(iter(evidence.evidence([resource]).of("condition", "observation", "procedure")), None)
+        found = next(iter(chart.evidence([resource]).of("condition", "observation", "procedure")), None)
         codes = self._of_fact(resource)
         if found is None or not codes:
             self._unknown(resource)

@@ -11,12 +11,14 @@ from datetime import date, timedelta
 from typing import Any
 
 from commonchart.care.calculators.quantities import CREATININE, EGFR, HEIGHT, WEIGHT, Quantity
-from commonchart.care.evidence import Evidence, Fact, evidence, first_day, person, words_of
+from commonchart.care.evidence import Evidence, Fact, first_day, words_of
+from commonchart.care.facts import evidence
 from commonchart.care.medications import dose as dosing
 from commonchart.care.medications.allergy_entries import allergies
 from commonchart.care.medications.inputs import Facts, Medication, Reading, Record, Reproductive
 from commonchart.care.medications.naming import Drug, drug
 from commonchart.care.medications.pack import Pack
+from commonchart.care.person import person
 
 RXNORM = "http://www.nlm.nih.gov/research/umls/rxnorm"
 LOOK_BACK_DAYS = 60

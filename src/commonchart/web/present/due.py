@@ -14,7 +14,7 @@ from commonchart.web.present import dates
 # Order, mark and word of each status; only the first four ask for something.
 STATUSES = {
     "overdue": ("overdue", "Overdue"), "due": ("due", "Due"), "cannot-tell": ("unknown", "Cannot tell"), "due-soon": ("soon", "Due soon"),
-    "up-to-date": ("done", "Up to date"), "excluded": ("not", "Excluded"), "not-applicable": ("not", "Not applicable"),
+    "deferred": ("not", "Deferred"), "declined": ("not", "Declined"), "up-to-date": ("done", "Up to date"), "excluded": ("not", "Excluded"), "not-applicable": ("not", "Not applicable"),
 }  # fmt: skip
 OPEN = ("overdue", "due", "cannot-tell", "due-soon")
 _WORDS = {"overdue": "overdue", "due": "due", "cannot-tell": "cannot tell", "due-soon": "soon"}
@@ -110,7 +110,7 @@ def _when(row: Any, why: Mapping[str, Any]) -> str:
         return f"since {dates.of_date(row.due_on)}" if row.due_on else "now"
     if row.status == "due-soon":
         return f"on {dates.of_date(row.due_on)}" if row.due_on else ""
-    if row.status == "up-to-date":
+    if row.status in ("up-to-date", "deferred", "declined"):
         return f"until {dates.of_date(row.until)}" if row.until else ""
     if row.status == "cannot-tell":
         return _sentence(why.get("question") or why.get("ask"))
