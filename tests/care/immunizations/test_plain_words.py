@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import date
 
 import pytest
-from tests.care.immunizations import made
 
 from commonchart.care.immunizations import overlay, words
 from commonchart.care.immunizations.answer import Dose, Forecast, Observation, Person
@@ -16,6 +15,7 @@ from commonchart.care.immunizations.evaluate import evaluate
 from commonchart.care.immunizations.groups import standing
 from commonchart.care.immunizations.pack import BUILT_IN, PACKS, load, read
 from commonchart.care.immunizations.schema import StopVaccineRow, VaccineRow
+from tests.care.immunizations import made
 
 SCHEDULE = load()
 BORN = date(2022, 7, 2)

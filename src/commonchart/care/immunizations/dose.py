@@ -56,9 +56,9 @@ def _result(run: Run, target: Target, number: int) -> Result:
     reasons = tuple(_failures(run, target, number))
     if not reasons:
         return VALID, target.number, ()
-    if all(reason.kind == "grace" for reason in reasons):
+    failed = tuple(reason for reason in reasons if reason.kind != "grace")
+    if not failed:
         return VALID, target.number, reasons
-    failed = tuple(sorted(reasons, key=lambda reason: reason.kind == "grace"))
     return _STATUS.get(failed[0].kind, NOT_VALID), target.number, failed
 
 

@@ -74,13 +74,14 @@ class Maps(Struct, frozen=True):
 
     def of(self, system: str, code: str) -> tuple[str, ...]:
         """The observations that a code is mapped to."""
-        if system in ICD10_SYSTEMS:
-            bare = code.replace(".", "").upper()
-            return tuple(
-                one for prefix, left_out, one in self.icd10
-                if bare.startswith(prefix) and not any(bare.startswith(other) for other in left_out)
-            )  # fmt: skip
-        return self.observations.get((system, code), ())
+        whole = self.observations.get((system, code), ())
+        return (*whole, *self._by_prefix(code)) if system in ICD10_SYSTEMS else whole
+
+    def _by_prefix(self, code: str) -> Iterator[str]:
+        bare = code.replace(".", "").upper()
+        for prefix, left_out, one in self.icd10:
+            if bare.startswith(prefix) and not any(bare.startswith(other) for other in left_out):
+                yield one
 
 
 class Given(Struct, frozen=True):

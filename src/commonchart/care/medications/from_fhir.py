@@ -272,7 +272,7 @@ def _newest(known: Evidence, codes: frozenset[str], quantity: Quantity, as_of: d
 
 
 def _has(fact: Fact, system: str, codes: frozenset[str]) -> bool:
-    return any(s == system and code in codes for s, code in fact.codes)
+    return any(s == system and code in codes for s, code in (*fact.codes, *fact.answers))
 
 
 _PREGNANT_SCT, _NOT_PREGNANT_SCT = frozenset({"77386006"}), frozenset({"60001007"})
