@@ -76,3 +76,24 @@ def test_a_broken_map_is_refused(tmp_path: Path, text: str, field: str) -> None:
     (tmp_path / "risks.toml").write_text(text)
     with pytest.raises(Invalid, match=field):
         maps.read(tmp_path / "risks.toml")
+
+
+@pytest.mark.parametrize(
+    ("country", "status"), [("", "cannot-tell"), ("US", "up-to-date"), ("FR", "overdue")]
+)
+def test_an_unknown_country_of_birth_is_asked_where_it_decides(country: str, status: str) -> None:
+    schedule = pack.load()
+    place = [
+        {
+            "url": "http://hl7.org/fhir/StructureDefinition/patient-birthPlace",
+            "valueAddress": {"country": country},
+        }
+    ]
+    person = {"resourceType": "Patient", "birthDate": "1970-01-01", "gender": "male"} | (
+        {"extension": place} if country else {}
+    )
+    found = facts(person, [], schedule, TODAY, maps.built_in())
+    answer = evaluate(found.person, found.doses, found.observations, schedule, TODAY)
+    row = next(one for one in due.rows(answer, found, schedule) if one.rule == "imm-varicella")
+    assert row.status == status
+    assert ("Ask the country of birth" in row.why["question"]) == (status == "cannot-tell")

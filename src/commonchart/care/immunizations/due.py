@@ -11,7 +11,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from commonchart.care.assess import Due
-from commonchart.care.immunizations import words
+from commonchart.care.immunizations import risks, words
 from commonchart.care.immunizations.answer import (
     AGED_OUT,
     COMPLETE,
@@ -51,6 +51,9 @@ def rows(answer: Assessment, facts: Facts, schedule: Schedule) -> list[Due]:
 
 def _row(found: Forecast, answer: Assessment, facts: Facts, schedule: Schedule) -> Due:
     status = _status(found, answer.as_of)
+    country = risks.birth_country_decides(schedule, found.group, facts.person)
+    if country and status in ("overdue", "due", "due-soon"):
+        status = "cannot-tell"
     refusal = _standing_refusal(found, facts, schedule, answer.as_of) if status in _PUSHED else None
     if refusal is not None:
         status = "excluded"
@@ -229,6 +232,9 @@ def _question(found: Forecast, facts: Facts, schedule: Schedule) -> str:
         return "Ask an administrator for a newer schedule pack: the season in this one is over"
     if decision(found):
         return f"Decide together with the patient whether {found.group} is wanted"
+    country = risks.birth_country_decides(schedule, found.group, facts.person)
+    if country and found.status not in _CLOSED:
+        return f"Ask the country of birth: at this age people born in {country} count as immune"
     undated = [one for one in facts.doses if one.on is None and _of_group(one.cvx, found.group, schedule)]
     return f"Ask on which day {words.vaccine(undated[0].cvx, schedule)} was given" if undated else ""
 

@@ -55,3 +55,21 @@ def untold(
         if names
     )
     return tuple(sorted(rows, key=lambda row: row.title))
+
+
+def birth_country_decides(schedule: Schedule, group: str, person: Person) -> str:
+    """The country in which this person must have been born to count as immune in the group, where nobody recorded it; else "".
+
+    Immunity by birth before a day (7.2) that holds for one country only is not assumed for a country that is not known.
+    """
+    if person.country or person.born is None:
+        return ""
+    born = person.born.toordinal()
+    antigens = next((one.antigens for one in schedule.groups if one.name == group), ())
+    countries = [
+        country
+        for antigen in antigens
+        for before, country, _ in antigen.immune_born
+        if country and born < before
+    ]
+    return countries[0] if countries else ""

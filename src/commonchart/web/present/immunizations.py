@@ -103,7 +103,7 @@ def _rank(row: Next) -> int:
 def _next(found: Forecast, about: Forecasted) -> Next:
     state = words.state(found, about.answer.as_of)
     mark, word = _STATES.get(state, ("unknown", state.capitalize()))
-    if found.why == PAST_SEASON:
+    if found.why == PAST_SEASON or (_country(found, about) and state in (words.OVERDUE, words.DUE)):
         mark, word = "unknown", "Cannot tell"
     elif found.guidance and state in (words.OVERDUE, words.DUE, words.POSSIBLE):
         mark, word = "unknown", "Decide together"
@@ -127,6 +127,11 @@ def _when(found: Forecast, state: str) -> str:
     return "–"
 
 
+def _country(found: Forecast, about: Forecasted) -> str:
+    """The country of birth that would decide, where nobody recorded it."""
+    return risks.birth_country_decides(about.schedule, found.group, about.facts.person)
+
+
 def _because(found: Forecast, about: Forecasted) -> str:
     schedule = about.schedule
     mapped = about.facts.mapped
@@ -136,6 +141,8 @@ def _because(found: Forecast, about: Forecasted) -> str:
         for code in (*found.because, *found.stopped_by)
     ]
     said = [", ".join(titles)] if titles else []
+    if country := _country(found, about):
+        said.append(f"ask the country of birth: at this age people born in {country} count as immune")
     if found.why == PAST_SEASON:
         said.append("the season in this schedule is over: a newer pack must say what is due now")
     elif found.why and not titles:
