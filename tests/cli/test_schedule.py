@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner, Result
 
 from commonchart.cli import main
@@ -78,3 +79,19 @@ def test_import_of_another_shape_names_the_element_and_writes_nothing(tmp_path: 
     assert result.exit_code != 0
     assert "<mood>" in result.output or "<mood>" in str(result.exception)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_pack_is_installed_with_cited_corrections_and_used_from_a_day(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    arguments = ("schedule", "install", "cdc-4.64", "--overlay", "errata", "--data", tmp_path)
+    installed = run(*arguments, "--cases", cases(tmp_path, CASE))
+    assert installed.exit_code == 0, installed.output
+    assert "1 passed, 0 failed" in installed.output
+    name = installed.output.split("Installed ")[1].split(":")[0]
+    assert name.startswith("cdc-4.64+")
+    used = run("schedule", "use", name, "--from", "2999-01-01", "--data", tmp_path)
+    assert f"{name} is used from 2999-01-01 on." in used.output
+    assert run("schedule", "use", name, "--from", "2020-01-01", "--data", tmp_path).exit_code == 1
+    assert run("schedule", "use", "none", "--from", "2999-01-01", "--data", tmp_path).exit_code == 1

@@ -6,6 +6,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from commonchart.access import policy, schedules
 from commonchart.care.immunizations import maps
@@ -19,6 +20,7 @@ from commonchart.record.keys import patient_key, token
 from commonchart.record.people import linked
 from commonchart.record.rows import Stored
 from commonchart.record.schema import VERSION_COLUMNS
+from commonchart.record.vaccine_codes import to_cvx
 from commonchart.search.compile import Statement
 
 if TYPE_CHECKING:
@@ -52,7 +54,9 @@ async def forecast(
     same = await linked(records.database, records.actor.tenant, patient)
     statement = _statement(records, same, types, schedule)
     found = await records.shown(statement, "read", "forecast", "Immunization")
-    asked = facts(_body(own), [_body(one) for one in found], schedule, as_of, maps.built_in())
+    async with records.database.single() as conn:
+        codes = replace(maps.built_in(), vaccines=await to_cvx(conn))
+    asked = facts(_body(own), [_body(one) for one in found], schedule, as_of, codes)
     answer = evaluate(asked.person, asked.doses, asked.observations, schedule, as_of)
     return Forecasted(
         own, {f"{one.rtype}/{one.id}": one for one in found}, asked, answer, schedule,

@@ -10,6 +10,7 @@ import click
 
 from commonchart.access import schedules, users
 from commonchart.access.records import Records
+from commonchart.care.immunizations import overlay
 from commonchart.care.immunizations import pack as packs
 from commonchart.care.immunizations.compile import Schedule, compiled
 from commonchart.care.immunizations.difference import Difference, differences
@@ -102,11 +103,24 @@ def diff(a: str, b: str, data: Path | None) -> None:
 @click.option(
     "--cases", type=click.Path(path_type=Path), help="Published cases to run on it; what they say is kept."
 )
+@click.option(
+    "--overlay",
+    "overlays",
+    multiple=True,
+    help="Lay this file of changes over it: the site's own, or `errata` for the cited ones in the box. May be repeated.",
+)
 @data_option
 @awaited
-async def install(name: str, cases: Path | None, data: Path | None) -> None:
-    """Keep a pack of the site's packs folder (or the folder NAME) in the record, so that it can be used."""
-    made = packs.checked(packs.found(name, _site(data)))
+async def install(name: str, cases: Path | None, overlays: tuple[str, ...], data: Path | None) -> None:
+    """Keep a pack of the site's packs folder (or the folder NAME) in the record, so that it can be used.
+
+    With overlays it is kept beside the pack without them, under a name that says so.
+    """
+    made = packs.found(name, _site(data))
+    for one in overlays:
+        path = packs.PACKS / name / "errata.json" if one == "errata" else Path(one)
+        made = overlay.applied(made, overlay.read(path))
+    made = packs.checked(made)
     said = _run(cases, compiled(made)) if cases is not None else ""
     async with opened(data) as database:
         done = await schedules.install(_system(database), made, said)

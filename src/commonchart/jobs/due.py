@@ -21,6 +21,7 @@ from commonchart.record import changes, due, schedules
 from commonchart.record.due import DueRow, InUse
 from commonchart.record.keys import token
 from commonchart.record.people import linked_on
+from commonchart.record.vaccine_codes import to_cvx
 
 if TYPE_CHECKING:
     from commonchart.record.database import Connection, Database
@@ -131,7 +132,7 @@ async def assessed(
     if own is None:
         return []
     answers = assess(evidence(found), person(own, day), pack, day)
-    answers += immunizations.assessed(own, found, schedule, day)
+    answers += immunizations.assessed(own, found, schedule, day, await to_cvx(conn))
     return [_row(patient, one, day, now) for one in answers if kept(one)]
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
 
 from commonchart.care.assess import Due
 from commonchart.care.immunizations import due, maps
@@ -20,10 +22,14 @@ if TYPE_CHECKING:
 
 
 def assessed(
-    patient: dict[str, Any], resources: Iterable[dict[str, Any]], schedule: Schedule, as_of: date
+    patient: dict[str, Any],
+    resources: Iterable[dict[str, Any]],
+    schedule: Schedule,
+    as_of: date,
+    vaccines: Mapping[tuple[str, str], str],
 ) -> list[Due]:
-    """The due rows of one patient's vaccines."""
-    found = facts(patient, resources, schedule, as_of, maps.built_in())
+    """The due rows of one patient's vaccines; `vaccines` are codes of other systems as CVX."""
+    found = facts(patient, resources, schedule, as_of, replace(maps.built_in(), vaccines=vaccines))
     answer = evaluate(found.person, found.doses, found.observations, schedule, as_of)
     return due.rows(answer, found, schedule)
 

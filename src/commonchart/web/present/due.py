@@ -30,7 +30,7 @@ class Used(Struct, frozen=True):
 
 
 class Item(Struct, frozen=True):
-    """One rule for one patient, as the rail shows it."""
+    """One rule for one patient, as the rail shows it. `do` is (path under the patient, words) of what can be done at once."""
 
     rule: str
     title: str
@@ -45,6 +45,7 @@ class Item(Struct, frozen=True):
     satisfied_by: str
     rule_lines: tuple[tuple[str, str], ...]
     unreviewed: bool
+    do: tuple[str, str] | None = None
 
 
 class Rail(Struct, frozen=True):
@@ -97,7 +98,17 @@ def item(row: Any) -> Item:
         _sentence(why.get("satisfied_by")),
         tuple(_rule_lines(row, why)),
         why.get("review") == "needed",
+        _do(row, why),
     )
+
+
+def _do(row: Any, why: Mapping[str, Any]) -> tuple[str, str] | None:
+    """A vaccine that is due can be given from here."""
+    if row.kind != "immunization" or row.status not in OPEN:
+        return None
+    products = why.get("products") or ()
+    query = f"/give?cvx={products[0]}" if products and row.status != "cannot-tell" else ""
+    return f"immunizations{query}", "Give" if query else "Look at the vaccines"
 
 
 def _when(row: Any, why: Mapping[str, Any]) -> str:
