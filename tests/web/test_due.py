@@ -109,3 +109,23 @@ def test_what_was_never_done_is_not_said_to_wait_since_childhood() -> None:
     )
     assert item.when == "none recorded"
     assert dict(item.rule_lines)["Since"] == "14-Mar-1986"
+
+
+def test_what_many_rules_wait_for_is_asked_once() -> None:
+    unused = [{"words": "Ibuprofen", "link": "MedicationStatement/m2", "reason": "no code"}]
+    uncoded = json.dumps(WHY | {"asks": ["code-medications"], "question": "Is it lithium?", "unused": unused})
+    sexual = json.dumps(WHY | {"asks": ["sexually-active"], "question": "Have you had sex?"})
+    rows = [row("cannot-tell", f"Drug rule {n}", rule=f"d{n}", why=uncoded) for n in range(4)]
+    rows += [row("cannot-tell", f"Test {n}", rule=f"t{n}", why=sexual) for n in range(2)]
+    rail = due.rail([*rows, row("due", "E", rule="e")], TODAY)
+    assert [(one.question, len(one.titles)) for one in rail.asks] == [
+        ("Code the medication without a code: Ibuprofen", 4)
+    ]
+    assert [item.title for item in rail.open] == ["E", "Test 0", "Test 1"]
+    assert rail.words == "1 due, 2 cannot tell, 1 to ask"
+
+
+def test_what_was_reviewed_comes_before_what_was_not() -> None:
+    plain = json.dumps(WHY | {"review": "reviewed"})
+    rail = due.rail([row("due", "A", rule="a"), row("due", "B", rule="b", why=plain)], TODAY)
+    assert [item.title for item in rail.open] == ["B", "A"]

@@ -400,3 +400,14 @@ async def test_a_chart_page_never_works_out_what_is_due(sage: Client, database: 
         await conn.execute("DELETE FROM due")
     page = await sage.get("/patients/ines")
     assert "NOT CHECKED: the due list of this patient has not been worked out yet." in page.text
+
+
+async def test_the_whole_due_list_explains_every_rule(sage: Client) -> None:
+    page = (await sage.get("/patients/ines/due")).text
+    assert len(page) < 60_000
+    assert "To find out" in page
+    assert "Would satisfy it" in page
+    one = (await sage.get("/patients/ines/due?rule=uacr")).text
+    assert re.search(r'id="uacr"><details open>', one)
+    for query in ("show=overdue", "show=up-to-date&start=0", "start=99999", "start=x", "show=nonsense"):
+        assert (await sage.get(f"/patients/ines/due?{query}")).status_code == 200

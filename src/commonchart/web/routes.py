@@ -8,6 +8,7 @@ from starlette.routing import BaseRoute, Route
 
 from commonchart.web import accounts, assets
 from commonchart.web.clinician import (
+    due,
     exchange,
     immunizations,
     notes,
@@ -39,6 +40,7 @@ READING: dict[str, View] = {
     "/patients/{patient}/immunizations": immunizations.section,
     "/patients/{patient}/immunizations/card.pdf": vaccine_card.card,
     "/patients/{patient}/immunizations/compare": immunizations.comparison,
+    "/patients/{patient}/due": due.page,
     "/patients/{patient}/results": results.sheet,
     "/patients/{patient}/results/trend": results.one_test,
     "/patients/{patient}/procedures": sections.procedure_list,

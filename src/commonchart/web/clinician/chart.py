@@ -220,8 +220,8 @@ async def opened(call: Call, section: str, *, depth: int = 1, rail: bool = True)
     )
     if rail and past is None and call.may("read", "Condition"):
         found = await due_rail(call, id)
-        chart.due = None if chart.banner.died and not (found.open or found.closed) else found
-        await _learn_evidence(chart)
+        chart.due = None if chart.banner.died and not (found.open or found.asks or found.closed) else found
+        await learn_evidence(chart, chart.due.open[:12] if chart.due else ())
     return chart
 
 
@@ -264,9 +264,8 @@ async def _allergies(call: Call, id: str, past: date | None) -> tuple[allergies.
     return allergies.standing(then), sum(tag.id not in known for tag in allergies.standing(now).tags)
 
 
-async def _learn_evidence(chart: Chart) -> None:
-    """Read the facts that the open due items rest on, for their source marks; a single practice has no need of them."""
-    items = chart.due.open if chart.due else ()
+async def learn_evidence(chart: Chart, items: Iterable[due.Item]) -> None:
+    """Read the facts that due items rest on, for their source marks; a single practice has no need of them."""
     links = {used.link for item in items for used in (*item.used, *item.unused) if used.link}
     if not chart.network or not links:
         return

@@ -16,6 +16,7 @@ STATUSES = {
     "overdue": ("overdue", "Overdue"), "due": ("due", "Due"), "cannot-tell": ("unknown", "Cannot tell"), "due-soon": ("soon", "Due soon"),
     "deferred": ("not", "Deferred"), "declined": ("not", "Declined"), "up-to-date": ("done", "Up to date"), "excluded": ("not", "Excluded"), "not-applicable": ("not", "Not applicable"),
 }  # fmt: skip
+SHARED = 3
 OPEN = ("overdue", "due", "cannot-tell", "due-soon")
 _WORDS = {"overdue": "overdue", "due": "due", "cannot-tell": "cannot tell", "due-soon": "soon"}
 
@@ -48,10 +49,18 @@ class Item(Struct, frozen=True):
     do: tuple[str, str] | None = None
 
 
+class Ask(Struct, frozen=True):
+    """One thing to find out that several rules wait for."""
+
+    question: str
+    titles: tuple[str, ...]
+
+
 class Rail(Struct, frozen=True):
-    """The whole list: what asks for something, what does not, and the sentence over it."""
+    """The whole list: what asks for something, what several rules wait for, what asks for nothing, and the sentence over it."""
 
     open: tuple[Item, ...]
+    asks: tuple[Ask, ...]
     closed: tuple[Item, ...]
     words: str
     worked_out: str
@@ -59,18 +68,21 @@ class Rail(Struct, frozen=True):
 
 
 def rail(rows: Iterable[Any], today: date) -> Rail:
-    """The rail of these due rows (columns of the table `due`)."""
+    """The rail of these due rows (columns of the table `due`): by urgency, what was reviewed first."""
     rows = list(rows)
+    asks, grouped = _asks(rows)
     order = list(STATUSES)
     items = sorted(
-        (item(row) for row in rows),
-        key=lambda one: (order.index(one.status) if one.status in order else 99, one.title),
+        (item(row) for row in rows if row.rule not in grouped),
+        key=lambda one: (order.index(one.status) if one.status in order else 99, one.unreviewed, one.title),
     )
     waiting = tuple(one for one in items if one.status in OPEN)
     counts = [(sum(one.status == status for one in waiting), _WORDS[status]) for status in OPEN]
+    counts.append((len(asks), "to ask"))
     at = max((row.assessed_at for row in rows if getattr(row, "assessed_at", None)), default=None)
     return Rail(
         waiting,
+        asks,
         tuple(one for one in items if one.status not in OPEN),
         ", ".join(f"{n} {words}" for n, words in counts if n),
         dates.stamp(at) if at else "",
@@ -78,6 +90,31 @@ def rail(rows: Iterable[Any], today: date) -> Rail:
         if rows
         else "NOT CHECKED: the due list of this patient has not been worked out yet.",
     )
+
+
+def _asks(rows: Iterable[Any]) -> tuple[tuple[Ask, ...], set[str]]:
+    """What at least three rules wait for, said once; and the rules that are told with it."""
+    waiting: dict[tuple[str, ...], list[tuple[Any, Mapping[str, Any]]]] = {}
+    for row in rows:
+        why: Mapping[str, Any] = json.loads(row.why) if isinstance(row.why, str) else row.why or {}
+        if row.status == "cannot-tell" and why.get("asks"):
+            waiting.setdefault(tuple(why["asks"]), []).append((row, why))
+    shared = {names: found for names, found in waiting.items() if len(found) >= SHARED}
+    asks = [
+        Ask(_shared_question(names, found), tuple(sorted(row.title for row, _ in found)))
+        for names, found in shared.items()
+    ]
+    ordered = sorted(asks, key=lambda one: (-len(one.titles), one.question))
+    return tuple(ordered), {row.rule for found in shared.values() for row, _ in found}
+
+
+def _shared_question(names: tuple[str, ...], found: list[tuple[Any, Mapping[str, Any]]]) -> str:
+    """The question once; for what has no code, which entries they are."""
+    noun = {"code-medications": "medication", "code-problems": "problem"}.get(names[0])
+    if noun is None:
+        return _sentence(found[0][1].get("question") or found[0][1].get("ask"))
+    entries = dict.fromkeys(_used(one).words for _, why in found for one in why.get("unused") or ())
+    return f"Code the {noun}{'' if len(entries) == 1 else 's'} without a code: {', '.join(entries)}"
 
 
 def item(row: Any) -> Item:
