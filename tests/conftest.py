@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import settings
 from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Identifier
 
@@ -20,6 +21,10 @@ from commonchart.record.database import Database
 from commonchart.record.upgrade import migrate
 
 _numbers = count(1)
+
+# how long an example takes says something about the machine, nothing about the program
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
 
 
 class Clock:

@@ -95,6 +95,9 @@ class _Nobody:
     async def execute(self, *_: object) -> _Nobody:
         return self
 
+    async def fetch(self, *_: object) -> list[tuple[str, ...]]:
+        return []
+
     async def fetchall(self) -> list[tuple[str, ...]]:
         return []
 
