@@ -44,6 +44,51 @@ async def chart(client: Client) -> None:
     )  # fmt: skip
 
 
+async def test_what_is_contained_is_returned_in_its_container_or_by_itself(client: Client) -> None:
+    medicine = {
+        "resourceType": "Medication",
+        "id": "m1",
+        "code": {"coding": [{"system": "urn:a", "code": "abc"}]},
+        "status": "active",
+    }
+    request = {
+        "resourceType": "MedicationRequest",
+        "id": "23",
+        "status": "active",
+        "intent": "order",
+        "contained": [medicine],
+        "subject": {"reference": "Patient/ada"},
+        "medicationReference": {"reference": "#m1"},
+    }
+    await put(client, patient(id="ada"), request)  # fmt: skip
+    assert await ids(client, "Medication?code=abc") == []
+    whole = (await client.get("/fhir/Medication?code=abc&_contained=true")).json()
+    assert [
+        (e["fullUrl"].rpartition("/fhir/")[2], e["resource"]["resourceType"]) for e in whole["entry"]
+    ] == [("MedicationRequest/23", "MedicationRequest")]
+    assert (whole["total"], whole["entry"][0]["search"]["mode"]) == (1, "match")
+    asked = "Medication?code=abc&_contained=both&_containedType=contained"
+    apart = (await client.get(f"/fhir/{asked}")).json()
+    assert [(e["fullUrl"].rpartition("/fhir/")[2], e["resource"]) for e in apart["entry"]] == [
+        ("MedicationRequest/23#m1", medicine)
+    ]
+    parts = (await client.get(f"/fhir/{asked}&_elements=code")).json()["entry"][0]["resource"]
+    assert set(parts) == {"resourceType", "id", "code", "meta"}
+    assert await ids(client, "?_type=Medication,Substance&_contained=true") == ["23"]
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["Patient/ada/MedicationRequest?_contained=true", "Medication?_contained=true&_include=*", "Medication?_contained=yes",
+     "Observation/$lastn?patient=ada&category=x&_contained=true"],
+)  # fmt: skip
+async def test_contained_is_refused_where_it_could_not_be_told(client: Client, address: str) -> None:
+    await put(client, patient(id="ada"))
+    answer = await client.get(f"/fhir/{address}")
+    assert answer.status_code == 400
+    assert "_contained" in answer.text
+
+
 @pytest.mark.usefixtures("chart")
 async def test_compartments_hold_what_their_definition_says(client: Client) -> None:
     assert sorted(await ids(client, "Patient/ada/Observation")) == ["o1", "o2"]

@@ -17,7 +17,7 @@ from commonchart.search.visible import Visible
 COLUMNS = "rtype, id, vid, recorded, org, actor, source, deleted, body, patient, status, code, category, date_lo, date_hi"
 # what a Bundle needs, for those that want no more
 NARROW = "rtype, id, body, patient"
-_ALIAS = re.compile(r"\br\.")
+ALIAS = re.compile(r"\br\.")
 
 
 class Statement(Struct, frozen=True):
@@ -112,7 +112,7 @@ def _across(query: Query, term: Term, scoped: bool, visible: Visible) -> Sql:
 def _within(term: Term, query: Query, visible: Visible) -> Sql:
     """What a patient's own rows say about the patient, and the other way round: left to the database."""
     inner = conditions(query, visible)
-    text = _ALIAS.sub("h.", inner.text)
+    text = ALIAS.sub("h.", inner.text)
     if term.code == "_has":
         return Sql(f"r.id IN (SELECT h.patient FROM resource h WHERE {text})", inner.args)
     return Sql(f"(r.pk, r.patient) IN (SELECT h.pk, h.id FROM resource h WHERE {text})", inner.args)
