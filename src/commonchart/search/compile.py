@@ -28,7 +28,7 @@ class Statement(Struct, frozen=True):
 
 
 class Place(Struct, frozen=True):
-    """A place in the order: the sort values as text; `back`: the rows before it are wanted."""
+    """A place in the order: the sort values as text, none for the end; `back`: the rows before it are wanted."""
 
     values: list[str | None]
     back: bool = False
@@ -49,7 +49,7 @@ def compile(
     where = conditions(query, visible)
     found = keys(query)
     back = at is not None and at.back
-    if at is not None:
+    if at is not None and at.values:
         follow = beyond(found, at.values, back)
         where = Sql(f"{where.text} AND {follow.text}", where.args + follow.args)
     shown = ", ".join(f"r.{name}" for name in columns.split(", "))

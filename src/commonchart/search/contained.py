@@ -70,7 +70,7 @@ def place_of(spot: str) -> int | None:
 def _page(branch: _Branch, limit: int, at: Place | None) -> Sql:
     where, keys = branch.where, branch.keys
     back = at is not None and at.back
-    if at is not None:
+    if at is not None and at.values:
         follow = beyond(keys, at.values, back)
         where = Sql(f"{where.text} AND {follow.text}", where.args + follow.args)
     shown = ", ".join(f"r.{branch.prefix}{name} AS {name}" for name in COLUMNS.split(", "))

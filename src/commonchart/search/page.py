@@ -73,7 +73,7 @@ async def run(
     if total is None and query.total in ("accurate", "estimate"):
         total = int((await fetch(_counting(query, visible)))[0][0])
     brought = await included(show, query, visible, matches)
-    after = rows and (more or back)
+    after = rows and (more or back) and (at is None or at.values)
     before = rows and at is not None and (more or not back)
     return Page(
         matches,
@@ -121,6 +121,13 @@ def make_cursor(query: Query, visible: Visible, key: bytes, row: tuple[Any, ...]
     """An opaque place in the order of this very query, for whoever sees what `visible` says."""
     last = () if _searches_inside(query) else (row[1],)
     payload = msgspec.json.encode([back, *row[WIDTH:], *last])
+    signature = hmac.digest(key, _fingerprint(query, visible) + payload, "sha256")[:12]
+    return base64.urlsafe_b64encode(signature + payload).decode().rstrip("=")
+
+
+def end_cursor(query: Query, visible: Visible, key: bytes) -> str:
+    """An opaque place behind everything that this very query finds: the last rows are before it."""
+    payload = msgspec.json.encode([True])
     signature = hmac.digest(key, _fingerprint(query, visible) + payload, "sha256")[:12]
     return base64.urlsafe_b64encode(signature + payload).decode().rstrip("=")
 
