@@ -249,15 +249,24 @@ async def test_parameters_that_cannot_work_are_refused_with_the_rule(
 async def test_everything_is_indexed_again_for_a_newer_program(
     client: Client, database: Database, clock: Clock
 ) -> None:
-    await put(client, patient(id="ada"), observation("ada", id="o"))
+    held = {
+        "resourceType": "Observation",
+        "id": "in",
+        "status": "final",
+        "code": {"text": "inside"},
+        "effectiveDateTime": "2024",
+    }
+    more = {"contained": [held], "hasMember": [{"reference": "#in"}]}
+    await put(client, patient(id="ada"), observation("ada", id="o", **more))
     async with database.connection() as conn:
-        for table in ("text_row", "string_row"):
+        for table in ("text_row", "string_row", "contained_row"):
             await conn.execute(f"DELETE FROM {table}")
         await conn.execute("UPDATE resource SET tokens = '{}'")
     await reindex.again(database, clock(), 2)
     parameters._known.clear()
-    refused = await client.get("/fhir/Patient?_content=zoe")
-    assert "being indexed: 0 of 2" in refused.text
+    for address in ("Patient?_content=zoe", "Observation?_contained=true"):
+        refused = await client.get(f"/fhir/{address}")
+        assert "being indexed: 0 of 2" in refused.text
     clock.advance(seconds=11)
     while await reindex.drain(database, clock):
         pass
@@ -265,6 +274,8 @@ async def test_everything_is_indexed_again_for_a_newer_program(
     assert await ids(client, "Patient?_content=zoe") == ["ada"]
     assert await ids(client, "Patient?name=zoe") == ["ada"]
     assert await ids(client, "Observation?code=4548-4") == ["o"]
+    inside = "date=2024&_contained=true&_containedType=contained"
+    assert await ids(client, f"Observation?code:text=inside&{inside}") == ["in"]
 
 
 async def test_codes_by_value_set_and_hierarchy(client: Client) -> None:
