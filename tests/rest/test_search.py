@@ -44,6 +44,51 @@ async def chart(client: Client) -> None:
     )  # fmt: skip
 
 
+async def test_what_is_contained_is_returned_in_its_container_or_by_itself(client: Client) -> None:
+    medicine = {
+        "resourceType": "Medication",
+        "id": "m1",
+        "code": {"coding": [{"system": "urn:a", "code": "abc"}]},
+        "status": "active",
+    }
+    request = {
+        "resourceType": "MedicationRequest",
+        "id": "23",
+        "status": "active",
+        "intent": "order",
+        "contained": [medicine],
+        "subject": {"reference": "Patient/ada"},
+        "medicationReference": {"reference": "#m1"},
+    }
+    await put(client, patient(id="ada"), request)  # fmt: skip
+    assert await ids(client, "Medication?code=abc") == []
+    whole = (await client.get("/fhir/Medication?code=abc&_contained=true")).json()
+    assert [
+        (e["fullUrl"].rpartition("/fhir/")[2], e["resource"]["resourceType"]) for e in whole["entry"]
+    ] == [("MedicationRequest/23", "MedicationRequest")]
+    assert (whole["total"], whole["entry"][0]["search"]["mode"]) == (1, "match")
+    asked = "Medication?code=abc&_contained=both&_containedType=contained"
+    apart = (await client.get(f"/fhir/{asked}")).json()
+    assert [(e["fullUrl"].rpartition("/fhir/")[2], e["resource"]) for e in apart["entry"]] == [
+        ("MedicationRequest/23#m1", medicine)
+    ]
+    parts = (await client.get(f"/fhir/{asked}&_elements=code")).json()["entry"][0]["resource"]
+    assert set(parts) == {"resourceType", "id", "code", "meta"}
+    assert await ids(client, "?_type=Medication,Substance&_contained=true") == ["23"]
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["Patient/ada/MedicationRequest?_contained=true", "Medication?_contained=true&_include=*", "Medication?_contained=yes",
+     "Observation/$lastn?patient=ada&category=x&_contained=true"],
+)  # fmt: skip
+async def test_contained_is_refused_where_it_could_not_be_told(client: Client, address: str) -> None:
+    await put(client, patient(id="ada"))
+    answer = await client.get(f"/fhir/{address}")
+    assert answer.status_code == 400
+    assert "_contained" in answer.text
+
+
 @pytest.mark.usefixtures("chart")
 async def test_compartments_hold_what_their_definition_says(client: Client) -> None:
     assert sorted(await ids(client, "Patient/ada/Observation")) == ["o1", "o2"]
@@ -204,15 +249,24 @@ async def test_parameters_that_cannot_work_are_refused_with_the_rule(
 async def test_everything_is_indexed_again_for_a_newer_program(
     client: Client, database: Database, clock: Clock
 ) -> None:
-    await put(client, patient(id="ada"), observation("ada", id="o"))
+    held = {
+        "resourceType": "Observation",
+        "id": "in",
+        "status": "final",
+        "code": {"text": "inside"},
+        "effectiveDateTime": "2024",
+    }
+    more = {"contained": [held], "hasMember": [{"reference": "#in"}]}
+    await put(client, patient(id="ada"), observation("ada", id="o", **more))
     async with database.connection() as conn:
-        for table in ("text_row", "string_row"):
+        for table in ("text_row", "string_row", "contained_row"):
             await conn.execute(f"DELETE FROM {table}")
         await conn.execute("UPDATE resource SET tokens = '{}'")
     await reindex.again(database, clock(), 2)
     parameters._known.clear()
-    refused = await client.get("/fhir/Patient?_content=zoe")
-    assert "being indexed: 0 of 2" in refused.text
+    for address in ("Patient?_content=zoe", "Observation?_contained=true"):
+        refused = await client.get(f"/fhir/{address}")
+        assert "being indexed: 0 of 2" in refused.text
     clock.advance(seconds=11)
     while await reindex.drain(database, clock):
         pass
@@ -220,6 +274,8 @@ async def test_everything_is_indexed_again_for_a_newer_program(
     assert await ids(client, "Patient?_content=zoe") == ["ada"]
     assert await ids(client, "Patient?name=zoe") == ["ada"]
     assert await ids(client, "Observation?code=4548-4") == ["o"]
+    inside = "date=2024&_contained=true&_containedType=contained"
+    assert await ids(client, f"Observation?code:text=inside&{inside}") == ["in"]
 
 
 async def test_codes_by_value_set_and_hierarchy(client: Client) -> None:

@@ -158,6 +158,7 @@ async def fill(database: Database, resources: list[dict[str, Any]]) -> None:
             "identifier_row",
             "uri_row",
             "text_row",
+            "contained_row",
         ):
             await conn.execute(f"DELETE FROM {table}")
         for n, body in enumerate(resources):

@@ -286,6 +286,7 @@ def _shape(type_name: str) -> _Shape:
 
 @cache
 def _structure(type_name: str) -> Checker:
+    """The check of a type. Its shape is made when first asked for: types hold each other."""
     is_resource = type_name in r4().resource_types
     beside_a_value = type_name == "Element"
     extra = _EXTRA.get(type_name)
@@ -306,7 +307,7 @@ def _structure(type_name: str) -> Checker:
         shape = shapes[0] if shapes else first()
         _properties(value, shape, is_resource, at, run)
         for name, names in shape.required:
-            if names.isdisjoint(value):
+            if name not in value and names.isdisjoint(value):
                 run.add((at, name, None), "required", "is required")
         if shape.choices and len(shape.choices & value.keys()) > 1:
             _one_of_a_choice(value, shape, at, run)
@@ -419,7 +420,7 @@ def _one_of_a_choice(value: dict[str, Any], shape: _Shape, at: At, run: Run) -> 
 def _value(element: Element, type_name: str) -> Checker:
     if type_name == "Resource":
         return _any_resource
-    check = _primitive(CHECKS[type_name]) if type_name in CHECKS else _later(type_name)
+    check = _primitive(CHECKS[type_name]) if type_name in CHECKS else _structure(type_name)
     if type_name == "Reference":
         check = _both(check, reference(frozenset(element.targets)))
     if element.name == "modifierExtension":
@@ -459,17 +460,6 @@ def _modifier(value: Any, at: At, run: Run) -> None:
 
 MODIFIERS = frozenset({f"{R4}capabilitystatement-prohibited", f"{R4}request-doNotPerform"})
 """The modifier extensions that R4 itself defines."""
-
-
-def _later(type_name: str) -> Checker:
-    made: list[Checker] = []
-
-    def checker(value: Any, at: At, run: Run) -> None:
-        if not made:
-            made.append(_structure(type_name))
-        made[0](value, at, run)
-
-    return checker
 
 
 def _both(first: Checker, second: Checker) -> Checker:

@@ -13,6 +13,7 @@ PATIENT_SHARDED = frozenset(
         "composite_row",
         "identifier_row",
         "text_row",
+        "contained_row",
         "due",
     }
 )
@@ -60,6 +61,7 @@ SEARCH_ROWS: dict[str, tuple[str, ...]] = {
     "composite_row": ("param", "token", "unit", "lo", "hi", "date_lo", "date_hi", "folded"),
     "identifier_row": ("system", "value"),
     "text_row": ("words", "coded"),
+    "contained_row": ("ctype", "local", "tokens", "date_lo", "date_hi", "kept"),
 }
 
 VERSION_COLUMNS = "rtype, id, vid, recorded, org, actor, source, deleted, body, patient, status, code, category, date_lo, date_hi"

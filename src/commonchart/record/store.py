@@ -354,7 +354,7 @@ async def _fill(
 
 
 def _inserting(table: str, rows: Sequence[tuple[Any, ...]]) -> list[Asked]:
-    if len(rows) > 1 and table in SEARCH_ROWS:
+    if len(rows) > 1 and table in _INSERT_MANY:
         return [(_INSERT_MANY[table], [list(column) for column in zip(*rows, strict=True)])]
     return [(_INSERT[table], row) for row in rows]
 
@@ -387,9 +387,11 @@ _HEAD = {
 _INSERT = {
     table: f"{head} VALUES ({', '.join('%s' for _ in _columns(table))})" for table, head in _HEAD.items()
 }
+# an array in a column would come apart: such rows are inserted one by one
 _INSERT_MANY = {
     table: f"{_HEAD[table]} SELECT * FROM unnest({', '.join(f'%s::{name}[]' for name in _types(table))})"
     for table in SEARCH_ROWS
+    if "tokens" not in SEARCH_ROWS[table]
 }
 
 

@@ -20,8 +20,10 @@ from commonchart.search.query import COMPARTMENTS, Query, parse
 
 async def search(records: Records, asked: Asked) -> Answer:
     """A page of matches, with links to itself and the pages around it."""
-    query = parse(asked.rtype, asked.params, strict=asked.strict, offered=await records.offered())
-    more = await recommendations.worked_out(records, asked, query)
+    query = parse(
+        asked.rtype, asked.params, strict=asked.strict, offered=await records.offered(), contained=True
+    )
+    more = None if query.contained == "true" else await recommendations.worked_out(records, asked, query)
     page = await records.search(query)
     return Answer(200, bundle(asked, query, page, asked.rtype, [more] if more else []))
 
@@ -33,7 +35,12 @@ async def everywhere(records: Records, asked: Asked) -> Answer:
         await records.require("search", rtype)
     readable = [t for t in sorted(r4().resource_types) if policy.allowed(records.actor, "search", t)]
     query = parse(
-        "", asked.params, strict=asked.strict, offered=await records.offered(), types=named or readable
+        "",
+        asked.params,
+        strict=asked.strict,
+        offered=await records.offered(),
+        types=named or readable,
+        contained=True,
     )
     if not named and not query.terms:
         raise Malformed(
@@ -91,7 +98,7 @@ def bundle(
 ) -> bytes:
     """The searchset Bundle; `path` below the base is where its links lead, by default the type; `more` are entries made here."""
     how = wanted(asked.params)
-    entries = [_entry(asked.base, one, b"match", how) for one in page.matches]
+    entries = [_match(asked.base, one, how, place) for one, place in page.placed()]
     entries += [_entry(asked.base, one, b"include", None) for one in page.included]
     entries[:0] = more
     if query.ignored:
@@ -120,8 +127,21 @@ def joined(kind: bytes, entries: Iterable[bytes], links: bytes = b"", total: byt
 
 def _entry(base: str, stored: Stored, mode: bytes, how: How | None) -> bytes:
     body = stored.body or b"{}"
-    full = f'{{"fullUrl":"{base}/{stored.rtype}/{stored.id}","resource":'.encode()
-    return full + (body if how is None else subset(body, how)) + b',"search":{"mode":"' + mode + b'"}}'
+    return _listed(f"{base}/{stored.rtype}/{stored.id}", body if how is None else subset(body, how), mode)
+
+
+def _listed(address: str, body: bytes, mode: bytes) -> bytes:
+    return f'{{"fullUrl":"{address}","resource":'.encode() + body + b',"search":{"mode":"' + mode + b'"}}'
+
+
+def _match(base: str, stored: Stored, how: How | None, place: int | None) -> bytes:
+    """A match: the resource, or the one at this place among those it contains."""
+    if place is None:
+        return _entry(base, stored, b"match", how)
+    inner = json.decode(stored.body or b"{}")["contained"][place]
+    body = json.encode(inner)
+    address = f"{base}/{stored.rtype}/{stored.id}#{inner.get('id', '')}"
+    return _listed(address, body if how is None else subset(body, how), b"match")
 
 
 def _ignored(names: tuple[str, ...]) -> bytes:

@@ -17,7 +17,7 @@ from commonchart.search.visible import Visible
 COLUMNS = "rtype, id, vid, recorded, org, actor, source, deleted, body, patient, status, code, category, date_lo, date_hi"
 # what a Bundle needs, for those that want no more
 NARROW = "rtype, id, body, patient"
-_ALIAS = re.compile(r"\br\.")
+ALIAS = re.compile(r"\br\.")
 
 
 class Statement(Struct, frozen=True):
@@ -28,7 +28,7 @@ class Statement(Struct, frozen=True):
 
 
 class Place(Struct, frozen=True):
-    """A place in the order: the sort values as text; `back`: the rows before it are wanted."""
+    """A place in the order: the sort values as text, none for the end; `back`: the rows before it are wanted."""
 
     values: list[str | None]
     back: bool = False
@@ -49,7 +49,7 @@ def compile(
     where = conditions(query, visible)
     found = keys(query)
     back = at is not None and at.back
-    if at is not None:
+    if at is not None and at.values:
         follow = beyond(found, at.values, back)
         where = Sql(f"{where.text} AND {follow.text}", where.args + follow.args)
     shown = ", ".join(f"r.{name}" for name in columns.split(", "))
@@ -112,7 +112,7 @@ def _across(query: Query, term: Term, scoped: bool, visible: Visible) -> Sql:
 def _within(term: Term, query: Query, visible: Visible) -> Sql:
     """What a patient's own rows say about the patient, and the other way round: left to the database."""
     inner = conditions(query, visible)
-    text = _ALIAS.sub("h.", inner.text)
+    text = ALIAS.sub("h.", inner.text)
     if term.code == "_has":
         return Sql(f"r.id IN (SELECT h.patient FROM resource h WHERE {text})", inner.args)
     return Sql(f"(r.pk, r.patient) IN (SELECT h.pk, h.id FROM resource h WHERE {text})", inner.args)

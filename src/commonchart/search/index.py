@@ -11,12 +11,13 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from commonchart.fhir import dates
+from commonchart.fhir import dates, json
 from commonchart.fhir.definitions import r4
 from commonchart.fhir.outcome import Invalid
 from commonchart.fhir.path.nodes import Collection, Typed, root
 from commonchart.record.keys import token
 from commonchart.record.rows import Index
+from commonchart.record.schema import SEARCH_ROWS
 from commonchart.search.fold import fold
 from commonchart.search.parameters import (
     UNIONS,
@@ -31,7 +32,7 @@ from commonchart.search.words import kept
 
 MAX_TEXT = 500
 MAX_CODED = 20_000
-VERSION = 2
+VERSION = 3
 """Of what is kept here. When it grows, a migration asks for everything to be indexed again (`record.reindex`)."""
 
 Row = tuple[Any, ...]
@@ -81,6 +82,8 @@ def extract(rtype: str, resource: dict[str, Any]) -> Index:
     words = kept(resource)
     if words:
         found.row("text_row", words, "".join(found.coded)[:MAX_CODED])
+    if "contained" in resource:
+        found.rows["contained_row"] = [_inside(one) for one in resource["contained"]]
     return Index(
         patient=patient,
         status=_status(resource),
@@ -91,6 +94,23 @@ def extract(rtype: str, resource: dict[str, Any]) -> Index:
         tokens=sorted(found.tokens),
         rows=found.rows,
     )
+
+
+def _inside(contained: dict[str, Any]) -> Row:
+    """A contained resource as a row of its own: what it would leave in other tables goes along as JSON."""
+    rtype = contained["resourceType"]
+    index = extract(rtype, {name: value for name, value in contained.items() if name != "contained"})
+    kept = {
+        table: [dict(zip(SEARCH_ROWS[table], map(_written, row), strict=True)) for row in rows]
+        for table, rows in index.rows.items()
+        if table != "identifier_row"
+    }
+    tokens = list(index.tokens)
+    return rtype, contained.get("id", ""), tokens, index.date_lo, index.date_hi, json.encode(kept).decode()
+
+
+def _written(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, datetime) else value
 
 
 def extended(index: Index, resource: dict[str, Any], own: Iterable[Parameter]) -> Index:

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from commonchart.search.parameters import UNIONS
 from commonchart.search.query import Query, is_main_date
-from commonchart.search.terms import Sql
+from commonchart.search.terms import SAME, Sql
 from commonchart.search.wanted import Sort
 
 _TABLES = {
@@ -18,7 +18,6 @@ _TABLES = {
     "number": ("quantity_row", "min(coalesce(x.lo, x.hi))", "max(coalesce(x.hi, x.lo))", "numeric"),
     "quantity": ("quantity_row", "min(coalesce(x.lo, x.hi))", "max(coalesce(x.hi, x.lo))", "numeric"),
 }
-_SAME = "x.pk = r.pk AND x.tenant = r.tenant AND x.rtype = r.rtype AND x.id = r.id"
 
 
 class Key(Struct, frozen=True):
@@ -31,9 +30,14 @@ class Key(Struct, frozen=True):
 
 def keys(query: Query) -> list[Key]:
     """What a query is sorted by: what it says (else newest first), then type (where there are several) and id."""
-    found = [_key(query, sort) for sort in query.sort] or [Key("r.recorded", "timestamptz", True)]
+    found = leading(query)
     tail = [Key("r.rtype", "text", False)] if query.types else []
     return [*found, *tail, Key("r.id", "text", False)]
+
+
+def leading(query: Query) -> list[Key]:
+    """What a query says it is sorted by, else newest first."""
+    return [_key(query, sort) for sort in query.sort] or [Key("r.recorded", "timestamptz", True)]
 
 
 def order_by(found: list[Key], back: bool) -> str:
@@ -68,7 +72,7 @@ def _expression(rtype: str, sort: Sort) -> tuple[str, str]:
     table, low, high, kind = _TABLES[sort.kind]
     codes = ", ".join(f"'{code}'" for code in UNIONS.get(sort.code, (sort.code,)))
     chosen = high if sort.descending else low
-    return f"(SELECT {chosen} FROM {table} x WHERE {_SAME} AND x.param IN ({codes}))", kind
+    return f"(SELECT {chosen} FROM {table} x WHERE {SAME} AND x.param IN ({codes}))", kind
 
 
 def beyond(found: list[Key], place: list[str | None], back: bool) -> Sql:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hmac
+from collections.abc import Iterator
 from hashlib import sha256
 from typing import Any
 
@@ -14,7 +15,8 @@ from commonchart.fhir.outcome import Malformed
 from commonchart.record.keys import patient_key, resource_key
 from commonchart.record.rows import Stored
 from commonchart.record.store import row_stored
-from commonchart.search.compile import COLUMNS, Place, compile, counting, identifying
+from commonchart.search import contained
+from commonchart.search.compile import COLUMNS, Place, Statement, compile, counting, identifying
 from commonchart.search.include import included
 from commonchart.search.query import Query
 from commonchart.search.resolve import NOT_LOADED, Fetch, Terminology, resolved
@@ -24,13 +26,21 @@ WIDTH = len(COLUMNS.split(", "))
 
 
 class Page(Struct, frozen=True):
-    """One page: matches in order, what they brought along, the total where it is known, where others begin."""
+    """One page: matches in order, what they brought along, the total where it is known, where others begin.
+
+    `inside`, where contained resources are returned by themselves: for each match, a container then, which it is.
+    """
 
     matches: tuple[Stored, ...]
     included: tuple[Stored, ...] = ()
     total: int | None = None
     next_cursor: str | None = None
     previous_cursor: str | None = None
+    inside: tuple[int | None, ...] = ()
+
+    def placed(self) -> Iterator[tuple[Stored, int | None]]:
+        """Each match, with the place of the resource meant in what it contains; None: the match itself."""
+        return zip(self.matches, self.inside or (None,) * len(self.matches), strict=True)
 
 
 async def run(
@@ -50,9 +60,9 @@ async def run(
     at = read_cursor(query, visible, key) if query.cursor else None
     asked, query = query, await resolved(fetch, query, visible, terminology)
     if query.summary == "count" or query.count == 0:
-        rows = await show(counting(query, visible))
+        rows = await show(_counting(query, visible))
         return Page((), total=int(rows[0][0]))
-    rows = await show(compile(query, visible, at=at))
+    rows = await show(_compiled(query, visible, at))
     more = len(rows) > query.count
     rows = rows[: query.count]
     back = at is not None and at.back
@@ -61,9 +71,9 @@ async def run(
     matches = tuple(stored(row) for row in rows)
     total = len(matches) if at is None and not more else None
     if total is None and query.total in ("accurate", "estimate"):
-        total = int((await fetch(counting(query, visible)))[0][0])
+        total = int((await fetch(_counting(query, visible)))[0][0])
     brought = await included(show, query, visible, matches)
-    after = rows and (more or back)
+    after = rows and (more or back) and (at is None or at.values)
     before = rows and at is not None and (more or not back)
     return Page(
         matches,
@@ -71,7 +81,20 @@ async def run(
         total,
         make_cursor(asked, visible, key, rows[-1], back=False) if after else None,
         make_cursor(asked, visible, key, rows[0], back=True) if before else None,
+        tuple(contained.place_of(row[-1]) for row in rows) if query.apart and _searches_inside(query) else (),
     )
+
+
+def _searches_inside(query: Query) -> bool:
+    return query.contained != "false"
+
+
+def _compiled(query: Query, visible: Visible, at: Place | None) -> Statement:
+    return (contained.compile if _searches_inside(query) else compile)(query, visible, at=at)
+
+
+def _counting(query: Query, visible: Visible) -> Statement:
+    return (contained.counting if _searches_inside(query) else counting)(query, visible)
 
 
 def stored(row: tuple[Any, ...]) -> Stored:
@@ -96,7 +119,15 @@ def key_of(rtype: str, id: str) -> int:
 
 def make_cursor(query: Query, visible: Visible, key: bytes, row: tuple[Any, ...], *, back: bool) -> str:
     """An opaque place in the order of this very query, for whoever sees what `visible` says."""
-    payload = msgspec.json.encode([back, *row[WIDTH:], row[1]])
+    last = () if _searches_inside(query) else (row[1],)
+    payload = msgspec.json.encode([back, *row[WIDTH:], *last])
+    signature = hmac.digest(key, _fingerprint(query, visible) + payload, "sha256")[:12]
+    return base64.urlsafe_b64encode(signature + payload).decode().rstrip("=")
+
+
+def end_cursor(query: Query, visible: Visible, key: bytes) -> str:
+    """An opaque place behind everything that this very query finds: the last rows are before it."""
+    payload = msgspec.json.encode([True])
     signature = hmac.digest(key, _fingerprint(query, visible) + payload, "sha256")[:12]
     return base64.urlsafe_b64encode(signature + payload).decode().rstrip("=")
 

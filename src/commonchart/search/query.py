@@ -21,7 +21,7 @@ from commonchart.search.parameters import (
     main_date,
 )
 from commonchart.search.values import MAX_LENGTH, Value, split, value
-from commonchart.search.wanted import RESULT, Include, Sort, Wish, wish
+from commonchart.search.wanted import RESULT, Contained, Include, Sort, Wish, wish
 
 MAX_VALUES = 500
 MAX_TERMS = 50
@@ -64,6 +64,7 @@ class Query(Struct, frozen=True):
     """A whole search. `given` is what was understood, in order, for links; `ignored` what was not.
 
     `types`: several types at once, `rtype` being the first. `compartment`: only what is in that of (type, id).
+    `contained` and `apart`: as in `Wish`.
     """
 
     rtype: str
@@ -80,6 +81,8 @@ class Query(Struct, frozen=True):
     ignored: tuple[str, ...] = ()
     types: tuple[str, ...] = ()
     compartment: tuple[str, str] | None = None
+    contained: Contained = "false"
+    apart: bool = False
 
     @property
     def every_type(self) -> tuple[str, ...]:
@@ -103,10 +106,12 @@ def parse(
     offered: Offered = R4_ONLY,
     types: Sequence[str] = (),
     compartment: tuple[str, str] | None = None,
+    contained: bool = False,
 ) -> Query:
     """The query. Raises Malformed naming the parameter and rule, TooCostly; unknown ones are ignored or refused.
 
-    `types`: search all of these at once, by what they have in common.
+    `types`: search all of these at once, by what they have in common. `contained`: the caller can show what is found in
+    contained resources; else asking for them is refused.
     """
     every = tuple(dict.fromkeys(types)) or (rtype,)
     if not r4().resource_types.issuperset(every):
@@ -139,6 +144,7 @@ def parse(
         if name != "_cursor":
             given.append((name, text))
     asked = wish(every, known, settings, offered)
+    _containable(scope, every, terms, asked, contained and compartment is None)
     return _query(every, types, terms, asked, given, ignored, compartment)
 
 
@@ -154,7 +160,29 @@ def _query(
     return Query(
         every[0], tuple(terms), asked.sort, asked.count, asked.includes, asked.revincludes, asked.total,
         asked.summary, asked.elements, asked.cursor, tuple(given), tuple(ignored), every if types else (), compartment,
+        asked.contained, asked.apart,
     )  # fmt: skip
+
+
+def _containable(
+    scope: _Scope, types: tuple[str, ...], terms: Sequence[Term], asked: Wish, shown: bool
+) -> None:
+    """Refuse what cannot be told of contained resources: nothing outside refers to them, own parameters leave no rows."""
+    if asked.contained == "false":
+        return
+    if not shown:
+        raise Malformed("Contained resources are not searched here", at="_contained", code="not-supported")
+    if scope.offered.behind is not None:
+        raise Malformed(
+            f"_contained is being indexed: {scope.offered.behind}. Ask again later.",
+            at="_contained",
+            code="incomplete",
+        )
+    own = {code for rtype in types for code in scope.offered.custom.get(rtype, ())}
+    codes = [*(term.code for term in terms), *(sort.code for sort in asked.sort)]
+    unable = next((code for code in codes if code in own or code in ("_has", "_list")), None)
+    if unable is not None:
+        raise Malformed(f"_contained goes without {unable}", at="_contained", code="not-supported")
 
 
 def _common(offered: Offered, types: tuple[str, ...]) -> Mapping[str, Parameter]:

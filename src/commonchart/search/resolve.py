@@ -113,7 +113,7 @@ class _Finding:
             rows = await self.fetch(identifying(inner, self.visible, MAX_CHAIN + 1))
             found += [Value(f"{rtype}/{id}") for rtype, id in rows]
             own = target.rtype == "Patient" and all(by_patient(one, term.code) for one in query.every_type)
-            if len(rows) > MAX_CHAIN and own and len(term.chain) == 1:
+            if len(rows) > MAX_CHAIN and own and len(term.chain) == 1 and query.contained == "false":
                 return Term(term.code, "reference", within=inner)
         if len(found) > MAX_CHAIN:
             raise TooCostly(

@@ -20,6 +20,7 @@ from commonchart.search.values import Value, plain
 from commonchart.search.words import beginning, wanted
 
 UCUM = "http://unitsofmeasure.org"
+SAME = "x.pk = r.pk AND x.tenant = r.tenant AND x.rtype = r.rtype AND x.id = r.id"
 WORDS = "array_to_tsvector(string_to_array(x.words, ' '))"
 
 
@@ -32,18 +33,23 @@ class Sql(Struct):
 
 def term_sql(rtype: str, term: Term, scoped: bool) -> Sql:
     """The condition of one term. `scoped`: another term names the patient, so few rows are looked at."""
+    patients = patients_of(rtype, term)
+    if not patients:
+        return value_sql(rtype, term, scoped)
+    keys = [patient_key(patient) for patient in patients]
+    if len(keys) == 1:
+        return Sql("r.pk = %s AND r.patient = %s", [keys[0], patients[0]])
+    return Sql("r.pk = ANY(%s) AND r.patient = ANY(%s)", [keys, patients])
+
+
+def value_sql(rtype: str, term: Term, scoped: bool) -> Sql:
+    """The condition of one term by what was extracted, whoever's row it is."""
     if term.modifier == "missing":
         return _missing(rtype, term)
     if term.kind == "text":
         return _texts(term)
     if term.kind == "token" and term.modifier == "text":
         return _coded_texts(rtype, term)
-    patients = patients_of(rtype, term)
-    if patients:
-        keys = [patient_key(patient) for patient in patients]
-        if len(keys) == 1:
-            return Sql("r.pk = %s AND r.patient = %s", [keys[0], patients[0]])
-        return Sql("r.pk = ANY(%s) AND r.patient = ANY(%s)", [keys, patients])
     if term.code in ("_id", "_lastUpdated"):
         return _row_column(rtype, term)
     if term.code in UNIONS and term.kind in ("token", "composite", "quantity"):
@@ -140,7 +146,7 @@ def by_patient(rtype: str, code: str) -> bool:
 
 
 # where an id is kept is looked up: the rows themselves are found by their shard only
-_HELD = (
+HELD = (
     "EXISTS (SELECT 1 FROM resource_loc l WHERE l.tenant = r.tenant AND l.rtype = r.rtype AND l.pk = r.pk "
     "AND l.id = r.id AND l.id = ANY(%s))"
 )
@@ -151,7 +157,7 @@ def _row_column(rtype: str, term: Term) -> Sql:
         ids = [value.text.removeprefix(f"{rtype}/") for value in term.values]
         if term.modifier == "not":
             return Sql("NOT r.id = ANY(%s)", [ids])
-        return Sql(_HELD, [ids]) if not term.modifier else Sql("false", [])
+        return Sql(HELD, [ids]) if not term.modifier else Sql("false", [])
     made = [_instant(value) for value in term.values]
     return Sql("(" + " OR ".join(one.text for one in made) + ")", [arg for one in made for arg in one.args])
 
@@ -246,8 +252,7 @@ def _above(url: str) -> list[str]:
 
 
 def _exists(table: str, condition: str, args: list[Any]) -> Sql:
-    same = "x.pk = r.pk AND x.tenant = r.tenant AND x.rtype = r.rtype AND x.id = r.id"
-    return Sql(f"EXISTS (SELECT 1 FROM {table} x WHERE {same} AND {condition})", args)
+    return Sql(f"EXISTS (SELECT 1 FROM {table} x WHERE {SAME} AND {condition})", args)
 
 
 def _date(rtype: str, term: Term, value: Value, scoped: bool) -> Sql:

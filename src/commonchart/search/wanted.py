@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import Literal, cast
 
 from msgspec import Struct
 
@@ -34,6 +35,9 @@ RESULT = frozenset(
 )
 
 
+Contained = Literal["false", "true", "both"]
+
+
 class Sort(Struct, frozen=True):
     """One key to sort by; `paths` lead to it in a body where no row keeps it, by type."""
 
@@ -58,7 +62,11 @@ class Include(Struct, frozen=True):
 
 
 class Wish(Struct, frozen=True):
-    """The settings of a search, checked."""
+    """The settings of a search, checked.
+
+    `contained`: whether contained resources are searched, instead of others or as well; `apart`: they are returned by
+    themselves, not in their containers.
+    """
 
     sort: tuple[Sort, ...]
     count: int
@@ -68,6 +76,8 @@ class Wish(Struct, frozen=True):
     summary: str
     elements: tuple[str, ...]
     cursor: str
+    contained: Contained = "false"
+    apart: bool = False
 
 
 def wish(
@@ -79,7 +89,8 @@ def wish(
     """The settings. Raises Malformed, TooCostly."""
     if not settings:
         return _PLAIN
-    _contained(settings)
+    if "_score" in settings:
+        raise Malformed("Matches are not scored", at="_score", code="not-supported")
     return Wish(
         _sort(types, known, settings.get("_sort", [])),
         _count(_single(settings, "_count", str(DEFAULT_COUNT))),
@@ -89,23 +100,21 @@ def wish(
         _one_of(settings, "_summary", ("", "true", "text", "data", "count", "false")),
         tuple(_single(settings, "_elements", "").split(",")) if "_elements" in settings else (),
         _single(settings, "_cursor", ""),
+        _contained(settings),
+        _one_of(settings, "_containedType", ("container", "contained")) == "contained",
     )
 
 
 _PLAIN = Wish((), DEFAULT_COUNT, (), (), "none", "", (), "")
 
 
-def _contained(settings: Mapping[str, list[str]]) -> None:
-    if _one_of(settings, "_contained", ("false", "true", "both")) != "false":
+def _contained(settings: Mapping[str, list[str]]) -> Contained:
+    value = _one_of(settings, "_contained", ("false", "true", "both"))
+    if value != "false" and any(name.startswith(("_include", "_revinclude")) for name in settings):
         raise Malformed(
-            "Contained resources are not searched on their own: search their container, whose contained values are "
-            "part of _content",
-            at="_contained",
-            code="not-supported",
+            "_contained goes without _include and _revinclude", at="_contained", code="not-supported"
         )
-    _one_of(settings, "_containedType", ("container", "contained"))
-    if "_score" in settings:
-        raise Malformed("Matches are not scored", at="_score", code="not-supported")
+    return cast(Contained, value)
 
 
 def _single(settings: Mapping[str, list[str]], name: str, default: str) -> str:

@@ -163,7 +163,7 @@ class Check:
     def _slices(self, node: Node, values: list[Found], place: str) -> None:
         slicing = node.facts.get("slicing", {})
         by = slicing.get("by") or ([["type", "$this"]] if node.name.endswith("[x]") else [])
-        counts = dict.fromkeys(node.slices, 0)
+        held: dict[str, list[Found]] = {name: [] for name in node.slices}
         order = list(node.slices)
         last, unmatched_seen = -1, False
         for value in values:
@@ -175,27 +175,23 @@ class Check:
                         value.at, "structure", "fits no slice of the profile, and others are not allowed"
                     )
                 continue
-            counts[name] += 1
+            held[name].append(value)
             if slicing.get("rules") == "openAtEnd" and unmatched_seen:
                 self.add(value.at, "structure", "must stand before entries that fit no slice")
             if slicing.get("ordered") and order.index(name) < last:
                 self.add(value.at, "structure", "must stand in the order of the profile's slices")
             last = max(last, order.index(name))
-            self._sliced(node.slices[name], value)
-        self._counted(node, counts, place)
+            self.value(node.slices[name], value)
+        for name, inside in held.items():
+            self._counted(name, node.slices[name], len(inside), place)
+            if node.slices[name].slices and inside:
+                self._slices(node.slices[name], inside, place)
 
-    def _sliced(self, node: Node, value: Found) -> None:
-        self.value(node, value)
-        if node.slices:
-            self._slices(node, [value], value.at)
-
-    def _counted(self, node: Node, counts: dict[str, int], place: str) -> None:
-        for name, count in counts.items():
-            one = node.slices[name]
-            if count < one.min:
-                self.add(place, "required", f"needs an entry for the slice {name} of the profile")
-            if one.max is not None and count > one.max:
-                self.add(place, "structure", f"has more than {one.max} for the slice {name} of the profile")
+    def _counted(self, name: str, node: Node, count: int, place: str) -> None:
+        if count < node.min:
+            self.add(place, "required", f"needs an entry for the slice {name} of the profile")
+        if node.max is not None and count > node.max:
+            self.add(place, "structure", f"has more than {node.max} for the slice {name} of the profile")
 
     # ---- codes -------------------------------------------------------------------------------------------------
 

@@ -75,7 +75,8 @@ def _overlaid(below: Mapping[str, Facts], above: Mapping[str, Facts]) -> dict[st
 def _kept(elements: Mapping[str, Facts]) -> dict[str, Facts]:
     """Without elements that say nothing, and without a slicing that has no slices."""
     out: dict[str, Facts] = {}
-    sliced = {id_.rpartition(":")[0] for id_ in elements if ":" in id_.rpartition(".")[2]}
+    slices = [id_ for id_ in elements if ":" in id_.rpartition(".")[2]]
+    sliced = {id_.rpartition(":")[0] for id_ in slices} | {id_.rpartition("/")[0] for id_ in slices}
     for id_, facts in elements.items():
         if "slicing" in facts and id_ not in sliced and facts["slicing"].get("rules") != "closed":
             facts = {name: value for name, value in facts.items() if name != "slicing"}

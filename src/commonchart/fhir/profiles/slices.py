@@ -103,7 +103,7 @@ def _matches(check: Check, node: Node, kind: str, path: str, found: Found) -> bo
     if kind == "exists":
         return not values if nodes.max == 0 else bool(values)
     if kind == "type":
-        wanted = {one[0] for one in nodes.types}
+        wanted = _leads_to(check, nodes) if path.endswith("resolve()") else {one[0] for one in nodes.types}
         return any(value.type in wanted for value in values)
     if kind == "profile":
         return any(_conforms(check, nodes, value) for value in values)
@@ -136,6 +136,11 @@ def _walk(check: Check, node: Node, path: str, found: Found) -> tuple[Node | Non
     return at, values, True
 
 
+def _leads_to(check: Check, node: Node) -> set[str | None]:
+    """The types that a reference may name."""
+    return {check.known.type_of(url) for one in node.types for url in one[2]}
+
+
 def _profiles(node: Node) -> list[str]:
     return [url for one in node.types for url in one[1]]
 
@@ -154,6 +159,8 @@ def _resolved(check: Check, found: Found) -> Found | None:
 
 def _conforms(check: Check, node: Node, found: Found) -> bool:
     urls = [url for one in node.types for url in (one[1] or one[2])]
+    if not urls:
+        return found.type in {one[0] for one in node.types}
     for url in urls:
         profile = check.known.profile(url)
         if profile is None:

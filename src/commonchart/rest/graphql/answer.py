@@ -21,9 +21,8 @@ from commonchart.fhir.path.engine import compiled
 from commonchart.fhir.path.nodes import Collection, truth
 from commonchart.record.rows import Stored
 from commonchart.rest.graphql.document import Document
-from commonchart.rest.graphql.found import Found
+from commonchart.rest.graphql.found import Found, Paged
 from commonchart.rest.graphql.schema import texts
-from commonchart.search.page import Page
 from commonchart.search.parameters import Offered
 
 MAX_FIELDS = 50_000
@@ -40,6 +39,14 @@ class Thing(Struct, frozen=True):
     value: dict[str, Any]
     type: str
     home: dict[str, Any]
+
+
+class _Handed(Struct, frozen=True):
+    """What an object that is left out hands down to what is in it: whether that is listed, and what its names end with."""
+
+    listed: bool = False
+    tail: str = ""
+    flat: bool = False
 
 
 class Answering:
@@ -69,22 +76,22 @@ class Answering:
         thing: Thing,
         sets: Sequence[SelectionSetNode],
         path: list[Any],
-        listed: bool = False,
-        tail: str = "",
+        handed: _Handed | None = None,
     ) -> None:
-        """Answer a selection of one object into `out`; `listed` and `tail` are what flattening and slicing hand down."""
+        """Answer a selection of one object into `out`; `handed` is what flattening and slicing hand down."""
+        handed = handed or _Handed()
         for key, nodes in self.document.fields(sets, thing.type).items():
             self._spend(1)
             where = [*path, key]
             try:
-                await self._field(out, thing, nodes, key, where, listed, tail)
+                await self._field(out, thing, nodes, key, where, handed)
             except (TooCostly, Busy):
                 raise
             except Refused as refusal:
-                out[key + tail] = None
+                out[key + handed.tail] = None
                 self._note(str(refusal), where, operation_outcome(refusal))
             except GraphQLError as error:
-                out[key + tail] = None
+                out[key + handed.tail] = None
                 self._note(error.message, where, None)
 
     def _spend(self, fields: int) -> None:
@@ -105,10 +112,9 @@ class Answering:
         nodes: list[FieldNode],
         key: str,
         where: list[Any],
-        listed: bool,
-        tail: str,
+        handed: _Handed,
     ) -> None:
-        node = nodes[0]
+        node, listed, tail = nodes[0], handed.listed, handed.tail
         if node.name.value == "__typename":
             put(out, key + tail, thing.type, listed)
             return
@@ -120,13 +126,13 @@ class Answering:
         if place.first:
             items = items[:1]
         self._spend(COST_OF_PATH * len(items) if place.slice else 0)
-        if not items and not place.flatten and not place.slice:
+        if not items and not place.flatten and not place.slice and not handed.flat:
             out.setdefault(key + tail, None)
         made: list[Any] = []
         for n, item in enumerate(items):
             suffix = tail + place.suffix(item, n)
             if place.flatten:
-                await self._fill(out, item.thing(), sets, where, place.hands_down, suffix)
+                await self._fill(out, item.thing(), sets, where, _Handed(place.hands_down, suffix, True))
             else:
                 made.append((key + suffix, self._value(item, sets, [*where, n] if many else where)))
         # together, so that references of all of them are looked up at once
@@ -162,10 +168,14 @@ class Answering:
         if does:
             if field.extensions["owner"] and thing.value is not thing.home:
                 raise Malformed("Nothing refers to a resource inside another")
-            page = await self.found.search(field.extensions["rtype"], arguments, thing.home)
+            rtype = field.extensions["rtype"]
             if does == "list":
-                return many, _resources([_decoded(one) for one in page.matches])
-            return many, [_Item(_connection(page), type_name, {})]
+                found = await self.found.every(rtype, arguments, thing.home)
+                return many, _resources([_decoded(one) for one in found])
+            if field.extensions["owner"] and "_cursor" in arguments:
+                raise Malformed("A page is followed from the root of a query", at="_cursor")
+            paged = await self.found.paged(rtype, arguments, thing.home)
+            return many, [_Item(_connection(paged), type_name, {})]
         value = thing.value.get(name)
         if value is None:
             return many, []
@@ -221,7 +231,8 @@ class _Place:
             definition = document.schema.get_directive("slice")
             directive = next(d for d in node.directives or () if d.name.value == "slice")
             assert definition is not None
-            self.slice = str(get_argument_values(definition, directive, document.variables)["fhirpath"])
+            said_of_it = get_argument_values(definition, directive, document.variables)
+            self.slice = str(said_of_it.get("path") or said_of_it.get("fhirpath") or "")
         if self.first and self.slice:
             raise GraphQLError("@first and @slice do not go together", node)
         single = "singleton" in said
@@ -301,15 +312,16 @@ def _same(value: Json, asked: list[str]) -> bool:
     return value is not None and (str(value).lower() if isinstance(value, bool) else str(value)) in asked
 
 
-def _connection(page: Page) -> dict[str, Any]:
+def _connection(paged: Paged) -> dict[str, Any]:
+    page = paged.page
     edges = [{"mode": "match", "score": None, "resource": _decoded(one)} for one in page.matches]
     return {
         "count": page.total,
         "offset": None if page.previous_cursor else 0,
         "pagesize": len(edges),
-        "first": None,
-        "previous": page.previous_cursor,
-        "next": page.next_cursor,
-        "last": None,
+        "first": paged.first,
+        "previous": paged.previous,
+        "next": paged.next,
+        "last": paged.last,
         "edges": edges,
     }

@@ -21,6 +21,7 @@ from graphql import (
 )
 from graphql.execution.values import VariableValues, get_variable_values
 from graphql.language import (
+    DirectiveNode,
     DocumentNode,
     FieldNode,
     FragmentDefinitionNode,
@@ -29,7 +30,11 @@ from graphql.language import (
     SelectionNode,
     SelectionSetNode,
 )
-from graphql.validation import OverlappingFieldsCanBeMergedRule, VariablesInAllowedPositionRule
+from graphql.validation import (
+    ASTValidationRule,
+    OverlappingFieldsCanBeMergedRule,
+    VariablesInAllowedPositionRule,
+)
 from msgspec import Struct
 
 from commonchart.fhir.outcome import TooCostly
@@ -52,9 +57,18 @@ class Positions(VariablesInAllowedPositionRule):
         super().leave_operation_definition(operation, *args)
 
 
+class OnePath(ASTValidationRule):
+    """`@slice` has one path, under either name."""
+
+    def enter_directive(self, node: DirectiveNode, *_: Any) -> None:
+        """Look at its arguments."""
+        if node.name.value == "slice" and len(node.arguments or ()) != 1:
+            self.report_error(GraphQLError("@slice needs a path", node))
+
+
 # what the first compares is the square of the document; `_merged` finds the same while it carries out
 _REPLACED = (OverlappingFieldsCanBeMergedRule, VariablesInAllowedPositionRule)
-_RULES = (*(rule for rule in specified_rules if rule not in _REPLACED), Positions)
+_RULES = (*(rule for rule in specified_rules if rule not in _REPLACED), Positions, OnePath)
 
 Fields = dict[str, list[FieldNode]]
 

@@ -3,23 +3,59 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from typing import Any
+
+import msgspec
+from msgspec import Struct
 
 from commonchart.access.records import Records
 from commonchart.fhir import json
 from commonchart.fhir.definitions import r4
 from commonchart.fhir.outcome import Malformed, NotFound, TooCostly
+from commonchart.record.rows import Stored
 from commonchart.rest.exchange import ID
 from commonchart.rest.graphql.schema import texts
-from commonchart.search.page import Page
+from commonchart.search.page import Page, end_cursor
 from commonchart.search.parameters import Offered
 from commonchart.search.query import parse
+from commonchart.search.wanted import MAX_COUNT
 
 MAX_SEARCHES = 200
 MAX_RESOURCES = 5_000
 
 Key = tuple[str, str]
 Resource = dict[str, Any]
+Params = list[tuple[str, str]]
+
+
+class Paged(Struct, frozen=True):
+    """A page, and where others are: each link is all that the next request needs."""
+
+    page: Page
+    first: str
+    previous: str | None
+    next: str | None
+    last: str
+
+
+def _link(params: Params, cursor: str) -> str:
+    """The search and a place in it, which is signed for that search."""
+    return base64.urlsafe_b64encode(msgspec.json.encode([params, cursor])).decode().rstrip("=")
+
+
+def _followed(link: str, params: Params) -> tuple[Params, str]:
+    """The search and the place of a link. Raises Malformed where it is none, or where the search is another one."""
+    try:
+        raw = base64.urlsafe_b64decode(link + "=" * (-len(link) % 4))
+        held, cursor = msgspec.json.decode(raw, type=tuple[Params, str])
+    except (ValueError, msgspec.DecodeError):
+        raise Malformed("_cursor is not one of the links of a Connection", at="_cursor") from None
+    if params and params != held:
+        raise Malformed(
+            "A search cannot be changed while it is paged through: give _cursor alone", at="_cursor"
+        )
+    return held, cursor
 
 
 class Found:
@@ -44,16 +80,43 @@ class Found:
             stored = await self.records.read(rtype, id)
         return json.decode(stored.body or b"{}")
 
-    async def search(self, rtype: str, arguments: dict[str, Any], home: Resource) -> Page:
+    async def every(self, rtype: str, arguments: dict[str, Any], home: Resource) -> tuple[Stored, ...]:
+        """All that a search finds, or the first `_count`. Raises as a search does, TooCostly where there are more."""
+        bound = {} if "_count" in arguments else {"_count": str(MAX_COUNT)}
+        page = await self._page(rtype, self._params(rtype, {**arguments, **bound}, home))
+        if bound and page.next_cursor:
+            raise TooCostly(
+                f"{rtype}List would hold more than {MAX_COUNT}: give a _count, or ask for {rtype}Connection",
+                at="query",
+            )
+        return page.matches
+
+    async def paged(self, rtype: str, arguments: dict[str, Any], home: Resource) -> Paged:
         """A page of a search; `_reference` names the parameter that leads to `home`. Raises as a search does."""
+        others = {name: value for name, value in arguments.items() if name != "_cursor"}
+        params, cursor = self._params(rtype, others, home), next(iter(texts(arguments.get("_cursor"))), "")
+        if cursor:
+            params, cursor = _followed(cursor, params if others else [])
+        page = await self._page(rtype, [*params, ("_cursor", cursor)] if cursor else params)
+        query = parse(rtype, params, strict=True, offered=self.offered)
+        last = end_cursor(query, self.records.visible, self.records.key)
+        return Paged(
+            page,
+            _link(params, ""),
+            page.previous_cursor and _link(params, page.previous_cursor),
+            page.next_cursor and _link(params, page.next_cursor),
+            _link(params, last),
+        )
+
+    async def _page(self, rtype: str, params: Params) -> Page:
         self._spend(searches=1)
-        query = parse(rtype, self._params(rtype, arguments, home), strict=True, offered=self.offered)
+        query = parse(rtype, params, strict=True, offered=self.offered)
         async with self._one_at_a_time:
             page = await self.records.search(query)
         self._spend(resources=len(page.matches))
         return page
 
-    def _params(self, rtype: str, arguments: dict[str, Any], home: Resource) -> list[tuple[str, str]]:
+    def _params(self, rtype: str, arguments: dict[str, Any], home: Resource) -> Params:
         codes = {code.replace("-", "_"): code for code in self.offered.of(rtype)}
         params = [("_total", "accurate")] if "_total" not in arguments else []
         for name, values in arguments.items():
@@ -63,7 +126,7 @@ class Found:
                     raise Malformed(f"{rtype} has no reference parameter of that name", at="_reference")
                 params.append((code, f"{home['resourceType']}/{home['id']}"))
             else:
-                params += [(codes.get(name, name), text) for text in texts(values)]
+                params.append((codes.get(name, name), ",".join(texts(values))))
         if any("\x00" in text for _, text in params):
             raise Malformed("A value holds a NUL character")
         return params

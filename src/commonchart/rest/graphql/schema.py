@@ -57,7 +57,8 @@ DIRECTIVES = (
     GraphQLDirective(
         "slice",
         [_FIELD],
-        {"fhirpath": GraphQLArgument(GraphQLNonNull(GraphQLString))},
+        # the specification's heading says one, its examples say the other
+        {name: GraphQLArgument(GraphQLString) for name in ("path", "fhirpath")},
         description="A property for each value of the path, or for each $index",
     ),
 )
