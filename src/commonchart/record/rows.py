@@ -57,6 +57,7 @@ class Write(Struct, frozen=True):
     """One resource to be stored (`body` without server-owned meta) or deleted (`body` None).
 
     `relabels`: the security labels of the version before are given up where this one does not carry them.
+    `ours`: the id was made for this Write just now, so that nobody else can know it.
     """
 
     rtype: str
@@ -67,6 +68,7 @@ class Write(Struct, frozen=True):
     must_be_new: bool = False
     skip_unchanged: bool = False
     relabels: bool = False
+    ours: bool = False
 
 
 class Written(Struct, frozen=True):
