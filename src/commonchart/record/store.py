@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
@@ -27,6 +28,7 @@ Key = tuple[str, str]
 
 # rows of a table from which they are sent by COPY: versions, and what search keeps of them
 COPY_FROM = (24, 200)
+FEW = 4
 TICK = timedelta(milliseconds=1)
 
 _COLUMNS = VERSION_COLUMNS.split(", ")
@@ -360,6 +362,8 @@ async def _fill(
 
 
 def _inserting(table: str, rows: Sequence[tuple[Any, ...]]) -> list[Asked]:
+    if 1 < len(rows) <= FEW and table in SEARCH_ROWS:
+        return [(_insert_few(table, len(rows)), [value for row in rows for value in row])]
     if len(rows) > 1 and table in SEARCH_ROWS:
         return [(_INSERT_MANY[table], [list(column) for column in zip(*rows, strict=True)])]
     return [(_INSERT[table], row) for row in rows]
@@ -393,6 +397,15 @@ _HEAD = {
 _INSERT = {
     table: f"{head} VALUES ({', '.join('%s' for _ in _columns(table))})" for table, head in _HEAD.items()
 }
+
+
+@cache
+def _insert_few(table: str, rows: int) -> str:
+    """Arrays cost more than they save where there are only a few rows."""
+    row = f"({', '.join('%s' for _ in _columns(table))})"
+    return f"{_HEAD[table]} VALUES {', '.join([row] * rows)}"
+
+
 _INSERT_MANY = {
     table: f"{_HEAD[table]} SELECT * FROM unnest({', '.join(f'%s::{name}[]' for name in _types(table))})"
     for table in SEARCH_ROWS
