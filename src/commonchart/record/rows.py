@@ -30,6 +30,15 @@ class Stored(Struct, frozen=True):
     superseded: datetime | None = None
 
 
+class Found(Struct, frozen=True):
+    """What a search shows of a current resource: all that an entry of a Bundle needs."""
+
+    rtype: str
+    id: str
+    body: bytes
+    patient: str | None = None
+
+
 class Index(Struct, frozen=True):
     """What search extracts from a resource at write time; `rows` by table name in the column order of `schema.SEARCH_ROWS`."""
 

@@ -10,7 +10,7 @@ from commonchart.access.records import Records
 from commonchart.fhir import json
 from commonchart.fhir.definitions import r4
 from commonchart.fhir.outcome import Forbidden, Malformed, NotFound
-from commonchart.record.rows import Stored
+from commonchart.record.rows import Found
 from commonchart.rest import recommendations
 from commonchart.rest.exchange import ID, Answer, Asked, Params
 from commonchart.rest.subset import How, subset, wanted
@@ -118,8 +118,8 @@ def joined(kind: bytes, entries: Iterable[bytes], links: bytes = b"", total: byt
     return b'{"resourceType":"Bundle","type":"' + kind + b'"' + total + links + listed + b"}"
 
 
-def _entry(base: str, stored: Stored, mode: bytes, how: How | None) -> bytes:
-    body = stored.body or b"{}"
+def _entry(base: str, stored: Found, mode: bytes, how: How | None) -> bytes:
+    body = stored.body
     full = f'{{"fullUrl":"{base}/{stored.rtype}/{stored.id}","resource":'.encode()
     return full + (body if how is None else subset(body, how)) + b',"search":{"mode":"' + mode + b'"}}'
 

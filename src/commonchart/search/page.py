@@ -12,10 +12,9 @@ from msgspec import Struct
 
 from commonchart.fhir.outcome import Malformed
 from commonchart.record.keys import patient_key, resource_key
-from commonchart.record.rows import Stored
-from commonchart.record.store import row_stored
+from commonchart.record.rows import Found
 from commonchart.search.compile import COLUMNS, Place, compile, counting, identifying
-from commonchart.search.include import included
+from commonchart.search.include import found, included
 from commonchart.search.query import Query
 from commonchart.search.resolve import NOT_LOADED, Fetch, Terminology, resolved
 from commonchart.search.visible import Visible
@@ -26,8 +25,8 @@ WIDTH = len(COLUMNS.split(", "))
 class Page(Struct, frozen=True):
     """One page: matches in order, what they brought along, the total where it is known, where others begin."""
 
-    matches: tuple[Stored, ...]
-    included: tuple[Stored, ...] = ()
+    matches: tuple[Found, ...]
+    included: tuple[Found, ...] = ()
     total: int | None = None
     next_cursor: str | None = None
     previous_cursor: str | None = None
@@ -58,7 +57,7 @@ async def run(
     back = at is not None and at.back
     if back:
         rows.reverse()
-    matches = tuple(stored(row) for row in rows)
+    matches = tuple(map(found, rows))
     total = len(matches) if at is None and not more else None
     if total is None and query.total in ("accurate", "estimate"):
         total = int((await fetch(counting(query, visible)))[0][0])
@@ -72,11 +71,6 @@ async def run(
         make_cursor(asked, visible, key, rows[-1], back=False) if after else None,
         make_cursor(asked, visible, key, rows[0], back=True) if before else None,
     )
-
-
-def stored(row: tuple[Any, ...]) -> Stored:
-    """A row of `compile`'s columns as Stored."""
-    return row_stored(row[:WIDTH])
 
 
 async def matching_ids(fetch: Fetch, query: Query, visible: Visible, limit: int) -> list[tuple[str, str]]:
