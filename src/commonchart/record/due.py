@@ -18,7 +18,7 @@ from commonchart.record.rows import Change
 if TYPE_CHECKING:
     from commonchart.record.database import Connection
 
-READ = frozenset({*TYPES, "Patient"})
+READ = frozenset({*TYPES, "Patient", "AllergyIntolerance"})
 """The types that rules and schedules look at: a change of any other changes no answer."""
 COLUMNS = "patient, rule, kind, title, status, due_on, overdue_on, until, next_change_on, why, pack, version, assessed_on, assessed_at"
 _NAMES = COLUMNS.split(", ")
