@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -110,8 +111,8 @@ async def resources(
     keys = [patient_key(patient) for patient in patients]
     rows = await conn.fetch(
         "SELECT r.body FROM resource r WHERE r.pk = ANY(%s) AND r.tenant = %s AND r.patient = ANY(%s) AND NOT r.deleted "
-        "AND r.rtype = ANY(%s) AND (r.rtype <> 'Observation' OR (r.tokens || '{}'::bigint[]) && %s::bigint[])",
-        (keys, tenant, list(patients), list(READ), list(tokens)),
+        f"AND r.rtype = ANY(%s) AND (r.rtype <> 'Observation' OR {among(tuple(tokens))})",
+        (keys, tenant, list(patients), list(READ)),
     )
     return [json.decode(row[0].encode()) for row in rows]
 
@@ -121,16 +122,27 @@ async def telling(conn: Connection, tenant: int, new: Sequence[Change], tokens: 
     rows = await conn.fetch(
         "SELECT DISTINCT k.patient FROM unnest(%s::bigint[], %s::text[], %s::text[]) AS k(pk, id, patient) "
         "LEFT JOIN resource r ON r.pk = k.pk AND r.tenant = %s AND r.rtype = 'Observation' AND r.id = k.id AND r.vid = 1 "
-        "WHERE r.id IS NULL OR (r.tokens || '{}'::bigint[]) && %s::bigint[]",
+        f"WHERE r.id IS NULL OR {among(tuple(tokens))}",
         (
             [one.pk for one in new],
             [one.id for one in new],
             [one.patient for one in new],
             tenant,
-            list(tokens),
         ),
     )
     return [row[0] for row in rows]
+
+
+@lru_cache(maxsize=32)
+def among(tokens: tuple[int, ...]) -> str:
+    """SQL: whether the row r carries one of many tokens. They are part of the text: only of constants is a hash table made.
+
+    With a thousand of them `&&` compares each with each: 8 times the time on a record of a hundred Observations.
+    """
+    listed = ",".join(str(int(one)) for one in sorted(set(tokens)))
+    return (
+        f"EXISTS (SELECT 1 FROM unnest(r.tokens) AS t(token) WHERE t.token = ANY ('{{{listed}}}'::bigint[]))"
+    )
 
 
 async def everybody(conn: Connection, after: tuple[int, str], limit: int) -> list[tuple[int, str]]:
