@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from commonchart.fhir.outcome import Busy
 from commonchart.jobs import bulk, due, reindex, subscriptions
+from commonchart.record import statistics
 from commonchart.record.changes import CHANNEL
 
 if TYPE_CHECKING:
@@ -55,6 +56,8 @@ async def drain(database: Database, clock: Clock) -> int:
 
 async def _due(database: Database, clock: Clock, site: Site) -> int:
     await drain(database, clock)
+    async with database.single() as conn:
+        await statistics.refresh(conn)
     return 0
 
 
