@@ -4,8 +4,9 @@
         [--only read_observation,s_include] [--secs 4] [--conc 8] [--worker] [--profile FILE]
 
 Starts `commonchart serve` on a database of its own (see places.py), makes a token, hands over, and prints a table beside
-the aims and Medplum. What the worker does meanwhile counts only with `--worker`, which `export` needs. `--profile` runs the
-web process alone, under cProfile.
+the aims and Medplum. After the seed it waits until the worker has caught up; then the worker is held still (SIGSTOP), and
+creating is measured once more at the end with everything the worker does for it. `--worker` leaves the worker running and
+counts it in every line, which `export` needs. `--profile` runs the web process alone, under cProfile.
 """
 
 from __future__ import annotations
@@ -15,15 +16,19 @@ import asyncio
 import gzip
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import places
+import psycopg
 from ceiling import PROGRAM, driver
 
 TESTS = "seed,create,update,read,search,bundle,everything"
@@ -35,6 +40,7 @@ LINES: dict[str, tuple[float | None, float | None]] = {
     "read_observation": (0.4, 1.5),
     "read_patient": (0.4, 1.5),
     "create_observation": (2.0, 15.0),
+    "create, with the worker": (None, 15.0),
     "create_patient": (None, None),
     "update_observation": (None, None),
     "s_obs_patient_code_sort": (1.0, 3.2),
@@ -79,22 +85,96 @@ def serving(url: str, folder: str, profile: str | None) -> Iterator[tuple[str, s
 
 
 def drive(asked: argparse.Namespace, url: str, folder: str) -> list[dict[str, Any]]:
-    """Run the driver; its lines."""
-    out = Path(folder) / "out.json"
+    """Run the driver: the seed, then all lines while the worker is held still, then creating with the worker at work."""
+    tests = asked.tests.split(",")
     with serving(url, folder, asked.profile) as (base, token, (whole, web)):
-        arguments = [
-            "--base", base, "--token", token, "--pid", str(whole if asked.worker else web),
-            "--db-pid", str(places.postmaster(url)), "--tests", asked.tests, "--conc", asked.conc, "--secs", asked.secs,
-            "--npat", asked.npat, "--nobs", asked.nobs, "--warm", asked.warm, "--out", str(out),
-            "--state", f"{folder}/state.json", "--seed-type", "transaction",
-        ]  # fmt: skip
-        arguments += ["--only", asked.only] if asked.only else []
-        if "bundle" in asked.tests:
-            arguments += ["--synthea", str(unpacked(Path(folder)))]
-        sys.argv[1:] = arguments
-        asyncio.run(driver().main())
+        run = partial(_driver, asked, url, folder, base, token)
+        lines = run(["seed"], web) if "seed" in tests else []
+        rest = [test for test in tests if test != "seed"]
+        settled(url)
+        worker = (
+            None if asked.profile or asked.worker else places.children(whole)[-1]
+        )  # started after the web processes
+        with held(worker):
+            lines += run(rest, whole if asked.worker else web) if rest else []
+        if worker is not None and "create" in tests:
+            lines.append(with_worker(url, (whole, places.postmaster(url)), partial(run, ["create"], whole)))
+    return lines
+
+
+def _driver(
+    asked: argparse.Namespace,
+    url: str,
+    folder: str,
+    base: str,
+    token: str,
+    tests: list[str],
+    pid: int,
+    only: str = "",
+) -> list[dict[str, Any]]:
+    """One run of the driver; its lines."""
+    out = Path(folder) / "out.json"
+    arguments = [
+        "--base", base, "--token", token, "--pid", str(pid),
+        "--db-pid", str(places.postmaster(url)), "--tests", ",".join(tests), "--conc", asked.conc, "--secs", asked.secs,
+        "--npat", asked.npat, "--nobs", asked.nobs, "--warm", asked.warm, "--out", str(out),
+        "--state", f"{folder}/state.json", "--seed-type", "transaction",
+    ]  # fmt: skip
+    wanted = only or asked.only
+    arguments += ["--only", wanted] if wanted else []
+    if "bundle" in tests:
+        arguments += ["--synthea", str(unpacked(Path(folder)))]
+    sys.argv[1:] = arguments
+    asyncio.run(driver().main())
     lines: list[dict[str, Any]] = json.loads(out.read_text())
     return lines
+
+
+@contextmanager
+def held(worker: int | None) -> Iterator[None]:
+    """While the block runs, the worker does nothing: what it costs PostgreSQL is in no line."""
+    if worker is not None:
+        os.kill(worker, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        if worker is not None:
+            os.kill(worker, signal.SIGCONT)
+
+
+def with_worker(url: str, counted: Sequence[int], run: Callable[..., Any]) -> dict[str, Any]:
+    """CPU per created Observation of (the server with its worker, PostgreSQL), until the worker has caught up."""
+    settled(url)
+    first, before = _feed(url)[0], [places.cpu_seconds(pid) for pid in counted]
+    run(only="create_observation")
+    settled(url)
+    made = _feed(url)[0] - first
+    server, database = (
+        (places.cpu_seconds(pid) - cpu) * 1000 / made for pid, cpu in zip(counted, before, strict=True)
+    )
+    return {"test": "create, with the worker", "srv_cpu_ms": server, "db_cpu_ms": database}
+
+
+def settled(url: str, seconds: float = 300) -> None:
+    """Wait until the worker has followed everything and PostgreSQL neither vacuums nor analyzes."""
+    end = time.monotonic() + seconds
+    quiet = 0
+    while quiet < 3 and time.monotonic() < end:
+        time.sleep(1)
+        quiet = 0 if any(_feed(url)[1:]) else quiet + 1
+
+
+def _feed(url: str) -> tuple[int, int, int]:
+    """The last change, how many cursors have not passed it, and how many tables are being vacuumed or analyzed."""
+    with psycopg.connect(url) as conn:
+        row = conn.execute(
+            "WITH last AS (SELECT coalesce(max(seq), 0) AS seq FROM change) SELECT last.seq, "
+            "(SELECT count(*) FROM change_cursor c WHERE c.seq < last.seq AND EXISTS (SELECT 1 FROM change h "
+            "WHERE (h.xid, h.seq) > (c.xid, c.seq))), "
+            "(SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'autovacuum worker') FROM last"
+        ).fetchone()
+    assert row
+    return row
 
 
 def unpacked(folder: Path) -> Path:
@@ -135,7 +215,6 @@ def _shown(number: float | None) -> str:
 def served(url: str, folder: str, profile: str) -> None:
     """One web process under cProfile."""
     import cProfile
-    import signal
 
     from commonchart.cli.serve import listening, serve_web
     from commonchart.settings import Settings

@@ -6,12 +6,15 @@ import base64
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import psycopg
 import pytest
 
+from commonchart.access import audit
 from commonchart.access.actors import Actor
 from commonchart.access.records import Create, Delete, Put, Records
 from commonchart.fhir.outcome import Conflict, Forbidden, NotFound
 from commonchart.fhir.validate import validate
+from commonchart.record.connection import Connection
 from commonchart.record.database import Database
 from commonchart.search.query import parse
 from tests.actors import administrator, clinician, front_desk, patient_of
@@ -257,3 +260,43 @@ async def test_recent_patients_are_ones_own(records: Records, clock: Clock) -> N
 async def test_names_are_read_together(records: Records) -> None:
     found = await records.named([("Patient", "ada"), ("Patient", "none"), ("Observation", "o1")])
     assert set(found) == {("Patient", "ada")}
+
+
+async def test_a_creation_is_one_round_trip_with_its_change_and_audit_row(
+    records: Records, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = {name: value for name, value in observation("x").items() if name != "id"}
+    await records.commit([Create(validate(body))])
+    trips: list[int] = []
+    exchange = Connection._exchange
+
+    async def counted(conn: Connection, asked: Any) -> Any:
+        trips.append(len(asked))
+        return await exchange(conn, asked)
+
+    monkeypatch.setattr(Connection, "_exchange", counted)
+    (written,) = await records.commit([Create(validate(body))])
+    assert len(trips) == 1
+    stored = written.stored
+    async with records.database.single() as conn:
+        for table in ("resource", "resource_loc", "change", "audit"):
+            sql = f"SELECT count(*) FROM {table} WHERE rtype = 'Observation' AND id = %s"
+            assert await conn.fetch(sql, (stored.id,)) == [(1,)], table
+    assert (await records.read("Observation", stored.id)).body == stored.body
+
+
+async def test_what_fails_on_the_way_leaves_nothing_even_where_the_commit_goes_along(
+    records: Records, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = {name: value for name, value in observation("x").items() if name != "id"}
+    async with records.database.single() as conn:
+        before = await conn.fetch("SELECT count(*), max(seq) FROM change")
+    with monkeypatch.context() as patch:
+        patch.setattr(audit, "of_writes", lambda *_: [("INSERT INTO audit (at) VALUES (NULL)", ())])
+        with pytest.raises(psycopg.errors.NotNullViolation):
+            await records.commit([Create(validate(body))])
+    async with records.database.single() as conn:
+        assert await conn.fetch("SELECT count(*), max(seq) FROM change") == before
+        assert await conn.fetch("SELECT count(*) FROM resource WHERE rtype = 'Observation'") == [(0,)]
+    (written,) = await records.commit([Create(validate(body))])
+    assert written.state == "created"

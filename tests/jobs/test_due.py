@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
-from datetime import UTC, datetime
+import random
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from commonchart.access import users
 from commonchart.access.due import Filters, due_of, registry
 from commonchart.access.records import Delete, Put, Records
+from commonchart.care.rules import built_in
 from commonchart.fhir import json as fhir_json
 from commonchart.fhir.links import rewrite
 from commonchart.fhir.outcome import Forbidden, NotFound
@@ -21,6 +24,8 @@ from commonchart.fhir.validate import validate
 from commonchart.jobs import due, worker
 from commonchart.record import changes
 from commonchart.record.database import Database
+from commonchart.record.due import DueRow, of_patient
+from commonchart.search.query import parse
 from tests.conftest import Clock
 from tests.shared import shared_data
 
@@ -164,6 +169,108 @@ async def test_the_registry_counts_what_it_lists(records: Records, clock: Clock)
     assert [(row.due.patient, row.due.rule) for row in narrow.rows] == [("ada", "a1c")]
     assert (await registry(records, Filters(min_age=57), as_of=day)).total == 0
     assert (await registry(records, Filters(statuses=(), max_age=6), as_of=day)).total > 0
+
+
+def observation(id: str, code: str, value: str = "6.5", status: str = "final") -> dict[str, Any]:
+    coded = {"coding": [{"system": "http://loinc.org", "code": code}], "text": code}
+    return a1c(6.5, status) | {"id": id, "code": coded, "valueQuantity": a1c(float(value))["valueQuantity"]}
+
+
+async def worked_out(records: Records) -> datetime:
+    return max(row.assessed_at for row in await due_of(records, "ada"))
+
+
+async def test_what_no_rule_can_see_assesses_nobody(records: Records, clock: Clock) -> None:
+    await put(records, PATIENT, DIABETES)
+    await settle(records.database, clock)
+    before = await worked_out(records)
+    clock.advance(minutes=5)
+    specimen = {"resourceType": "Specimen", "id": "blood", "subject": {"reference": "Patient/ada"}}
+    await put(records, observation("height", "8302-2-none"), specimen)
+    assert await settle(records.database, clock) == 2
+    assert await worked_out(records) == before
+    await put(records, a1c(6.5))
+    assert await status(records, clock) == "up-to-date"
+    assert await worked_out(records) == clock()
+
+
+async def test_a_correction_may_bring_a_fact_to_light_or_take_one_away(
+    records: Records, clock: Clock
+) -> None:
+    await put(records, PATIENT, DIABETES)
+    await put(records, observation("a1c", "8302-2-none"))
+    assert await status(records, clock) == "overdue"
+    await put(records, a1c(6.5))
+    assert await status(records, clock) == "up-to-date"
+    await put(records, observation("a1c", "8302-2-none"))
+    assert await status(records, clock) == "overdue"
+
+
+async def test_a_new_fact_that_was_changed_before_it_was_followed_is_not_overlooked(
+    records: Records, clock: Clock
+) -> None:
+    await put(records, PATIENT, DIABETES)
+    await settle(records.database, clock)
+    await put(records, observation("a1c", "8302-2-none"))
+    await put(records, a1c(6.5))
+    assert await status(records, clock) == "up-to-date"
+
+
+async def test_whatever_comes_the_stored_answers_are_those_of_the_record(
+    records: Records, clock: Clock
+) -> None:
+    """Followed change by change, or some at once: the same as worked out from all of it."""
+    chance = random.Random(11)
+    codes = ("4548-4", "8302-2-none", "2160-0", "33914-3", "1234-5-none", "718-7")
+    await put(records, PATIENT)
+    for _ in range(24):
+        clock.advance(minutes=1)
+        id, code = f"o{chance.randrange(6)}", chance.choice(codes)
+        step = chance.randrange(6)
+        if step == 0:
+            known = await records.search(parse("Observation", [("_id", id)]))
+            await records.commit([Delete("Observation", one.id) for one in known.matches])
+        elif step == 1:
+            await put(records, chance.choice((DIABETES, DIABETES | {"code": {"text": "unknown"}})))
+        else:
+            await put(
+                records,
+                observation(
+                    id, code, chance.choice(("6.5", "9")), chance.choice(("final", "entered-in-error"))
+                ),
+            )
+        if chance.random() < 0.4:
+            continue
+        await settle(records.database, clock)
+        async with records.database.connection() as conn:
+            afresh = await due.assessed(conn, 1, "ada", built_in(), clock())
+            stored = await of_patient(conn, 1, "ada")
+        assert {blank(one) for one in stored} == {blank(one) for one in afresh}
+
+
+def blank(row: DueRow) -> DueRow:
+    return replace(row, assessed_on=date.min, assessed_at=datetime.min)
+
+
+async def test_only_what_changed_is_written_and_the_list_says_when_it_was_worked_out(
+    records: Records, clock: Clock
+) -> None:
+    await put(records, PATIENT, DIABETES)
+    await settle(records.database, clock)
+    before = {row.rule: row for row in await due_of(records, "ada")}
+    clock.advance(minutes=5)
+    await put(records, a1c(6.5))
+    await settle(records.database, clock)
+    after = {row.rule: row for row in await due_of(records, "ada")}
+    assert before.keys() == after.keys()
+    assert after["a1c"].assessed_at == clock() > before["a1c"].assessed_at
+    written = [rule for rule, row in after.items() if row.assessed_at == clock()]
+    assert len(written) < len(after) / 2
+    assert all(after[rule] == row for rule, row in before.items() if rule not in written)
+    clock.advance(minutes=5)
+    await put(records, DIABETES | {"note": [{"text": "as before"}]})
+    await settle(records.database, clock)
+    assert await worked_out(records) == clock()
 
 
 async def test_patients_see_their_own_list_and_no_registry(

@@ -46,6 +46,20 @@ async def rows(database: Database, patient: str = "otto") -> dict[str, DueRow]:
     return {row.rule: row for row in found if row.kind == "immunization"}
 
 
+async def test_an_allergy_to_a_vaccine_takes_it_off_the_list(database: Database, clock: Clock) -> None:
+    await keep(database, clock, person("otto"), dose("m1", "03", "2023-12-12"))
+    assert (await rows(database))["imm-mmr"].status == "due"
+    allergy = {
+        "resourceType": "AllergyIntolerance", "id": "vaccine", "patient": {"reference": "Patient/otto"},
+        "clinicalStatus": {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/allergyintolerance-clinical", "code": "active"}]},
+        "code": {"coding": [{"system": CVX, "code": "03"}], "text": "MMR vaccine"},
+    }  # fmt: skip
+    await keep(database, clock, allergy)
+    found = (await rows(database))["imm-mmr"]
+    assert found.status == "excluded"
+    assert "Severe allergic reaction" in json.loads(found.why)["because"]
+
+
 async def test_a_toddler_behind_schedule(database: Database, clock: Clock) -> None:
     await keep(
         database, clock, person("otto"), dose("m0", "03", "2023-06-27"), dose("m1", "03", "2023-12-12")

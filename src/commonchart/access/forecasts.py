@@ -16,6 +16,7 @@ from commonchart.care.immunizations.evaluate import evaluate
 from commonchart.care.immunizations.from_fhir import Facts, facts, observed
 from commonchart.fhir import json
 from commonchart.fhir.outcome import NotFound
+from commonchart.record.due import among
 from commonchart.record.keys import patient_key, token
 from commonchart.record.people import linked
 from commonchart.record.rows import Stored
@@ -71,10 +72,10 @@ def _statement(records: Records, patients: list[str], types: list[str], schedule
     sql = (
         f"SELECT {columns} FROM resource r WHERE {predicate} AND r.pk = ANY(%s) AND r.tenant = %s AND r.patient = ANY(%s) "
         "AND NOT r.deleted AND r.rtype = ANY(%s) "
-        "AND (r.rtype <> 'Observation' OR (r.tokens || '{}'::bigint[]) && %s::bigint[])"
+        f"AND (r.rtype <> 'Observation' OR {among(wanted_tokens(schedule))})"
     )
     keys = [patient_key(one) for one in patients]
-    return Statement(sql, (*args, keys, records.actor.tenant, patients, types, list(wanted_tokens(schedule))))
+    return Statement(sql, (*args, keys, records.actor.tenant, patients, types))
 
 
 def wanted_tokens(schedule: Schedule) -> tuple[int, ...]:

@@ -181,14 +181,17 @@ class Records:
     # ---- writing
 
     @asynccontextmanager
-    async def transaction(self, *, source: str = "") -> AsyncIterator[Transaction]:
-        """Reads and writes that become visible together, or not at all. `source` names who is being loaded."""
+    async def transaction(self, *, source: str = "", once: bool = False) -> AsyncIterator[Transaction]:
+        """Reads and writes that become visible together, or not at all. `source` names who is being loaded.
+
+        `once`: there is one write, and nothing after it, so that it may be committed in its own round trip.
+        """
         async with self.database.connection() as conn:
-            yield Transaction(self, conn, source)
+            yield Transaction(self, conn, source, once)
 
     async def commit(self, wanted: Sequence[Wanted], *, source: str = "") -> list[Written]:
         """Store all of it in one transaction. Raises Forbidden, Stale, Conflict, NotFound, Gone; then nothing is stored."""
-        async with self.transaction(source=source) as tx:
+        async with self.transaction(source=source, once=True) as tx:
             return await tx.write(wanted)
 
     # ---- the chart (see charts.py)
@@ -272,10 +275,11 @@ class Transaction:
     `told` is what the profiles stated by what was written had to say, where the site only warns.
     """
 
-    def __init__(self, records: Records, conn: Connection, source: str) -> None:
+    def __init__(self, records: Records, conn: Connection, source: str, once: bool = False) -> None:
         self.records = records
         self.conn = conn
         self.source = source
+        self.once = once
         self.told: dict[Key, tuple[Issue, ...]] = {}
 
     async def read(self, rtype: str, id: str) -> Stored | None:
@@ -341,7 +345,8 @@ class Transaction:
 
         writes = [parameters.indexed(one, known) for one in writes]
         trail = partial(audit.of_writes, actor, now)
-        written = await store.write(self.conn, stamp, writes, replacing, trail)
+        last = self.once and not any(one.rtype == "SearchParameter" for one in writes)
+        written = await store.write(self.conn, stamp, writes, replacing, trail, last=last)
         await parameters.register(records.database, self.conn, actor.tenant, writes, now)
         return written
 

@@ -65,7 +65,7 @@ def write_of(wanted: Wanted, now: datetime) -> Write:
     body = {**wanted.valid.resource, "id": id}
     index = extract(rtype, body)
     if isinstance(wanted, Create):
-        return Write(rtype, id, body, index, must_be_new=True)
+        return Write(rtype, id, body, index, must_be_new=True, ours=True)
     return Write(
         rtype, id, body, index, wanted.if_match, wanted.must_be_new, wanted.skip_unchanged, wanted.relabels
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date, datetime
 from functools import cache
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ from commonchart.access import audit, forecasts, users
 from commonchart.care.assess import Due, assess, kept
 from commonchart.care.evidence import QUESTION_SYSTEM, moment_day
 from commonchart.care.facts import evidence
+from commonchart.care.immunizations.compile import Schedule
 from commonchart.care.person import person
 from commonchart.care.rules import built_in
 from commonchart.care.schema import Pack
@@ -21,6 +22,7 @@ from commonchart.record import changes, due, schedules
 from commonchart.record.due import DueRow, InUse
 from commonchart.record.keys import token
 from commonchart.record.people import linked_on
+from commonchart.record.rows import Change
 from commonchart.record.vaccine_codes import to_cvx
 
 if TYPE_CHECKING:
@@ -55,10 +57,35 @@ async def follow(database: Database, now: datetime) -> int:
         batch = await changes.take(conn, CURSOR, CHANGES)
         if not batch.changes:
             return 0
-        patients = {(change.tenant, change.patient) for change in batch.changes if change.patient}
-        await _assess_all(conn, sorted((t, p) for t, p in patients if p), now)
+        await _assess_all(conn, sorted(await _touched(conn, batch.changes, now)), now)
         await changes.advance(conn, CURSOR, batch)
         return len(batch.changes)
+
+
+async def _touched(conn: Connection, batch: Sequence[Change], now: datetime) -> set[tuple[int, str]]:
+    """(tenant, patient) of those whose answers a change may change.
+
+    A new Observation whose codes no pack in use names is not read by any rule, and was not there before. Whatever was
+    updated or deleted may have been read as it was before.
+    """
+    read = [one for one in batch if one.patient and one.rtype in due.READ]
+    new = [one for one in read if _new(one)]
+    found = {(one.tenant, one.patient or "") for one in read if not _new(one)}
+    for tenant in {one.tenant for one in new}:
+        asked = [one for one in new if one.tenant == tenant and (tenant, one.patient) not in found]
+        if asked:
+            tokens = _wanted(await schedules.active(conn, tenant, moment_day(now)))
+            found |= {(tenant, one) for one in await due.telling(conn, tenant, asked, tokens)}
+    return found
+
+
+def _new(change: Change) -> bool:
+    return change.rtype == "Observation" and change.op == "create"
+
+
+def _wanted(schedule: Schedule, pack: Pack | None = None) -> tuple[int, ...]:
+    """The code tokens of Observations that the rules or the schedule look at."""
+    return (*wanted_tokens((pack or built_in()).hash), *forecasts.wanted_tokens(schedule))
 
 
 async def pass_days(database: Database, now: datetime) -> int:
@@ -83,6 +110,7 @@ async def follow_pack(database: Database, now: datetime, progress: Progress | No
     return True
 
 
+@cache
 def _rules() -> InUse:
     pack = built_in()
     whole = {"rules": pack.rules, "sets": pack.sets, "analytes": pack.analytes, "risks": pack.risks}
@@ -126,8 +154,7 @@ async def assessed(
     day = as_of or moment_day(now)
     schedule = await schedules.active(conn, tenant, day)
     same = await linked_on(conn, tenant, patient)
-    tokens = (*wanted_tokens(pack.hash), *forecasts.wanted_tokens(schedule))
-    found = await due.resources(conn, tenant, same, tokens)
+    found = await due.resources(conn, tenant, same, _wanted(schedule, pack))
     own = next((r for r in found if r["resourceType"] == "Patient" and r.get("id") == patient), None)
     if own is None:
         return []

@@ -1,6 +1,7 @@
 """The worker: lanes of work, each a loop of its own, so that a long export never holds up a due list.
 
-A lane wakes when something was committed, and every few seconds anyway. NOTIFY only wakes; polling guarantees.
+A lane wakes when something was committed, and every few seconds anyway. NOTIFY only wakes; polling guarantees. What
+many writers commit one after the other is gathered: rounds of a lane begin at least its pace apart.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from msgspec import Struct
 
 from commonchart.fhir.outcome import Busy
 from commonchart.jobs import bulk, due, reindex, subscriptions
+from commonchart.record import statistics
 from commonchart.record.changes import CHANNEL
 
 if TYPE_CHECKING:
@@ -45,6 +47,8 @@ async def drain(database: Database, clock: Clock) -> int:
     await due.follow_pack(database, clock())
     while taken := await due.follow(database, clock()):
         done += taken
+        if taken < due.CHANGES:  # what is committed meanwhile wakes the next round
+            break
     while await due.pass_days(database, clock()):
         pass
     return done
@@ -52,6 +56,8 @@ async def drain(database: Database, clock: Clock) -> int:
 
 async def _due(database: Database, clock: Clock, site: Site) -> int:
     await drain(database, clock)
+    async with database.single() as conn:
+        await statistics.refresh(conn)
     return 0
 
 
@@ -62,6 +68,8 @@ LANES: dict[str, Lane] = {
     "reindex": reindex.drain,
 }
 """Lane by name. A lane does a bounded piece of what is waiting and says how much it did; 0 sleeps until woken."""
+PACE = {"due": 1.0, "bulk": 0.5, "subscriptions": 0.1, "reindex": 1.0}
+"""Seconds from the beginning of one round of a lane to that of the next it is woken for."""
 
 
 async def run(database: Database, *, clock: Clock, site: Site) -> None:
@@ -76,7 +84,9 @@ async def run(database: Database, *, clock: Clock, site: Site) -> None:
 async def _keep(
     name: str, lane: Lane, database: Database, clock: Clock, site: Site, woken: asyncio.Event
 ) -> None:
+    loop = asyncio.get_running_loop()
     while True:
+        begun = loop.time()
         try:
             while await lane(database, clock, site):
                 pass
@@ -87,6 +97,8 @@ async def _keep(
             log.error("worker round failed", lane=name, kind=type(error).__name__)
             await asyncio.sleep(POLL_SECONDS)
         await _wait(woken)
+        await asyncio.sleep(begun + PACE[name] - loop.time())
+        woken.clear()
 
 
 async def _wait(woken: asyncio.Event) -> None:
@@ -95,8 +107,6 @@ async def _wait(woken: asyncio.Event) -> None:
             await woken.wait()
     except TimeoutError:
         return
-    finally:
-        woken.clear()
 
 
 async def _listen(database: Database, bells: list[asyncio.Event]) -> None:

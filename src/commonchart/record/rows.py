@@ -30,6 +30,15 @@ class Stored(Struct, frozen=True):
     superseded: datetime | None = None
 
 
+class Found(Struct, frozen=True):
+    """What a search shows of a current resource: all that an entry of a Bundle needs."""
+
+    rtype: str
+    id: str
+    body: bytes
+    patient: str | None = None
+
+
 class Index(Struct, frozen=True):
     """What search extracts from a resource at write time; `rows` by table name in the column order of `schema.SEARCH_ROWS`."""
 
@@ -57,6 +66,7 @@ class Write(Struct, frozen=True):
     """One resource to be stored (`body` without server-owned meta) or deleted (`body` None).
 
     `relabels`: the security labels of the version before are given up where this one does not carry them.
+    `ours`: the id was made for this Write just now, so that nobody else can know it.
     """
 
     rtype: str
@@ -67,6 +77,7 @@ class Write(Struct, frozen=True):
     must_be_new: bool = False
     skip_unchanged: bool = False
     relabels: bool = False
+    ours: bool = False
 
 
 class Written(Struct, frozen=True):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
@@ -15,7 +16,7 @@ from psycopg import sql
 from commonchart.fhir import json
 from commonchart.fhir.dates import instant
 from commonchart.fhir.outcome import Conflict, Gone, NotFound, Stale
-from commonchart.record.connection import Asked
+from commonchart.record.connection import COMMIT, Asked
 from commonchart.record.keys import patient_key, resource_key
 from commonchart.record.rows import Index, Stamp, Stored, Write, Written
 from commonchart.record.schema import SEARCH_ROWS, VERSION_COLUMNS
@@ -27,6 +28,7 @@ Key = tuple[str, str]
 
 # rows of a table from which they are sent by COPY: versions, and what search keeps of them
 COPY_FROM = (24, 200)
+FEW = 4
 TICK = timedelta(milliseconds=1)
 
 _COLUMNS = VERSION_COLUMNS.split(", ")
@@ -90,20 +92,23 @@ async def write(
     writes: Sequence[Write],
     over: Over = lambda old, new: new,
     also: Also = lambda written: (),
+    *,
+    last: bool = False,
 ) -> list[Written]:
     """Store one batch in the connection's transaction, in order; what each Write became, in order.
 
     `over` is asked about every Write that replaces a living version: what shall be stored instead, or it refuses.
-    `also` gives what else is told the database of what was written, in the same round trip.
+    `also` gives what else is told the database of what was written, in the same round trip. With `last` the transaction
+    is committed in it too, where all of it is one round trip; else whoever opened it commits as ever.
     Raises Stale (if_match), Conflict (must_be_new, or an id that another source holds), NotFound and Gone for
     deletions. After a raise the transaction must be rolled back.
     """
     out: dict[int, Written] = {}
-    for batch in _rounds(writes):
-        for n, written in zip(
-            batch, await _write(conn, stamp, [writes[n] for n in batch], over, also), strict=True
-        ):
-            out[n] = written
+    rounds = _rounds(writes)
+    for batch in rounds:
+        ending = last and len(rounds) == 1
+        done = await _write(conn, stamp, [writes[n] for n in batch], over, also, ending)
+        out |= zip(batch, done, strict=True)
     return [out[n] for n in range(len(writes))]
 
 
@@ -121,9 +126,11 @@ def _rounds(writes: Sequence[Write]) -> list[list[int]]:
 
 
 async def _write(
-    conn: Connection, stamp: Stamp, writes: Sequence[Write], over: Over, also: Also
+    conn: Connection, stamp: Stamp, writes: Sequence[Write], over: Over, also: Also, last: bool
 ) -> list[Written]:
-    claimed = await _claim(conn, stamp, writes)
+    ours = [w for w in writes if w.ours]
+    claimed = await _claim(conn, stamp, [w for w in writes if not w.ours])
+    claimed |= {(w.rtype, w.id) for w in ours}
     held = [(w.rtype, w.id) for w in writes if (w.rtype, w.id) not in claimed]
     sources = await _lock(conn, stamp.tenant, held)
     current = await read_many(conn, stamp.tenant, held)
@@ -135,41 +142,37 @@ async def _write(
     moving = [(w, done.stored) for w, done in zip(writes, written, strict=True) if done.state != "unchanged"]
     replaced = {(s.rtype, s.id): current[s.rtype, s.id] for _, s in moving if (s.rtype, s.id) in current}
     if moving:
-        before = list(_superseding(stamp.tenant, replaced, [s for _, s in moving]))
-        await _fill(conn, before, _rows(stamp.tenant, moving), also(written))
+        before = [*_claiming(stamp, ours), *_superseding(stamp.tenant, replaced, [s for _, s in moving])]
+        await _fill(conn, before, _rows(stamp.tenant, moving), also(written), last)
     return written
 
 
-_CLAIM = (
-    "INSERT INTO resource_loc (tenant, rtype, id, pk, source) VALUES (%s, %s, %s, %s, %s) "
-    "ON CONFLICT DO NOTHING RETURNING rtype, id"
+_CLAIM = "INSERT INTO resource_loc (tenant, rtype, id, pk, source) VALUES (%s, %s, %s, %s, %s)"
+_CLAIM_MANY = (
+    "INSERT INTO resource_loc (tenant, rtype, id, pk, source) "
+    "SELECT %s, k.rtype, k.id, k.pk, %s FROM unnest(%s::text[], %s::text[], %s::bigint[]) AS k(rtype, id, pk)"
 )
+_IF_FREE = " ON CONFLICT DO NOTHING RETURNING rtype, id"
 
 
 async def _claim(conn: Connection, stamp: Stamp, writes: Sequence[Write]) -> set[Key]:
     """Take the ids that nobody has yet; a concurrent claim of the same id is waited for."""
+    asked = [(text + _IF_FREE, args) for text, args in _claiming(stamp, writes)]
+    rows = (await conn.together(asked))[0] if asked else []
+    return {(row[0], row[1]) for row in rows}
+
+
+def _claiming(stamp: Stamp, writes: Sequence[Write]) -> Iterator[Asked]:
+    """The statement that takes these ids, if there are any: in order, so that no two wait for each other."""
     fresh = sorted(
         ((w.rtype, w.id), _pk(w.rtype, w.id, w.index.patient)) for w in writes if w.body is not None
     )
-    if not fresh:
-        return set()
     if len(fresh) == 1:
         ((rtype, id), pk) = fresh[0]
-        rows = await conn.fetch(_CLAIM, (stamp.tenant, rtype, id, pk, stamp.source))
-        return {(row[0], row[1]) for row in rows}
-    rows = await conn.fetch(
-        "INSERT INTO resource_loc (tenant, rtype, id, pk, source) "
-        "SELECT %s, k.rtype, k.id, k.pk, %s FROM unnest(%s::text[], %s::text[], %s::bigint[]) AS k(rtype, id, pk) "
-        "ON CONFLICT DO NOTHING RETURNING rtype, id",
-        (
-            stamp.tenant,
-            stamp.source,
-            [k[0] for k, _ in fresh],
-            [k[1] for k, _ in fresh],
-            [pk for _, pk in fresh],
-        ),
-    )
-    return {(row[0], row[1]) for row in rows}
+        yield _CLAIM, (stamp.tenant, rtype, id, pk, stamp.source)
+    elif fresh:
+        rtypes, ids = [k[0] for k, _ in fresh], [k[1] for k, _ in fresh]
+        yield _CLAIM_MANY, (stamp.tenant, stamp.source, rtypes, ids, [pk for _, pk in fresh])
 
 
 async def _lock(conn: Connection, tenant: int, keys: Sequence[Key]) -> dict[Key, str]:
@@ -339,8 +342,12 @@ async def _fill(
     before: Sequence[Asked],
     tables: Mapping[str, Sequence[tuple[Any, ...]]],
     after: Sequence[Asked],
+    last: bool,
 ) -> None:
-    """Small sets in one round trip with what comes before and after, large ones by COPY."""
+    """Small sets in one round trip with what comes before and after, large ones by COPY.
+
+    `last`: with the commit, unless something is left to be copied.
+    """
     large = {table for table, rows in tables.items() if len(rows) >= COPY_FROM[table in SEARCH_ROWS]}
     small = [
         one
@@ -348,12 +355,15 @@ async def _fill(
         if rows and table not in large
         for one in _inserting(table, rows)
     ]
-    await conn.together([*before, *small, *after, _NOTIFY])
+    ending = [COMMIT] if last and not large else []
+    await conn.together([*before, *small, *after, _NOTIFY, *ending])
     for table in large:
         await _copy(conn, table, tables[table])
 
 
 def _inserting(table: str, rows: Sequence[tuple[Any, ...]]) -> list[Asked]:
+    if 1 < len(rows) <= FEW and table in SEARCH_ROWS:
+        return [(_insert_few(table, len(rows)), [value for row in rows for value in row])]
     if len(rows) > 1 and table in _INSERT_MANY:
         return [(_INSERT_MANY[table], [list(column) for column in zip(*rows, strict=True)])]
     return [(_INSERT[table], row) for row in rows]
@@ -387,6 +397,15 @@ _HEAD = {
 _INSERT = {
     table: f"{head} VALUES ({', '.join('%s' for _ in _columns(table))})" for table, head in _HEAD.items()
 }
+
+
+@cache
+def _insert_few(table: str, rows: int) -> str:
+    """Arrays cost more than they save where there are only a few rows."""
+    row = f"({', '.join('%s' for _ in _columns(table))})"
+    return f"{_HEAD[table]} VALUES {', '.join([row] * rows)}"
+
+
 # an array in a column would come apart: such rows are inserted one by one
 _INSERT_MANY = {
     table: f"{_HEAD[table]} SELECT * FROM unnest({', '.join(f'%s::{name}[]' for name in _types(table))})"

@@ -71,7 +71,7 @@ async def run(records: Records, asked: Asked) -> Answer:
     writing = WRITES.get((asked.method, found))
     if writing is None:
         raise MethodNotAllowed(_methods(found))
-    async with records.transaction() as tx:
+    async with records.transaction(once=True) as tx:
         return await writing(tx, asked)
 
 

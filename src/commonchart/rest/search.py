@@ -10,7 +10,7 @@ from commonchart.access.records import Records
 from commonchart.fhir import json
 from commonchart.fhir.definitions import r4
 from commonchart.fhir.outcome import Forbidden, Malformed, NotFound
-from commonchart.record.rows import Stored
+from commonchart.record.rows import Found
 from commonchart.rest import recommendations
 from commonchart.rest.exchange import ID, Answer, Asked, Params
 from commonchart.rest.subset import How, subset, wanted
@@ -125,20 +125,20 @@ def joined(kind: bytes, entries: Iterable[bytes], links: bytes = b"", total: byt
     return b'{"resourceType":"Bundle","type":"' + kind + b'"' + total + links + listed + b"}"
 
 
-def _entry(base: str, stored: Stored, mode: bytes, how: How | None) -> bytes:
-    body = stored.body or b"{}"
-    return _listed(f"{base}/{stored.rtype}/{stored.id}", body if how is None else subset(body, how), mode)
+def _entry(base: str, stored: Found, mode: bytes, how: How | None) -> bytes:
+    body = stored.body if how is None else subset(stored.body, how)
+    return _listed(f"{base}/{stored.rtype}/{stored.id}", body, mode)
 
 
 def _listed(address: str, body: bytes, mode: bytes) -> bytes:
     return f'{{"fullUrl":"{address}","resource":'.encode() + body + b',"search":{"mode":"' + mode + b'"}}'
 
 
-def _match(base: str, stored: Stored, how: How | None, place: int | None) -> bytes:
+def _match(base: str, stored: Found, how: How | None, place: int | None) -> bytes:
     """A match: the resource, or the one at this place among those it contains."""
     if place is None:
         return _entry(base, stored, b"match", how)
-    inner = json.decode(stored.body or b"{}")["contained"][place]
+    inner = json.decode(stored.body)["contained"][place]
     body = json.encode(inner)
     address = f"{base}/{stored.rtype}/{stored.id}#{inner.get('id', '')}"
     return _listed(address, body if how is None else subset(body, how), b"match")

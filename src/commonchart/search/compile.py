@@ -14,9 +14,7 @@ from commonchart.search.query import Query, Term
 from commonchart.search.terms import Sql, patients_of, term_sql
 from commonchart.search.visible import Visible
 
-COLUMNS = "rtype, id, vid, recorded, org, actor, source, deleted, body, patient, status, code, category, date_lo, date_hi"
-# what a Bundle needs, for those that want no more
-NARROW = "rtype, id, body, patient"
+COLUMNS = "rtype, id, body, patient"
 ALIAS = re.compile(r"\br\.")
 
 
@@ -40,7 +38,6 @@ def compile(
     *,
     at: Place | None = None,
     limit: int | None = None,
-    columns: str = COLUMNS,
 ) -> Statement:
     """The rows of a page: `limit` (default: one more than asked) from a place on. `visible` is required.
 
@@ -52,7 +49,7 @@ def compile(
     if at is not None and at.values:
         follow = beyond(found, at.values, back)
         where = Sql(f"{where.text} AND {follow.text}", where.args + follow.args)
-    shown = ", ".join(f"r.{name}" for name in columns.split(", "))
+    shown = ", ".join(f"r.{name}" for name in COLUMNS.split(", "))
     sorted_by = ", ".join(f"{key.text}::text AS s{n}" for n, key in enumerate(found[:-1]))
     sql = f"SELECT {shown}, {sorted_by} FROM resource r WHERE {where.text} ORDER BY {order_by(found, back)} LIMIT %s"
     return Statement(sql, (*where.args, query.count + 1 if limit is None else limit))

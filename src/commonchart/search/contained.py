@@ -16,7 +16,7 @@ from commonchart.record.schema import SEARCH_ROWS
 from commonchart.search.compile import ALIAS, COLUMNS, Place, Statement, conditions
 from commonchart.search.order import Key, beyond, leading, order_by
 from commonchart.search.query import Query
-from commonchart.search.terms import HELD, SAME, Sql, value_sql
+from commonchart.search.terms import HELD, HELD_ONE, SAME, Sql, value_sql
 from commonchart.search.visible import Visible
 
 _ROWS = re.compile(rf"FROM (\w+) x WHERE {re.escape(SAME)}")
@@ -142,7 +142,7 @@ def _inside(text: str) -> str:
         lambda m: f"FROM jsonb_to_recordset(r.kept -> '{m[1]}') AS x({_columns(m[1])}) WHERE true",
         text,
     )
-    return text.replace(HELD, "r.id = ANY(%s)")
+    return text.replace(HELD, "r.id = ANY(%s)").replace(HELD_ONE, "r.id = %s")
 
 
 def _columns(table: str) -> str:

@@ -13,11 +13,10 @@ from msgspec import Struct
 
 from commonchart.fhir.outcome import Malformed
 from commonchart.record.keys import patient_key, resource_key
-from commonchart.record.rows import Stored
-from commonchart.record.store import row_stored
+from commonchart.record.rows import Found
 from commonchart.search import contained
 from commonchart.search.compile import COLUMNS, Place, Statement, compile, counting, identifying
-from commonchart.search.include import included
+from commonchart.search.include import found, included
 from commonchart.search.query import Query
 from commonchart.search.resolve import NOT_LOADED, Fetch, Terminology, resolved
 from commonchart.search.visible import Visible
@@ -31,14 +30,14 @@ class Page(Struct, frozen=True):
     `inside`, where contained resources are returned by themselves: for each match, a container then, which it is.
     """
 
-    matches: tuple[Stored, ...]
-    included: tuple[Stored, ...] = ()
+    matches: tuple[Found, ...]
+    included: tuple[Found, ...] = ()
     total: int | None = None
     next_cursor: str | None = None
     previous_cursor: str | None = None
     inside: tuple[int | None, ...] = ()
 
-    def placed(self) -> Iterator[tuple[Stored, int | None]]:
+    def placed(self) -> Iterator[tuple[Found, int | None]]:
         """Each match, with the place of the resource meant in what it contains; None: the match itself."""
         return zip(self.matches, self.inside or (None,) * len(self.matches), strict=True)
 
@@ -68,7 +67,7 @@ async def run(
     back = at is not None and at.back
     if back:
         rows.reverse()
-    matches = tuple(stored(row) for row in rows)
+    matches = tuple(map(found, rows))
     total = len(matches) if at is None and not more else None
     if total is None and query.total in ("accurate", "estimate"):
         total = int((await fetch(_counting(query, visible)))[0][0])
@@ -95,11 +94,6 @@ def _compiled(query: Query, visible: Visible, at: Place | None) -> Statement:
 
 def _counting(query: Query, visible: Visible) -> Statement:
     return (contained.counting if _searches_inside(query) else counting)(query, visible)
-
-
-def stored(row: tuple[Any, ...]) -> Stored:
-    """A row of `compile`'s columns as Stored."""
-    return row_stored(row[:WIDTH])
 
 
 async def matching_ids(fetch: Fetch, query: Query, visible: Visible, limit: int) -> list[tuple[str, str]]:

@@ -6,7 +6,8 @@ import re
 from datetime import date
 from typing import Any
 
-from commonchart.search.compile import COLUMNS, Statement
+from commonchart.record.schema import VERSION_COLUMNS
+from commonchart.search.compile import Statement
 from commonchart.search.fold import fold
 from commonchart.search.visible import Visible
 
@@ -40,7 +41,7 @@ def _date(year: str, month: str, day: str) -> date | None:
 def finding(visible: Visible, text: str, limit: int) -> Statement:
     """The patients that fit every part of what was typed, by family name. Nothing typed finds nobody."""
     predicate, args = visible.predicate("r")
-    columns = ", ".join(f"r.{name}" for name in COLUMNS.split(", "))
+    columns = ", ".join(f"r.{name}" for name in VERSION_COLUMNS.split(", "))
     parts, values = _parts(text.strip()[:120])
     where = " AND ".join([predicate, "r.rtype = 'Patient'", "NOT r.deleted", *(parts or ["false"])])
     family = f"(SELECT min(x.folded) FROM string_row x WHERE {_SAME} AND x.param = 'family')"

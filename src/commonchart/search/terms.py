@@ -21,6 +21,9 @@ from commonchart.search.words import beginning, wanted
 
 UCUM = "http://unitsofmeasure.org"
 SAME = "x.pk = r.pk AND x.tenant = r.tenant AND x.rtype = r.rtype AND x.id = r.id"
+# a beginning as a range: unlike LIKE, its index serves a plan that is made before the text is known
+BEGINS = "({0} ~>=~ %s AND {0} ~<~ %s)"
+LAST = "\U0010ffff"
 WORDS = "array_to_tsvector(string_to_array(x.words, ' '))"
 
 
@@ -146,10 +149,11 @@ def by_patient(rtype: str, code: str) -> bool:
 
 
 # where an id is kept is looked up: the rows themselves are found by their shard only
-HELD = (
+_HELD = (
     "EXISTS (SELECT 1 FROM resource_loc l WHERE l.tenant = r.tenant AND l.rtype = r.rtype AND l.pk = r.pk "
-    "AND l.id = r.id AND l.id = ANY(%s))"
+    "AND l.id = r.id AND l.id = {})"
 )
+HELD_ONE, HELD = _HELD.format("%s"), _HELD.format("ANY(%s)")
 
 
 def _row_column(rtype: str, term: Term) -> Sql:
@@ -157,7 +161,9 @@ def _row_column(rtype: str, term: Term) -> Sql:
         ids = [value.text.removeprefix(f"{rtype}/") for value in term.values]
         if term.modifier == "not":
             return Sql("NOT r.id = ANY(%s)", [ids])
-        return Sql(HELD, [ids]) if not term.modifier else Sql("false", [])
+        if term.modifier:
+            return Sql("false", [])
+        return Sql(HELD_ONE, ids) if len(ids) == 1 else Sql(HELD, [ids])
     made = [_instant(value) for value in term.values]
     return Sql("(" + " OR ".join(one.text for one in made) + ")", [arg for one in made for arg in one.args])
 
@@ -226,9 +232,12 @@ def _overlap(hashes: list[int], scoped: bool, negated: bool) -> Sql:
 def _string(rtype: str, term: Term, value: Value, scoped: bool) -> Sql:
     if term.modifier == "exact":
         return _exists("string_row", "x.param = %s AND x.exact = %s", [term.code, value.text])
-    like = _liked(fold(value.text))
-    pattern = f"%{like}%" if term.modifier == "contains" else f"{like}%"
-    return _exists("string_row", "x.param = %s AND x.folded LIKE %s", [term.code, pattern])
+    text = fold(value.text)
+    if term.modifier == "contains":
+        return _exists("string_row", "x.param = %s AND x.folded LIKE %s", [term.code, f"%{_liked(text)}%"])
+    return _exists(
+        "string_row", f"x.param = %s AND {BEGINS.format('x.folded')}", [term.code, text, text + LAST]
+    )
 
 
 def _uri(rtype: str, term: Term, value: Value, scoped: bool) -> Sql:

@@ -12,7 +12,7 @@ from commonchart.exchange.v2.compose import Envelope, Sent
 from commonchart.exchange.v2.reading import Element
 from commonchart.fhir import json
 from commonchart.fhir.outcome import TooCostly
-from commonchart.record.rows import Stored
+from commonchart.record.rows import Found, Stored
 from commonchart.search.query import parse
 
 MAX_DOSES = 1000
@@ -83,7 +83,7 @@ async def _people(records: Records, doses: tuple[Element, ...]) -> dict[str, Ele
     return {f"{rtype}/{id}": _body(one) for (rtype, id), one in found.items()}
 
 
-def _body(stored: Stored) -> Element:
+def _body(stored: Stored | Found) -> Element:
     return json.decode(stored.body or b"{}")
 
 

@@ -19,7 +19,7 @@ from commonchart.fhir import json
 from commonchart.fhir.outcome import Busy, Malformed, NotFound, Refused, TooCostly, operation_outcome
 from commonchart.fhir.path.engine import compiled
 from commonchart.fhir.path.nodes import Collection, truth
-from commonchart.record.rows import Stored
+from commonchart.record import rows
 from commonchart.rest.graphql.document import Document
 from commonchart.rest.graphql.found import Found, Paged
 from commonchart.rest.graphql.schema import texts
@@ -278,8 +278,8 @@ async def _all(waiting: list[Any]) -> list[Json]:
         raise
 
 
-def _decoded(stored: Stored) -> dict[str, Any]:
-    return json.decode(stored.body or b"{}")
+def _decoded(one: rows.Found) -> dict[str, Any]:
+    return json.decode(one.body)
 
 
 def _resources(values: Sequence[dict[str, Any]]) -> list[_Item]:

@@ -13,7 +13,7 @@ from commonchart.access.records import Records
 from commonchart.fhir import json
 from commonchart.fhir.definitions import r4
 from commonchart.fhir.outcome import Malformed, NotFound, TooCostly
-from commonchart.record.rows import Stored
+from commonchart.record import rows
 from commonchart.rest.exchange import ID
 from commonchart.rest.graphql.schema import texts
 from commonchart.search.page import Page, end_cursor
@@ -80,7 +80,7 @@ class Found:
             stored = await self.records.read(rtype, id)
         return json.decode(stored.body or b"{}")
 
-    async def every(self, rtype: str, arguments: dict[str, Any], home: Resource) -> tuple[Stored, ...]:
+    async def every(self, rtype: str, arguments: dict[str, Any], home: Resource) -> tuple[rows.Found, ...]:
         """All that a search finds, or the first `_count`. Raises as a search does, TooCostly where there are more."""
         bound = {} if "_count" in arguments else {"_count": str(MAX_COUNT)}
         page = await self._page(rtype, self._params(rtype, {**arguments, **bound}, home))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from commonchart.access.records import Records
 from commonchart.fhir.outcome import Malformed
+from commonchart.record.rows import Found
 from commonchart.rest.exchange import Answer, Asked
 from commonchart.rest.operations.operation import Operation
 from commonchart.rest.search import bundle
@@ -27,8 +28,9 @@ async def _lastn(records: Records, asked: Asked) -> Answer:
     if not names & {"category", "code"}:
         raise Malformed("$lastn needs a category or code", at="category", code="required")
     query = parse("Observation", params, strict=True)
-    found = await records.lastn(query, each or 1)
-    return Answer(200, bundle(asked, query, Page(tuple(found), total=len(found))))
+    newest = await records.lastn(query, each or 1)
+    found = tuple(Found(one.rtype, one.id, one.body or b"{}", one.patient) for one in newest)
+    return Answer(200, bundle(asked, query, Page(found, total=len(found))))
 
 
 LASTN = (Operation("lastn", _lastn, on_type=True, types=frozenset({"Observation"})),)
