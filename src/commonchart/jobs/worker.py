@@ -15,7 +15,7 @@ import structlog
 from msgspec import Struct
 
 from commonchart.fhir.outcome import Busy
-from commonchart.jobs import bulk, due, reindex, subscriptions
+from commonchart.jobs import bulk, due, outreach, reindex, subscriptions
 from commonchart.record.changes import CHANNEL
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ LANES: dict[str, Lane] = {
     "bulk": bulk.drain,
     "subscriptions": subscriptions.lane,
     "reindex": reindex.drain,
+    "outreach": outreach.drain,
 }
 """Lane by name. A lane does a bounded piece of what is waiting and says how much it did; 0 sleeps until woken."""
 

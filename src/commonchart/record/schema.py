@@ -14,6 +14,7 @@ PATIENT_SHARDED = frozenset(
         "identifier_row",
         "text_row",
         "due",
+        "outreach_message",
     }
 )
 LOOK_UP = frozenset({"resource_loc", "person_link"})
@@ -45,6 +46,9 @@ LOCAL = frozenset(
         "subscription_ticket",
         "vaccine_lot",
         "vaccine_movement",
+        "outreach_campaign",
+        "outreach_wording",
+        "outreach_digest",
     }
 )
 

@@ -7,6 +7,8 @@ from typing import Any
 from psycopg import AsyncConnection
 
 MODE = "mode"
+NAME = "name"
+SMTP = "smtp_url"
 
 
 async def get(conn: AsyncConnection[Any], tenant: int, key: str, default: str = "") -> str:

@@ -10,11 +10,11 @@ import aiosmtplib
 from msgspec import Struct
 
 from commonchart.exchange.egress import Unanswered
-from commonchart.exchange.subscriptions.accept import SMTP
 from commonchart.exchange.subscriptions.plan import Plan, address_of
 from commonchart.fhir import json
 from commonchart.fhir.outcome import Invalid
 from commonchart.record import site
+from commonchart.record.site import SMTP
 
 if TYPE_CHECKING:
     from commonchart.record.database import Connection
