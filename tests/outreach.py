@@ -141,8 +141,8 @@ async def mail_server(
     practice: Practice, folder: Path, *, starttls: bool = True
 ) -> AsyncIterator[tuple[Mailbox, MailServer]]:
     """A real SMTP server on a port of its own, and the site set up for it."""
-    box = Mailbox()
-    server = MailServer(box, _free_port(), _certificate(folder) if starttls else None)
+    box, context = Mailbox(), _certificate(folder)
+    server = MailServer(box, _free_port(), context if starttls else None)
     server.start()
     await practice.say(
         smtp_url=f"smtp://127.0.0.1:{server.port}", smtp_from="practice@alder.example",

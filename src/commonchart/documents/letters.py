@@ -21,9 +21,7 @@ class Letter(Struct, frozen=True):
 
 def render(letters: Sequence[Letter], sender: Sequence[str], day: str, now: datetime) -> bytes:
     """All letters in one tagged PDF, in order. A paragraph whose lines begin with "- " is a list."""
-    pages = [
-        {"to": list(one.to), "language": one.language, "parts": _parts(one.text)} for one in letters
-    ]
+    pages = [{"to": list(one.to), "language": one.language, "parts": _parts(one.text)} for one in letters]
     return pdf("letters", {"pages": pages, "sender": list(sender), "day": day}, now)
 
 

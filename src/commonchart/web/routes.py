@@ -8,6 +8,9 @@ from starlette.routing import BaseRoute, Route
 
 from commonchart.web import accounts, assets
 from commonchart.web.clinician import (
+    campaigns,
+    contact,
+    digest,
     exchange,
     notes,
     patients,
@@ -19,6 +22,7 @@ from commonchart.web.clinician import (
     sections,
     stock,
     terminology,
+    wordings,
     writing,
 )
 from commonchart.web.session import Endpoint, View, guarded, signed_in
@@ -43,6 +47,9 @@ READING: dict[str, View] = {
     "/patients/{patient}/contacts": sections.contacts,
     "/patients/{patient}/facts/{rtype}/{id}": provenance.fact,
     "/account": accounts.account,
+    "/campaigns": campaigns.listing,
+    "/campaigns/{campaign}/letters": campaigns.letters,
+    "/digest": digest.page,
     "/exchange": exchange.page,
     "/exchange/{run}/file": exchange.download,
     "/registry": registry.page,
@@ -59,6 +66,10 @@ WRITING: dict[str, tuple[View, View]] = {
     "/patients/{patient}/notes/new": (notes.new_note, notes.create_note),
     "/patients/{patient}/notes/{id}/edit": (notes.edit_note, notes.save_note),
     "/patients/{patient}/notes/{id}/amend": (notes.amend, notes.add_addendum),
+    "/patients/{patient}/contact-preferences": (contact.page, contact.save),
+    "/campaigns/new": (campaigns.new, campaigns.begin),
+    "/campaigns/{campaign}": (campaigns.one, campaigns.act),
+    "/templates": (wordings.page, wordings.save),
     "/stock": (stock.page, stock.receive),
     "/stock/{lot}": (stock.one, stock.act),
     "/patients/new": (registration.new_patient, registration.create_patient),

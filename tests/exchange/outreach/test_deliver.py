@@ -13,9 +13,12 @@ from commonchart.access.outreach.policy import policy_of
 from commonchart.care.outreach.reach import CONFIDENTIAL, Wishes
 from commonchart.fhir.outcome import Invalid
 from commonchart.jobs import outreach
+from commonchart.jobs.worker import Site
 from commonchart.record.database import Database
 from tests.conftest import Clock
 from tests.outreach import Practice, condition, hook_server, mail_server, mammogram, practice_of, woman
+
+SITE = Site(Path("/nowhere"), base_url="http://test")
 
 
 @pytest.fixture
@@ -24,7 +27,7 @@ async def practice(database: Database, clock: Clock) -> Practice:
 
 
 async def drain(practice: Practice) -> None:
-    while await outreach.drain(practice.database, practice.clock):
+    while await outreach.drain(practice.database, practice.clock, SITE):
         pass
 
 
@@ -82,7 +85,7 @@ async def test_a_dead_server_means_waiting_in_sight_and_nothing_is_lost(
         assert [one.attempts for one in states] == [1, 0]
         assert all("cannot be reached" in one.why and one.next_try is not None for one in states)
         clock.advance(seconds=59)
-        assert await outreach.drain(practice.database, clock) == 0
+        assert await outreach.drain(practice.database, clock, SITE) == 0
         server.start()
         clock.advance(seconds=2)
         await drain(practice)
