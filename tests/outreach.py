@@ -59,10 +59,9 @@ def condition(id: str, patient: str, code: str, **more: Any) -> Resource:
 
 def mammogram(patient: str, day: str) -> Resource:
     return {
-        "resourceType": "Observation", "id": f"mammogram-{patient}", "status": "final", "effectiveDateTime": day,
-        "category": [{"coding": [{"system": "http://terminology.hl7.org/CodeSystem/observation-category", "code": "imaging"}]}],
-        "code": {"coding": [{"system": "http://loinc.org", "code": "24606-6"}]},
-        "subject": {"reference": f"Patient/{patient}"}, "valueString": "BI-RADS 1",
+        "resourceType": "Procedure", "id": f"mammogram-{patient}", "status": "completed", "performedDateTime": day,
+        "code": {"coding": [{"system": "http://www.ama-assn.org/go/cpt", "code": "77067"}]},
+        "subject": {"reference": f"Patient/{patient}"},
     }  # fmt: skip
 
 

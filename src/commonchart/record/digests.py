@@ -34,12 +34,12 @@ async def ask(conn: Connection, tenant: int, kind: str, day: date) -> None:
 async def take(conn: Connection, tenant: int, day: date, now: datetime, until: datetime) -> Digest | None:
     """The next one of this day that may be tried, marked as being sent; None when there is none."""
     cursor = await conn.execute(
-        "UPDATE outreach_digest d SET state = 'sending', attempts = attempts + 1, held_until = %s FROM (SELECT user_id, kind "
-        "FROM outreach_digest WHERE tenant = %s AND day = %s AND state = 'waiting' AND (next_try IS NULL OR next_try <= %s) "
-        "ORDER BY user_id, kind LIMIT 1 FOR UPDATE SKIP LOCKED) x "
+        "WITH x AS MATERIALIZED (SELECT user_id, kind FROM outreach_digest WHERE tenant = %s AND day = %s "
+        "AND state = 'waiting' AND (next_try IS NULL OR next_try <= %s) ORDER BY user_id, kind LIMIT 1 FOR UPDATE SKIP LOCKED) "
+        "UPDATE outreach_digest d SET state = 'sending', attempts = attempts + 1, held_until = %s FROM x "
         "WHERE d.tenant = %s AND d.day = %s AND d.user_id = x.user_id AND d.kind = x.kind "
         "RETURNING d.tenant, d.user_id, d.kind, d.day, d.state, d.attempts",
-        (until, tenant, day, now, tenant, day),
+        (tenant, day, now, until, tenant, day),
     )
     row = await cursor.fetchone()
     return Digest(*row) if row else None

@@ -259,6 +259,7 @@ async def answer(records: Records, campaign: Campaign, patient: str, kind: str, 
     """Record what the person answered, as a Communication; whoever opts out is not contacted again. Raises NotFound, Invalid."""
     if kind not in ANSWERS:
         raise Invalid("Choose an answer", at="answer")
+    await records.require("create", "Communication")
     async with records.transaction() as tx:
         message = await outreach.message(tx.conn, campaign.tenant, campaign.id, patient, lock=True)
         if message is None or message.state not in ("sent", "doubt"):
