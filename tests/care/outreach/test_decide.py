@@ -68,7 +68,7 @@ EXCLUDED: list[tuple[str, dict[str, Any], str]] = [
     ("an unknown class", {"reminders": [Reminder("x", "X", "overdue", "loud", True)]}, NEVER),
     ("unreviewed", {"reminders": [Reminder("a1c", "A1c", "due", "detail", False)]}, UNREVIEWED),
     ("done by now", {"reminders": [Reminder("breast", "M", "up-to-date", "detail", True)]}, "nothing is due"),
-    ("cannot tell", {"reminders": [Reminder("breast", "M", "cannot-tell", "detail", True)]}, "nothing is due"),
+    ("cannot tell", {"reminders": [Reminder("breast", "M", "cannot-tell", "detail", True)]}, "cannot be told"),
     ("a pregnancy rule, not pregnant", {"reminders": [Reminder("preg-bp", "BP in pregnancy", "due", "detail", True, True)]}, "no pregnancy"),
     ("opted out", {"patients": [woman("ada", Wishes(opted_out=frozenset({"letter"})))]}, "this way"),
     ("opted out in another record", {"patients": [woman("ada"), woman("bea", Wishes(opted_out=frozenset({"all"})))]}, "asked not"),

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 HOLD = timedelta(minutes=5)
 """For how long a sender may be at one message before it is in doubt: far more than its time-outs together."""
+BATCH = 500
+"""How many letters are written together."""
 IDENTIFIER = "http://commonchart.org/NamingSystem/outreach-message"
 _TERM = "http://terminology.hl7.org/CodeSystem/"
 _MEDIA = {
@@ -84,6 +86,9 @@ async def _decided(tx: Transaction, campaign: Campaign, message: Message, site: 
     wanted = {message.patient: message.rules}
     found = await known.known(tx.conn, tx.records, wanted, states=known.TAKEN, but=campaign.id)
     about = found.get(message.patient)
+    await audit.note(
+        tx.conn, tx.records.actor, now, "outreach-check", id=campaign.id, patients=message.linked
+    )
     if about is None:
         await outreach.settle(
             tx.conn, message, "left-out", was="waiting", why="the record is not there any more"
@@ -170,13 +175,16 @@ async def _made(tx: Transaction, campaign: Campaign, message: Message, site: Pol
 
 
 async def letters(records: Records, campaign: Campaign, site: Policy) -> int:
-    """Write every letter that still waits, all in one transaction; how many. Raises Forbidden, Conflict (a stopped campaign)."""
+    """Write the letters that still wait, at most `BATCH`, in one transaction; how many.
+
+    Raises Forbidden, Conflict (a stopped campaign).
+    """
     await records.require("create", "Communication")
     if campaign.state != "running":
         raise Conflict("The campaign was stopped")
     async with records.transaction() as tx:
         waiting = await outreach.messages(tx.conn, campaign.tenant, campaign.id, ["waiting"], lock=True)
-        made = [await _made(tx, campaign, message, site) for message in waiting]
+        made = [await _made(tx, campaign, message, site) for message in waiting[:BATCH]]
     return sum(one is not None for one in made)
 
 

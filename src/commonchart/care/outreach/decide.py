@@ -224,10 +224,13 @@ def _rules(known: Known, day: date) -> tuple[list[Reminder], str]:
 NEVER = "what is due is of a kind that no message may mention"
 UNREVIEWED = "the rule has not been reviewed by a clinician"
 NO_PREGNANCY = "no pregnancy is known to go on"
-_BY_WEIGHT = (NEVER, UNREVIEWED, NO_PREGNANCY)
+CANNOT_TELL = "it cannot be told whether anything is due: ask first"
+_BY_WEIGHT = (NEVER, UNREVIEWED, NO_PREGNANCY, CANNOT_TELL)
 
 
 def _rule(one: Reminder, known: Known, day: date) -> str:
+    if one.status == "cannot-tell":
+        return CANNOT_TELL
     if one.status not in DUE:
         return "nothing is due any more"
     if one.outreach not in ("generic", "detail"):
