@@ -18,7 +18,7 @@ from commonchart.exchange.subscriptions.accept import EMAIL_FULL
 from commonchart.exchange.subscriptions.email import FROM
 from commonchart.fhir.outcome import Invalid
 from commonchart.record import site as decisions
-from commonchart.record.site import NAME, SMTP
+from commonchart.record.site import NAME, SMTP, SMTP_LOGIN_FILE
 
 
 def _origins(text: str) -> None:
@@ -89,7 +89,7 @@ NAMES: dict[str, tuple[str, Callable[[str], object]]] = {
         "required (as when nothing is said) or offered: STARTTLS for reminders",
         _one_of("required", "offered"),
     ),
-    mail.PASSWORD_FILE: ("the file with the password of the mail server, instead of one in smtp_url", _file),
+    SMTP_LOGIN_FILE: ("the file with the password of the mail server, instead of one in smtp_url", _file),
     mail.CA_FILE: ("the certificates that the mail server's must be signed by, if not the usual ones", _file),
     NAME: ("the name of the practice, as patients know it", _line),
     policy.PHONE: ("the number that reminders ask to call", _line),

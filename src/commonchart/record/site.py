@@ -9,6 +9,7 @@ from psycopg import AsyncConnection
 MODE = "mode"
 NAME = "name"
 SMTP = "smtp_url"
+SMTP_LOGIN_FILE = "smtp_password_file"
 
 
 async def get(conn: AsyncConnection[Any], tenant: int, key: str, default: str = "") -> str:

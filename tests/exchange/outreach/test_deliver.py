@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -353,3 +354,23 @@ async def test_an_answer_is_kept_and_an_opt_out_lasts(practice: Practice, clock:
     assert {one["status"] for one in kept} == {"completed"}
     answers = [one for one in kept if "inResponseTo" in one]
     assert [one["sender"]["reference"] for one in answers] == ["Patient/ada"]
+
+
+async def test_workers_side_by_side_send_each_message_once(practice: Practice) -> None:
+    await practice.put(*(woman(f"p{n}") for n in range(10)))
+    async with hook_server(practice) as hook:
+        await practice.begin("sms")
+        await asyncio.gather(*(drain(practice) for _ in range(4)))
+    assert len(hook.heard) == len({one["id"] for one in hook.heard}) == 10
+
+
+async def test_a_password_comes_from_its_file_and_a_missing_one_is_said(
+    practice: Practice, tmp_path: Path
+) -> None:
+    await practice.put(woman("ada"))
+    async with mail_server(practice, tmp_path) as (box, _):
+        await practice.say(smtp_password_file=str(tmp_path / "nothing"))
+        campaign = await practice.begin("email")
+        await drain(practice)
+        assert box.messages == []
+    assert "password" in (await practice.message(campaign, "ada")).why

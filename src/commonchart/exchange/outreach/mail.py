@@ -28,7 +28,7 @@ from commonchart.record import site
 if TYPE_CHECKING:
     from commonchart.record.database import Connection
 
-PASSWORD_FILE, CA_FILE, TLS = "smtp_password_file", "smtp_ca_file", "smtp_tls"
+CA_FILE, TLS = "smtp_ca_file", "smtp_tls"
 SECONDS = 30.0
 
 
@@ -60,7 +60,7 @@ async def server_of(conn: Connection, tenant: int) -> Server:
         raise Invalid("This site has no mail server set up")
     return Server(
         url, await site.get(conn, tenant, FROM, "commonchart@localhost"), await site.get(conn, tenant, TLS) or "required",
-        await site.get(conn, tenant, PASSWORD_FILE), await site.get(conn, tenant, CA_FILE),
+        await site.get(conn, tenant, site.SMTP_LOGIN_FILE), await site.get(conn, tenant, CA_FILE),
     )  # fmt: skip
 
 
