@@ -188,6 +188,16 @@ async def test_the_desk_contacts_nobody(sign_in: SignIn, due: Records) -> None:
     assert 'href="/campaigns"' not in (await desk.get("/patients")).text
 
 
+async def test_a_patient_sees_nothing_of_any_campaign(sign_in: SignIn, sage: Client, due: Records) -> None:
+    address = await begun(sage, "Secret title")
+    await sage.post(address, data={"csrf": token_of(await sage.get(address)), "do": "letters"})
+    ines = await sign_in("ines")
+    for path in ("/campaigns", address, f"{address}/letters", NEW, "/templates", "/digest"):
+        page = await ines.get(path)
+        assert page.status_code in (403, 404), path
+        assert "Secret title" not in page.text
+
+
 def appointment(id: str, patient: str, start: str, status: str = "booked") -> dict[str, Any]:
     return {
         "resourceType": "Appointment", "id": id, "status": status, "start": start, "end": start.replace(":30", ":45"),

@@ -10,14 +10,13 @@ from msgspec import Struct
 
 from commonchart.access import audit, policy
 from commonchart.access.due import OPEN, ORDER
+from commonchart.access.outreach.known import names_of
 from commonchart.access.outreach.policy import policy_of
-from commonchart.care.outreach.reach import full_name
 from commonchart.fhir import json
 from commonchart.fhir.outcome import NotFound
-from commonchart.record import due, store
+from commonchart.record import due
 from commonchart.record.due import DueRow
 from commonchart.record.keys import token
-from commonchart.record.schema import VERSION_COLUMNS
 
 if TYPE_CHECKING:
     from commonchart.access.records import Records
@@ -59,7 +58,7 @@ async def today(records: Records) -> list[Visitor]:
     async with records.database.connection() as conn:
         lo, hi = (await policy_of(conn, records.actor.tenant)).day_bounds(now)
         times = await _appointments(conn, records, lo, hi)
-        names = await _names(conn, records, list(times))
+        names = await names_of(conn, records, list(times))
         visitors = [
             Visitor(id, names[id], at, await _open(conn, records, id))
             for id, at in times.items()
@@ -150,16 +149,6 @@ def _is_with(body: dict[str, Any], practitioner: str | None) -> bool:
         if (actor := str((one.get("actor") or {}).get("reference", ""))).startswith("Practitioner/")
     ]
     return not practitioner or not named or f"Practitioner/{practitioner}" in named
-
-
-async def _names(conn: Connection, records: Records, patients: Sequence[str]) -> dict[str, str]:
-    predicate, args = records.visible.predicate("r")
-    sql = f"{store.READ_MANY} WHERE {predicate}"
-    cursor = await conn.execute(
-        sql, (["Patient"] * len(patients), list(patients), records.actor.tenant, *args)
-    )
-    found = [store.row_stored(row[: len(VERSION_COLUMNS.split(", "))]) for row in await cursor.fetchall()]
-    return {one.id: full_name(json.decode(one.body)) or "Name not recorded" for one in found if one.body}
 
 
 async def _open(conn: Connection, records: Records, patient: str) -> tuple[DueRow, ...]:

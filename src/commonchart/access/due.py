@@ -70,10 +70,7 @@ async def registry(
     records: Records, filters: Filters, *, as_of: date, limit: int = 50, offset: int = 0
 ) -> Registry:
     """Who is due for what, most urgent first, with counts. Raises Forbidden: it is not for patients."""
-    await records.require("search", "Condition")
-    await records.require("search", "Patient")
-    if not policy.visible(records.actor).everything:
-        raise NotFound("There is no registry here")
+    await _allowed(records)
     where, args = _where(records, filters, as_of)
     async with records.database.connection() as conn:
         statuses = await _counts(conn, "d.status", where, args)
@@ -96,10 +93,7 @@ async def selected(
     records: Records, filters: Filters, *, as_of: date, limit: int
 ) -> dict[str, tuple[str, ...]]:
     """Patient -> rules of everything in the registry that fits, for acting on all of it. Raises as `registry`, TooCostly."""
-    await records.require("search", "Condition")
-    await records.require("search", "Patient")
-    if not policy.visible(records.actor).everything:
-        raise NotFound("There is no registry here")
+    await _allowed(records)
     where, args = _where(records, filters, as_of)
     async with records.database.connection() as conn:
         cursor = await conn.execute(
@@ -115,6 +109,13 @@ async def selected(
     if len(found) > limit:
         raise TooCostly(f"More than {limit:,} people fit: narrow the registry first")
     return found
+
+
+async def _allowed(records: Records) -> None:
+    await records.require("search", "Condition")
+    await records.require("search", "Patient")
+    if not policy.visible(records.actor).everything:
+        raise NotFound("There is no registry here")
 
 
 _FROM = "FROM due d JOIN resource r ON r.pk = d.pk AND r.tenant = d.tenant AND r.rtype = 'Patient' AND r.id = d.patient"

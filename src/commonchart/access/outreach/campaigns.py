@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from commonchart.access import audit
 from commonchart.access.due import Filters, selected
-from commonchart.access.outreach import known, words
+from commonchart.access.outreach import known, staff, words
 from commonchart.access.outreach.policy import Policy, policy_of
 from commonchart.access.outreach.words import Content
 from commonchart.care.outreach.decide import LeftOut, decide
@@ -83,7 +83,7 @@ class Preview(Struct, frozen=True):
 async def preview(records: Records, wanted: Wanted) -> Preview:
     """Whom the campaign would reach. Nothing is kept. Raises Forbidden, NotFound, TooCostly, Invalid (the channel)."""
     _channel(wanted.channel)
-    await records.require("create", "Communication")
+    await staff.required(records, "create")
     now = records.clock()
     async with records.database.single() as conn:
         site = await policy_of(conn, records.actor.tenant)
@@ -206,14 +206,14 @@ def _message(one: Person, campaign: Campaign) -> Message:
 
 async def recent(records: Records) -> list[tuple[Campaign, dict[str, int]]]:
     """The campaigns, newest first, with how many messages are in which state. Raises Forbidden."""
-    await records.require("search", "Communication")
+    await staff.required(records)
     async with records.database.single() as conn:
         return await outreach.campaigns(conn, records.actor.tenant)
 
 
 async def one(records: Records, id: str) -> Campaign:
     """A campaign. Raises Forbidden, NotFound."""
-    await records.require("search", "Communication")
+    await staff.required(records)
     async with records.database.single() as conn:
         found = await outreach.campaign(conn, records.actor.tenant, id)
     if found is None:
@@ -224,7 +224,7 @@ async def one(records: Records, id: str) -> Campaign:
 async def stop(records: Records, id: str) -> int:
     """Send nothing more of it; how many messages had not been sent. Raises Forbidden, NotFound."""
     await one(records, id)
-    await records.require("create", "Communication")
+    await staff.required(records, "create")
     async with records.database.connection() as conn:
         waiting = await outreach.stop(conn, records.actor.tenant, id, "")
         await audit.note(conn, records.actor, records.clock(), "stop-campaign", id=id)
@@ -234,7 +234,7 @@ async def stop(records: Records, id: str) -> int:
 async def hurry(records: Records, id: str) -> None:
     """Try again at once what waits for a server. Raises Forbidden, NotFound."""
     await one(records, id)
-    await records.require("create", "Communication")
+    await staff.required(records, "create")
     async with records.database.connection() as conn:
         await outreach.hurry(conn, records.actor.tenant, id, records.clock())
         await audit.note(conn, records.actor, records.clock(), "hurry-campaign", id=id)

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from commonchart.access import audit
-from commonchart.care.outreach.reach import full_name
-from commonchart.fhir import json
-from commonchart.record import outreach, store
+from commonchart.access.outreach import staff
+from commonchart.access.outreach.known import names_of
+from commonchart.record import outreach
 from commonchart.record.keys import patient_key
 from commonchart.record.outreach import Campaign, Message
 
@@ -50,12 +50,12 @@ class Step(Struct, frozen=True):
 
 async def funnel(records: Records, campaign: Campaign) -> list[Step]:
     """Everybody of the campaign. Raises Forbidden."""
-    await records.require("search", "Communication")
+    await staff.required(records)
     await records.require("search", "Condition")
     async with records.database.connection() as conn:
         messages = await outreach.messages(conn, campaign.tenant, campaign.id)
         patients = [one.patient for one in messages]
-        names = await _names(conn, records, patients)
+        names = await names_of(conn, records, patients)
         booked = await _booked(conn, records, messages)
         done = await _statuses(conn, campaign.tenant, messages)
         await audit.note(
@@ -79,16 +79,6 @@ def _after(one: Message, booked: Mapping[str, datetime]) -> bool:
 
 def _is_done(one: Message, statuses: Mapping[tuple[str, str], str]) -> bool:
     return bool(one.rules) and all(statuses.get((one.patient, rule)) == "up-to-date" for rule in one.rules)
-
-
-async def _names(conn: Connection, records: Records, patients: Sequence[str]) -> dict[str, str]:
-    predicate, args = records.visible.predicate("r")
-    cursor = await conn.execute(
-        f"{store.READ_MANY} WHERE {predicate}",
-        (["Patient"] * len(patients), list(patients), records.actor.tenant, *args),
-    )
-    found = [store.row_stored(row) for row in await cursor.fetchall()]
-    return {one.id: full_name(json.decode(one.body)) or "Name not recorded" for one in found if one.body}
 
 
 async def _booked(conn: Connection, records: Records, messages: Sequence[Message]) -> dict[str, datetime]:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from commonchart.care.outreach.decide import Known, Reminder, known_of, reminder
+from commonchart.care.outreach.reach import full_name
 from commonchart.care.rules import built_in
 from commonchart.fhir import json
-from commonchart.record import outreach
+from commonchart.record import outreach, store
 from commonchart.record.keys import patient_key
 
 if TYPE_CHECKING:
@@ -131,3 +132,14 @@ async def _portals(conn: Connection, tenant: int, patients: Sequence[str]) -> se
         (tenant, list(patients)),
     )
     return {row[0] for row in await cursor.fetchall()}
+
+
+async def names_of(conn: Connection, records: Records, patients: Sequence[str]) -> dict[str, str]:
+    """Patient -> name, of those that exist and may be seen. The caller leaves the audit row."""
+    predicate, args = records.visible.predicate("r")
+    cursor = await conn.execute(
+        f"{store.READ_MANY} WHERE {predicate}",
+        (["Patient"] * len(patients), list(patients), records.actor.tenant, *args),
+    )
+    found = [store.row_stored(row) for row in await cursor.fetchall()]
+    return {one.id: full_name(json.decode(one.body)) or "Name not recorded" for one in found if one.body}

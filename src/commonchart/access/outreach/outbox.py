@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from commonchart.access import audit
-from commonchart.access.outreach import known, words
+from commonchart.access.outreach import known, staff, words
 from commonchart.access.outreach.policy import Policy
 from commonchart.access.outreach.words import Content
 from commonchart.access.records import Put
@@ -179,7 +179,7 @@ async def letters(records: Records, campaign: Campaign, site: Policy) -> int:
 
     Raises Forbidden, Conflict (a stopped campaign).
     """
-    await records.require("create", "Communication")
+    await staff.required(records, "create")
     if campaign.state != "running":
         raise Conflict("The campaign was stopped")
     async with records.transaction() as tx:
@@ -190,7 +190,7 @@ async def letters(records: Records, campaign: Campaign, site: Policy) -> int:
 
 async def written(records: Records, campaign: Campaign) -> list[Content]:
     """What has been written and sent, for printing letters (again). Raises Forbidden; reading it leaves a trace."""
-    await records.require("read", "Communication")
+    await staff.required(records, "read")
     async with records.database.connection() as conn:
         found = await outreach.messages(conn, campaign.tenant, campaign.id, ["sent"])
         await audit.note(
@@ -242,7 +242,7 @@ async def resolve(records: Records, campaign: Campaign, patient: str, todo: str)
     """A person has found out what became of a message in doubt: `sent`, `again`, or `drop`. Raises NotFound, Invalid."""
     if todo not in ("sent", "again", "drop"):
         raise Invalid("Choose what became of the message")
-    await records.require("create", "Communication")
+    await staff.required(records, "create")
     async with records.transaction() as tx:
         message = await outreach.message(tx.conn, campaign.tenant, campaign.id, patient, lock=True)
         if message is None or message.state != "doubt":
@@ -267,7 +267,7 @@ async def answer(records: Records, campaign: Campaign, patient: str, kind: str, 
     """Record what the person answered, as a Communication; whoever opts out is not contacted again. Raises NotFound, Invalid."""
     if kind not in ANSWERS:
         raise Invalid("Choose an answer", at="answer")
-    await records.require("create", "Communication")
+    await staff.required(records, "create")
     async with records.transaction() as tx:
         message = await outreach.message(tx.conn, campaign.tenant, campaign.id, patient, lock=True)
         if message is None or message.state not in ("sent", "doubt"):

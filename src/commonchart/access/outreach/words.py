@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from commonchart.access import audit
+from commonchart.access.outreach import staff
 from commonchart.care.outreach import reach, wording
 from commonchart.care.outreach.decide import Contact
 from commonchart.care.outreach.wording import Wording, Words
@@ -54,7 +55,7 @@ def _key(one: Wording) -> tuple[str, str, str, str]:
 
 async def listed(records: Records) -> list[Wording]:
     """The wordings. Raises Forbidden."""
-    await records.require("search", "Communication")
+    await staff.required(records)
     async with records.database.single() as conn:
         return await all_of(conn, records.actor.tenant)
 
