@@ -115,9 +115,16 @@ class Mailbox:
         self.messages: list[EmailMessage] = []
         self.secure: list[bool] = []
         self.said = ""
+        self.drops = ""
         self.hangs_up = False
         self.stuck = False
         self.came = asyncio.Event()
+
+    async def handle_RCPT(self, server: Any, session: Any, envelope: Any, address: str, options: Any) -> str:
+        if address == self.drops:
+            server.transport.abort()
+        envelope.rcpt_tos.append(address)
+        return "250 known"
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
         if self.said:

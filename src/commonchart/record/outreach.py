@@ -145,13 +145,13 @@ async def tenants(conn: Connection) -> list[int]:
 async def next_one(
     conn: Connection, tenant: int, channels: Sequence[str], now: datetime
 ) -> tuple[Message, Campaign] | None:
-    """The message that has waited longest and may be tried now. It is not taken: `taken` decides who does."""
+    """A message that may be tried now, those tried least first, so that a bad one holds up nobody. It is not taken yet."""
     columns = ", ".join(f"m.{name}" for name in _MESSAGE.split(", "))
     more = ", ".join(f"c.{name}" for name in _CAMPAIGN.split(", "))
     cursor = await conn.execute(
         f"SELECT {columns}, {more} FROM outreach_message m JOIN outreach_campaign c ON c.tenant = m.tenant AND c.id = m.campaign "
         "WHERE m.tenant = %s AND m.state = 'waiting' AND m.channel = ANY(%s) AND c.state = 'running' "
-        "AND (m.next_try IS NULL OR m.next_try <= %s) ORDER BY m.next_try NULLS FIRST, m.created, m.patient LIMIT 1",
+        "AND (m.next_try IS NULL OR m.next_try <= %s) ORDER BY m.attempts, m.created, m.patient LIMIT 1",
         (tenant, list(channels), now),
     )
     row = await cursor.fetchone()
@@ -206,6 +206,10 @@ async def postpone(conn: Connection, tenant: int, channel: str, until: datetime,
         "WHERE tenant = %s AND channel = %s AND state = 'waiting'",
         (until, until, why, tenant, channel),
     )
+
+
+PROBE = timedelta(minutes=15)
+"""The longest that a whole channel rests before some message tries its server again."""
 
 
 def retry_at(attempts: int, now: datetime) -> datetime:

@@ -374,3 +374,19 @@ async def test_a_password_comes_from_its_file_and_a_missing_one_is_said(
         await drain(practice)
         assert box.messages == []
     assert "password" in (await practice.message(campaign, "ada")).why
+
+
+async def test_a_message_that_the_server_drops_holds_up_nobody(
+    practice: Practice, tmp_path: Path, clock: Clock
+) -> None:
+    await practice.put(woman("ada"), woman("bea"))
+    async with mail_server(practice, tmp_path) as (box, _):
+        box.drops = "ada@post.example"
+        campaign = await practice.begin("email")
+        await drain(practice)
+        assert box.recipients == ["bea@post.example"]
+        assert (await practice.message(campaign, "ada")).state == "waiting"
+        box.drops = ""
+        clock.advance(minutes=2)
+        await drain(practice)
+        assert box.recipients == ["bea@post.example", "ada@post.example"]

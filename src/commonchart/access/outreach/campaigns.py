@@ -161,7 +161,7 @@ async def begin(records: Records, id: str, wanted: Wanted, expected: int) -> Cam
     `id` is made with the form, so that a form that is sent twice begins one campaign; `expected` is the number of people
     that was shown. Raises Invalid naming what is missing, Conflict when the list is another one by now.
     """
-    if not wanted.title.strip() or len(wanted.title) > 100:
+    if not wanted.title.strip() or len(wanted.title) > 100 or not wanted.title.isprintable():
         raise Invalid("Give the campaign a name of at most 100 characters", at="title")
     async with records.database.single() as conn:
         there = await outreach.campaign(conn, records.actor.tenant, id)

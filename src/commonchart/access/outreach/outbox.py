@@ -118,11 +118,15 @@ async def _worded(
     texts = [one for one in await words.all_of(tx.conn, tenant) if one.name == campaign.wording]
     names = await words.clinicians(tx.conn, tenant, [patient])
     try:
-        return words.content(texts, campaign.channel, contact, patient, site, names, now)
+        content = words.content(texts, campaign.channel, contact, patient, site, names, now)
+        _put(
+            Taken(message, campaign, content, ""), "completed", now
+        )  # what could not be kept must not be sent
     except Invalid as bad:
         why = "; ".join(issue.message for issue in bad.issues)
         await outreach.settle(tx.conn, message, "failed", was="waiting", why=f"when it was to be sent: {why}")
         return None
+    return content
 
 
 def _message_id(message: Message) -> str:
@@ -211,7 +215,9 @@ async def not_taken(records: Records, taken: Taken, why: str, *, away: bool) -> 
     async with records.database.connection() as conn:
         await outreach.settle(conn, message, "waiting", was="sending", why=why, next_try=again)
         if away:
-            await outreach.postpone(conn, message.tenant, message.channel, again, why)
+            await outreach.postpone(
+                conn, message.tenant, message.channel, min(again, now + outreach.PROBE), why
+            )
 
 
 async def refused(records: Records, taken: Taken, why: str) -> None:
@@ -294,7 +300,7 @@ def _put(taken: Taken, status: str, now: datetime, why: str = "") -> Put:
     payload = [text for text in (content.subject, content.text) if text]
     body: dict[str, Any] = {
         "resourceType": "Communication", "id": communication_id(message),
-        "identifier": [{"system": IDENTIFIER, "value": taken.message_id}],
+        "identifier": [{"system": IDENTIFIER, "value": _message_id(message)}],
         "status": status, "category": [_coded("communication-category", "reminder")],
         "medium": [_coded("v3-ParticipationMode", _MEDIA[message.channel])],
         "subject": {"reference": f"Patient/{message.patient}"}, "topic": {"text": taken.campaign.title},

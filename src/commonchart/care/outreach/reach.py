@@ -161,7 +161,7 @@ def _plain(value: Any, channel: str) -> bool:
         return False
     if channel == "email":
         local, at, host = text.rpartition("@")
-        return bool(local and at and host) and not set(text) & set(' ,;<>"()')
+        return bool(local and at and host) and text.isascii() and not set(text) & set(' ,;<>"()')
     return sum(char.isdigit() for char in text) >= 5
 
 

@@ -85,6 +85,9 @@ def _shape(one: Wording) -> Iterable[Issue]:
         yield Issue("required", "Enter the general text", "general")
     if one.channel == "email" and not one.subject.strip():
         yield Issue("required", "Enter the subject of the e-mail", "subject")
+    for field, text in (("general", one.general), ("detail", one.detail)):
+        if any(ord(char) < 32 and char != "\n" for char in text):
+            yield Issue("invalid", "The text holds a control character: type it again", field)
     if "\n" in one.subject or "\r" in one.subject:
         yield Issue("invalid", "The subject is one line", "subject")
 

@@ -149,7 +149,12 @@ async def _lost(post: Post, tenant: int) -> None:
     async with post.database.single() as conn:
         found = await outreach.abandoned(conn, tenant, post.clock())
     for message in found:
-        await _doubted(post, message)
+        try:
+            await _doubted(post, message)
+        except Busy:
+            raise
+        except Refused as refusal:
+            log.error("a message in doubt cannot be kept", kind=type(refusal).__name__)
 
 
 async def _doubted(post: Post, message: Message) -> None:

@@ -66,6 +66,7 @@ async def server_of(conn: Connection, tenant: int) -> Server:
 
 async def send(server: Server, mail: Mail, now: datetime) -> None:
     """Hand it over. Raises NotTaken, NeverTaken, InDoubt."""
+    wire = _wire(server.sender, mail, now)
     async with _connected(server) as client:
         try:
             await client.mail(server.sender)
@@ -73,13 +74,21 @@ async def send(server: Server, mail: Mail, now: datetime) -> None:
         except aiosmtplib.SMTPResponseException as said:
             _said(said)
         except (aiosmtplib.SMTPException, OSError, ValueError):
-            raise NotTaken("The mail server does not answer as it should", away=True) from None
+            raise NotTaken("The mail server does not answer as it should") from None
         try:
-            await client.data(message(server.sender, mail, now).as_bytes(policy=WIRE))
+            await client.data(wire)
         except aiosmtplib.SMTPResponseException as said:
             _said(said)
         except (aiosmtplib.SMTPException, OSError, ValueError):
             raise InDoubt("The connection broke after the mail server had the message") from None
+
+
+def _wire(sender: str, mail: Mail, now: datetime) -> bytes:
+    """The message in bytes. Raises NeverTaken when it cannot be an e-mail."""
+    try:
+        return message(sender, mail, now).as_bytes(policy=WIRE)
+    except ValueError:
+        raise NeverTaken("The address or subject cannot stand in an e-mail") from None
 
 
 def _said(refusal: aiosmtplib.SMTPResponseException) -> None:
@@ -145,12 +154,9 @@ def _trust(server: Server) -> ssl.SSLContext:
 
 
 def message(sender: str, mail: Mail, now: datetime) -> EmailMessage:
-    """The message as it is sent. Raises NeverTaken for an address or subject that would break the headers."""
+    """The message as it is sent. Raises ValueError for an address or subject that would break the headers."""
     out = EmailMessage()
-    try:
-        out["From"], out["To"], out["Subject"] = sender, mail.to, mail.subject
-    except ValueError:
-        raise NeverTaken("The address cannot stand in an e-mail") from None
+    out["From"], out["To"], out["Subject"] = sender, mail.to, mail.subject
     out["Date"] = format_datetime(now)
     out["Message-ID"] = f"<{mail.message_id}@{sender.rpartition('@')[2] or 'localhost'}>"
     out["Auto-Submitted"] = "auto-generated"
