@@ -38,7 +38,7 @@ ICD = "http://hl7.org/fhir/sid/icd-10-cm"
 
 
 def woman(id: str, wishes: Wishes = Wishes(opted_in=frozenset({"sms", "voice"})), **more: Any) -> Resource:
-    """Somebody of 56 who has never had a mammogram, can be reached by every channel, and agreed to texts and calls."""
+    """Somebody of 56 who has never been screened, can be reached by every channel, and agreed to texts and calls."""
     made = {
         "resourceType": "Patient", "id": id, "active": True, "gender": "female", "birthDate": "1970-03-14",
         "name": [{"use": "official", "family": "Hallow", "given": [id.title()]}],
@@ -57,10 +57,10 @@ def condition(id: str, patient: str, code: str, **more: Any) -> Resource:
     } | more  # fmt: skip
 
 
-def mammogram(patient: str, day: str) -> Resource:
+def colonoscopy(patient: str, day: str) -> Resource:
     return {
-        "resourceType": "Procedure", "id": f"mammogram-{patient}", "status": "completed", "performedDateTime": day,
-        "code": {"coding": [{"system": "http://www.ama-assn.org/go/cpt", "code": "77067"}]},
+        "resourceType": "Procedure", "id": f"colonoscopy-{patient}", "status": "completed", "performedDateTime": day,
+        "code": {"coding": [{"system": "http://www.ama-assn.org/go/cpt", "code": "45378"}]},
         "subject": {"reference": f"Patient/{patient}"},
     }  # fmt: skip
 
@@ -81,7 +81,7 @@ class Practice:
             for key, value in settings.items():
                 await site.put(conn, 1, key, value)
 
-    async def begin(self, channel: str, rule: str = "breast", **filters: Any) -> Campaign:
+    async def begin(self, channel: str, rule: str = "colorectal", **filters: Any) -> Campaign:
         self._n += 1
         wanted = Wanted(Filters(rule=rule, **filters), channel, title=f"Campaign {self._n}")
         found = await campaigns.preview(self.records, wanted)

@@ -6,7 +6,8 @@ from datetime import date
 from typing import Any
 
 from commonchart.care.assess import Due, assess
-from commonchart.care.evidence import evidence, person
+from commonchart.care.facts import evidence
+from commonchart.care.person import person
 from commonchart.care.rules import built_in
 
 TODAY = date(2026, 11, 18)

@@ -17,7 +17,7 @@ ISSUE = {
 
 
 def test_the_pack_holds_what_was_asked_for() -> None:
-    assert {rule.id for rule in built_in().rules} == ISSUE
+    assert {rule.id for rule in built_in().rules} >= ISSUE
 
 
 def test_every_rule_names_authority_source_version_and_review() -> None:

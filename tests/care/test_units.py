@@ -6,8 +6,8 @@ from decimal import Decimal
 
 import pytest
 
+from commonchart.care.accuracy import measured
 from commonchart.care.evidence import Fact
-from commonchart.care.measures import measured
 from commonchart.care.rules import built_in
 
 

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from commonchart.care.assess import assess
-from commonchart.care.evidence import evidence, person
+from commonchart.care.facts import evidence
+from commonchart.care.person import person
 from commonchart.care.rules import built_in
 from commonchart.demo import clinical, practice
 from commonchart.demo.practice import Member

@@ -73,6 +73,18 @@ def asked(expression: str, **surroundings: Any) -> list[Any]:
         ("'Ada Lovelace'.replaceMatches('(\\\\w+) (\\\\w+)', '$2 $1')", ["Lovelace Ada"]),
         ("defineVariable('n', name.count()).select(%n + 1)", [3]),
         ("iif(name.count() > 5, 1 / 0, 'few')", ["few"]),
+        ("'b'.replace(defineVariable('x', 'b').select(%x), defineVariable('x', 'c').select(%x))", ["c"]),
+        ("name.repeat(defineVariable('x', given).select(%x)).count()", [2]),
+        ("name.repeatAll(given)", ["Ada", "Augusta", "Ada"]),
+        ("(@T09:05 + 2 hours).toString()", ["11:05"]),
+        ("(@T09:05:07 + 2 hours).toString()", ["11:05:07"]),
+        ("(@T09:05:07.120 - 10 hours).toString()", ["23:05:07.120"]),
+        ("'2020-02-29T01:02:03Z'.toDateTime().toString()", ["2020-02-29T01:02:03Z"]),
+        ("(@2020-03-31 - 1 'month').toString()", ["2020-02-29"]),
+        ("$this.is(System.Patient)", [False]),
+        ("2147483647 + 1", []),
+        ("'2147483648'.toInteger()", []),
+        ("'2147483648'.convertsToInteger()", [False]),
         ("%resource.id = %context.id", [True]),
         ("'x'.toInteger()", []),
         ("'-12'.toInteger()", [-12]),
@@ -215,3 +227,28 @@ def test_the_published_suite() -> None:
 def test_a_suite_with_entities_is_refused() -> None:
     with pytest.raises(Malformed):
         cases(b'<!DOCTYPE tests [<!ENTITY a "b">]><tests><group name="g">&a;</group></tests>')
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "1" + " + 1" * 2000,
+        "1" + ".toString()" * 500,
+        "name" + "[0]" * 500,
+        "-" * 3000 + "1",
+        "9" * 5000,
+        "(" * 4000,
+    ],
+    ids=["sum", "calls", "indexes", "signs", "digits", "brackets"],
+)
+def test_a_chain_too_long_is_refused_and_never_overflows(expression: str) -> None:
+    with pytest.raises(Malformed):
+        asked(expression)
+    with pytest.raises(Malformed):
+        compiled(expression)
+
+
+@pytest.mark.parametrize("expression", ["(1).repeat($this + 1)", "(1).repeatAll($this)"])
+def test_what_repeats_for_ever_is_stopped(expression: str) -> None:
+    with pytest.raises(TooCostly):
+        asked(expression)

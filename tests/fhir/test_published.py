@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from commonchart.fhir import packages
 from commonchart.fhir.json import decode, encode
 from commonchart.fhir.outcome import Invalid, Issue
+from commonchart.fhir.profiles.known import of_definitions
 from commonchart.fhir.validate import examine, validate
 from tests.shared import shared_data
 
@@ -69,6 +71,20 @@ def test_the_us_core_examples_fit_the_profiles_they_state() -> None:
     bodies = us_core(shared_data("packages", "hl7.fhir.us.core-6.1.0.tgz"))
     wrong = {name: examine(decode(body)) for name, body in bodies.items()}
     assert {name: r.issues for name, r in wrong.items() if not r.valid} == {}
+
+
+def test_the_package_gives_the_verdicts_of_the_box_on_examples_with_anything_left_out() -> None:
+    package = shared_data("packages", "hl7.fhir.us.core-6.1.0.tgz")
+    known = of_definitions(packages.read(package.read_bytes()).resources)
+    verdicts: Counter[bool] = Counter()
+    for body in us_core(package).values():
+        whole = decode(body)
+        for name in list(whole)[1:]:
+            less = {key: value for key, value in whole.items() if key != name}
+            ours, theirs = examine(less), examine(less, known=known)
+            assert set(ours.issues) == set(theirs.issues)
+            verdicts[ours.valid] += 1
+    assert min(verdicts.values()) > 150
 
 
 def us_core(package: Path) -> dict[str, bytes]:

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from commonchart.fhir.definitions import r4
 from commonchart.fhir.json import decode, encode
 from commonchart.fhir.outcome import Invalid, Issue
-from commonchart.fhir.validate import MAX_ISSUES, Valid, validate
+from commonchart.fhir.validate import Valid, validate
+from commonchart.fhir.validation import MAX_ISSUES
 from tests.fhir.made import made
 from tests.fhir.samples import (
     ALLERGY,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from random import Random
@@ -98,6 +99,84 @@ def body(random: Random, rtype: str) -> Any:
     }
 
 
+NAMES = (
+    "url",
+    "code",
+    "system",
+    "resource",
+    "profile",
+    "meta",
+    "patient",
+    "max",
+    "filter",
+    "count",
+    "_type",
+    "_since",
+    "coding",
+    "valueSet",
+    "input",
+    "query",
+    "offset",
+)
+
+
+def operation(
+    random: Random, statement: dict[str, Any], resource: dict[str, Any], params: list[tuple[str, str]]
+) -> tuple[str, list[tuple[str, str]]]:
+    """An address of an operation that the statement offers, with parameters of its own."""
+    system = statement["rest"][0]["operation"]
+    name = random.choice([*system, *resource.get("operation", ())])["name"]
+    more = [(random.choice(NAMES), random.choice(TEXTS)) for _ in range(random.randrange(3))]
+    owner = random.choice(("", f"{resource['type']}/", f"{resource['type']}/1/"))
+    if name == "graphql":
+        more.append(("query", graphql(random, resource["type"])))
+    return f"{owner}${name}", [*params[:1], *more]
+
+
+def parameters(random: Random, rtype: str) -> Any:
+    listed = [
+        {"name": random.choice(NAMES)}
+        | random.choice(({"valueString": random.choice(TEXTS)}, {"valueUri": value(random)}, {"resource": body(random, rtype)}, {"part": [value(random)]}))
+        for _ in range(random.randrange(4))
+    ]  # fmt: skip
+    return random.choice(({"resourceType": "Parameters", "parameter": listed}, body(random, rtype)))
+
+
+def patch(random: Random, rtype: str) -> dict[str, Any]:
+    """A JSON Patch, a FHIRPath Patch or a merge."""
+    paths = ("/status", "/name/0", "/x/-", "", "/~", f"{rtype}.status", f"{rtype}.name[0]", "a(", "/id")
+    if random.random() < 0.5:
+        listed = [
+            {"op": random.choice(("add", "remove", "replace", "move", "copy", "test", "x")), "path": random.choice(paths), "from": random.choice(paths), "value": value(random)}
+            for _ in range(random.randrange(3))
+        ]  # fmt: skip
+        return {"content": json.dumps(listed), "headers": {"content-type": "application/json-patch+json"}}
+    parts = [
+        {"name": random.choice(("type", "path", "name", "value", "index")), "valueString": random.choice((*paths, "add", "insert", "delete", "replace", "move"))}
+        for _ in range(random.randrange(6))
+    ]  # fmt: skip
+    made = {"resourceType": "Parameters", "parameter": [{"name": "operation", "part": parts}]}
+    return {"json": random.choice((made, body(random, rtype)))}
+
+
+def graphql(random: Random, rtype: str) -> str:
+    """A document that may mean something."""
+    argument = random.choice(
+        (
+            "",
+            '(id: "1")',
+            "(_count: -1)",
+            '(name: "x", _sort: "y")',
+            "(_reference: subject)",
+            '(fhirpath: "a(")',
+        )
+    )
+    inner = random.choice(("id", "name @flatten { given @first }", "text { status }", "resource { id }", "__typename", "a: id a: meta { id }",
+                           'name @slice(fhirpath: "use") { use }', "...F", f"{rtype}List(_reference: patient) {{ id }}"))  # fmt: skip
+    root = random.choice((rtype, f"{rtype}List", f"{rtype}Connection", "__type", random.choice(TEXTS)[:20]))
+    return random.choice(("", "query ")) + "{ " + root + argument + " { " + inner + " } }"
+
+
 def one(random: Random, statement: dict[str, Any]) -> tuple[str, str, dict[str, Any]]:
     resource = random.choice(statement["rest"][0]["resource"])
     rtype = resource["type"]
@@ -139,6 +218,8 @@ def one(random: Random, statement: dict[str, Any]) -> tuple[str, str, dict[str, 
             f"{rtype}/1/_history/{random.choice(TEXTS)[:9]}",
         )
     )
+    if random.random() < 0.25:
+        path, params = operation(random, statement, resource, params)
     headers = {
         random.choice(
             ("if-match", "if-none-match", "prefer", "accept", "content-type", "if-none-exist")
@@ -147,11 +228,16 @@ def one(random: Random, statement: dict[str, Any]) -> tuple[str, str, dict[str, 
     }
     method = random.choice(("GET", "GET", "GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"))
     options: dict[str, Any] = {"params": params, "headers": headers}
-    if method in ("POST", "PUT"):
-        options["json"] = body(random, rtype)
+    if method == "PATCH":
+        options |= patch(random, rtype)
+    elif method in ("POST", "PUT") and path.endswith("$graphql"):
+        options["json"] = {"query": graphql(random, rtype), "variables": value(random)}
+    elif method in ("POST", "PUT"):
+        options["json"] = parameters(random, rtype) if "$" in path else body(random, rtype)
     return method, f"/fhir/{path}", options
 
 
+@pytest.mark.timeout(max(300, REQUESTS // 5))
 async def test_no_request_makes_the_server_fail(client: httpx.AsyncClient) -> None:
     random = Random(SEED)
     statement = (await client.get("/fhir/metadata")).json()

@@ -63,12 +63,12 @@ async def settle(database: Database, clock: Clock) -> int:
 
 async def status(records: Records, clock: Clock, rule: str = "a1c") -> str:
     await settle(records.database, clock)
-    return next(row.status for row in await due_of(records, "ada") if row.rule == rule)
+    return next((row.status for row in await due_of(records, "ada") if row.rule == rule), "no row")
 
 
 async def test_a_new_fact_changes_the_answer(records: Records, clock: Clock) -> None:
     await put(records, PATIENT)
-    assert await status(records, clock) == "not-applicable"
+    assert await status(records, clock) == "no row"
     await put(records, DIABETES)
     assert await status(records, clock) == "overdue"
     await put(records, a1c(6.5))
@@ -84,6 +84,23 @@ async def test_an_error_takes_back_what_relied_on_it(records: Records, clock: Cl
     assert await status(records, clock) == "up-to-date"
     await records.commit([Delete("Observation", "a1c")])
     assert await status(records, clock) == "overdue"
+
+
+async def test_a_drug_behind_a_reference_and_a_decision_are_read(records: Records, clock: Clock) -> None:
+    who = {"subject": {"reference": "Patient/ada"}, "status": "active"}
+    code = {"coding": [{"system": "http://www.nlm.nih.gov/research/umls/rxnorm", "code": "11289"}]}
+    order = {
+        "resourceType": "MedicationRequest", "id": "rx", "intent": "order", "authoredOn": "2026-10-01",
+        "medicationReference": {"reference": "Medication/warfarin"},
+    }  # fmt: skip
+    put_off = {
+        "resourceType": "ServiceRequest", "id": "later", "intent": "plan", "doNotPerform": True, "authoredOn": "2026-11-01",
+        "code": {"coding": [{"system": "https://commonchart.example/rule", "code": "inr"}]}, "occurrencePeriod": {"end": "2027-03-01"},
+    }  # fmt: skip
+    await put(records, PATIENT, {"resourceType": "Medication", "id": "warfarin", "code": code}, order | who)
+    assert await status(records, clock, "inr") == "overdue"
+    await put(records, put_off | who)
+    assert await status(records, clock, "inr") == "deferred"
 
 
 async def test_time_passing_is_enough(records: Records, clock: Clock) -> None:

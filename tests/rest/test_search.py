@@ -85,6 +85,7 @@ async def test_search_across_types(client: Client) -> None:
         "Observation?_count=1&_sort=date",
         "?_type=Patient,Observation,Encounter&_count=2",
         "Patient/ada/*?_count=1",
+        "Patient/ada/*?_count=1&_type=Observation,Encounter",
     ],
 )
 async def test_links_lead_forwards_and_back(client: Client, start: str) -> None:

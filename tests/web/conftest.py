@@ -13,6 +13,7 @@ from starlette.applications import Starlette
 from commonchart.access import users
 from commonchart.access.actors import Actor
 from commonchart.access.records import Put, Records
+from commonchart.documents import health_card
 from commonchart.fhir.validate import validate
 from commonchart.jobs import worker
 from commonchart.record.database import Database
@@ -23,6 +24,7 @@ from tests.web import people
 
 PASSWORD = "a long enough password"
 Client = httpx.AsyncClient
+CARD_KEY = health_card.new_key()
 SignIn = Callable[[str], Awaitable[Client]]
 
 
@@ -32,7 +34,9 @@ async def app(database: Database, clock: Clock) -> Starlette:
     session.forget_sites()
     made = Starlette(routes=routes(), exception_handlers=refusals.handlers())
     made.state.database, made.state.clock = database, clock
-    made.state.settings = SimpleNamespace(mode="network", base_url="", secret=b"s" * 32)
+    made.state.settings = SimpleNamespace(
+        mode="network", base_url="", secret=b"s" * 32, address="https://chart.example", card_keys=(CARD_KEY,)
+    )
     await fill(database, clock)
     return made
 

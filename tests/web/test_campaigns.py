@@ -17,12 +17,12 @@ from tests.conftest import Clock
 from tests.outreach import woman
 from tests.web.conftest import Client, SignIn, token_of
 
-NEW = "/campaigns/new?rule=breast"
+NEW = "/campaigns/new?rule=colorectal"
 
 
 @pytest.fixture
 async def due(app: Any, database: Database, clock: Clock) -> Records:
-    """Two women who are due for a mammogram, and a practice that says who it is."""
+    """Two women who are due for a screening, and a practice that says who it is."""
     records = Records(database, Actor(1, "loader", "Loader", "system", "alder", "test"), clock)
     await records.commit([Put(validate(one), one["id"]) for one in (woman("ada"), woman("bea"))])
     await worker.drain(database, clock)
@@ -45,12 +45,12 @@ async def begun(sage: Client, title: str = "Mammograms") -> str:
 
 
 async def test_from_the_registry_to_printed_letters(sage: Client, due: Records) -> None:
-    registry = (await sage.get("/registry?rule=breast")).text
-    assert 'href="/campaigns/new?rule=breast"' in registry
+    registry = (await sage.get("/registry?rule=colorectal")).text
+    assert 'href="/campaigns/new?rule=colorectal"' in registry
     assert "Nobody has been contacted yet" in (await sage.get("/campaigns")).text
     page = await sage.get(NEW)
     assert page.status_code == 200
-    assert "Screening mammogram" in page.text
+    assert "Colorectal cancer screening" in page.text
     assert "Alder Street Practice" in page.text
     address = await begun(sage)
     campaign = await sage.get(address)
@@ -178,7 +178,7 @@ async def test_the_digest_names_todays_patients(sage: Client, due: Records, cloc
     page = (await sage.get("/digest")).text
     assert "<b>1</b> patient today, <b>1</b> with something due" in page
     assert "14:30" in page
-    assert "Screening mammogram" in page
+    assert "Colorectal cancer screening" in page
 
 
 async def test_the_desk_contacts_nobody(sign_in: SignIn, due: Records) -> None:

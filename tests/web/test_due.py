@@ -31,7 +31,7 @@ WHY = {
 def row(status: str, title: str = "HbA1c", **more: Any) -> SimpleNamespace:
     given = {"rule": "a1c", "title": title, "status": status, "due_on": None, "overdue_on": None, "until": None, "next_change_on": None,
              "why": json.dumps(WHY), "pack": "us-adult", "version": "2026.1", "assessed_at": datetime(2026, 11, 18, 6, 10, tzinfo=UTC)}  # fmt: skip
-    return SimpleNamespace(**given | more)
+    return SimpleNamespace(kind="monitoring", **given | more)
 
 
 def test_what_asks_for_something_comes_first_and_is_counted_in_words() -> None:

@@ -26,7 +26,6 @@ LISTS: dict[str, View] = {
     "conditions": sections.conditions,
     "medications": sections.medication_list,
     "allergies": sections.allergy_list,
-    "immunizations": sections.immunization_list,
     "results": results.sheet,
     "procedures": sections.procedure_list,
     "family": sections.family_history,

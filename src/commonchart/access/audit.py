@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from commonchart.access.actors import Actor
+from commonchart.record.connection import Asked
 from commonchart.record.rows import Written
 from commonchart.search.compile import Statement
 
@@ -89,32 +90,40 @@ async def note(
     detail: str | None = None,
 ) -> None:
     """Write one row, in the transaction of the connection."""
-    await conn.execute(
+    await conn.fetch(
         f"INSERT INTO audit ({_WHO}, rtype, id, patients, query, detail) "
         "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
         (*_who(actor, now, action, outcome), rtype, id, list(patients), query, detail),
     )
 
 
-async def note_writes(conn: Connection, actor: Actor, now: datetime, written: Sequence[Written]) -> None:
+_WRITE = f"INSERT INTO audit ({_WHO}, rtype, id, vid, patients) VALUES ({', '.join(['%s'] * 13)})"
+
+
+def of_writes(actor: Actor, now: datetime, written: Sequence[Written]) -> list[Asked]:
     """One row per version that was written, in one statement."""
     done = [w for w in written if w.state != "unchanged"]
+    if len(done) == 1:
+        one = done[0].stored
+        who = _who(actor, now, done[0].state.removesuffix("d"), OK)
+        return [(_WRITE, (*who, one.rtype, one.id, one.vid, [one.patient] if one.patient else []))]
     if not done:
-        return
-    await conn.execute(
+        return []
+    sql = (
         f"INSERT INTO audit ({_WHO}, rtype, id, vid, patients) "
         "SELECT %s, %s, %s, %s, %s, %s, %s, k.action, 0, k.rtype, k.id, k.vid, "
         "CASE WHEN k.patient IS NULL THEN '{}' ELSE ARRAY[k.patient] END "
-        "FROM unnest(%s::text[], %s::text[], %s::text[], %s::int[], %s::text[]) AS k(action, rtype, id, vid, patient)",
-        (
-            *_who(actor, now, "", OK)[:7],
-            [w.state.removesuffix("d") for w in done],
-            [w.stored.rtype for w in done],
-            [w.stored.id for w in done],
-            [w.stored.vid for w in done],
-            [w.stored.patient for w in done],
-        ),
+        "FROM unnest(%s::text[], %s::text[], %s::text[], %s::int[], %s::text[]) AS k(action, rtype, id, vid, patient)"
     )
+    args = (
+        *_who(actor, now, "", OK)[:7],
+        [w.state.removesuffix("d") for w in done],
+        [w.stored.rtype for w in done],
+        [w.stored.id for w in done],
+        [w.stored.vid for w in done],
+        [w.stored.patient for w in done],
+    )
+    return [(sql, args)]
 
 
 async def of_patient(conn: Connection, tenant: int, patient: str, limit: int) -> list[Event]:

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from commonchart.access.records import Records
 
 OPEN = ("overdue", "due", "cannot-tell", "due-soon")
-ORDER = ("overdue", "due", "cannot-tell", "due-soon", "up-to-date", "excluded", "not-applicable")
+ORDER = (
+    "overdue", "due", "cannot-tell", "due-soon", "deferred", "declined", "up-to-date", "excluded", "not-applicable",
+)  # fmt: skip
 
 
 class Filters(Struct, frozen=True):

@@ -116,7 +116,7 @@ async def _rows(
     records: Records, conn: Connection, statement: Statement, query: str
 ) -> list[tuple[Any, ...]]:
     noted = audit.noted(statement, records.actor, records.clock(), "everything", query)
-    return await (await conn.execute(noted.sql, noted.args)).fetchall()
+    return await conn.fetch(noted.sql, noted.args)
 
 
 def _own(records: Records, scope: _Scope, asked: Asked) -> Statement:

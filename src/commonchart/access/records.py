@@ -9,15 +9,16 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from commonchart.access import audit, charts, parameters, policy
+from commonchart.access import audit, charts, parameters, policy, profiles
 from commonchart.access.actors import Actor
 from commonchart.access.writes import Create, Delete, Put, Wanted, over, type_of, write_of
 from commonchart.fhir import json
-from commonchart.fhir.outcome import Conflict, Forbidden, Gone, NotFound
+from commonchart.fhir.outcome import Conflict, Forbidden, Gone, Issue, NotFound
 from commonchart.record import store
 from commonchart.record.keys import hash64, patient_key
 from commonchart.record.reindex import Run, runs
@@ -145,7 +146,7 @@ class Records:
         async with self.database.single() as conn:
 
             async def fetch(statement: Statement) -> list[tuple[Any, ...]]:
-                return await (await conn.execute(statement.sql, statement.args)).fetchall()
+                return await conn.fetch(statement.sql, statement.args)
 
             terminology = parameters.Terminology(conn, self.actor.tenant)
             return await page.run(
@@ -159,7 +160,7 @@ class Records:
         async with self.database.single() as conn:
 
             async def fetch(statement: Statement) -> list[tuple[Any, ...]]:
-                return await (await conn.execute(statement.sql, statement.args)).fetchall()
+                return await conn.fetch(statement.sql, statement.args)
 
             whole = await resolved(fetch, query, self.visible)
         return await self.shown(newest_of_each(whole, self.visible, each), "lastn", text, query.rtype)
@@ -170,7 +171,7 @@ class Records:
             await self.require("search", rtype)
         statement = metas_statement(self.visible, rtype)
         async with self.database.single() as conn:
-            rows = await (await conn.execute(statement.sql, statement.args)).fetchall()
+            rows = await conn.fetch(statement.sql, statement.args)
             await audit.note(conn, self.actor, self.clock(), "meta", rtype=rtype)
         out: dict[str, list[Any]] = {}
         for kind, value in rows:
@@ -242,7 +243,7 @@ class Records:
         """Run a statement over version columns with its audit row, and give what it found."""
         wrapped = audit.noted(statement, self.actor, self.clock(), action, query, rtype)
         async with self.database.single() as conn:
-            rows = await (await conn.execute(wrapped.sql, wrapped.args)).fetchall()
+            rows = await conn.fetch(wrapped.sql, wrapped.args)
         return [store.row_stored(row[:15]) for row in rows]
 
     async def require(self, action: str, rtype: str) -> None:
@@ -258,20 +259,24 @@ class Records:
         now = self.clock()
         wrapped = audit.read(statement, self.actor, now, action)
         async with self.database.single() as conn:
-            row = await (await conn.execute(wrapped.sql, wrapped.args)).fetchone()
-            if row is not None:
-                return store.row_stored(row)
+            rows = await conn.fetch(wrapped.sql, wrapped.args)
+            if rows:
+                return store.row_stored(rows[0])
             await audit.note(conn, self.actor, now, action, outcome=audit.MINOR, rtype=rtype, id=id[:64])
         return None
 
 
 class Transaction:
-    """One database transaction of an actor: what it reads and writes stands or falls together."""
+    """One database transaction of an actor: what it reads and writes stands or falls together.
+
+    `told` is what the profiles stated by what was written had to say, where the site only warns.
+    """
 
     def __init__(self, records: Records, conn: Connection, source: str) -> None:
         self.records = records
         self.conn = conn
         self.source = source
+        self.told: dict[Key, tuple[Issue, ...]] = {}
 
     async def read(self, rtype: str, id: str) -> Stored | None:
         """The current version if it may be seen, deleted ones included."""
@@ -280,7 +285,7 @@ class Transaction:
     async def read_many(self, keys: Sequence[Key]) -> dict[Key, Stored]:
         """The current versions that may be seen, deleted ones included."""
         statement = keyed(self.records.visible, keys)
-        rows = await (await self.conn.execute(statement.sql, statement.args)).fetchall() if keys else []
+        rows = await self.conn.fetch(statement.sql, statement.args) if keys else []
         found = [store.row_stored(row) for row in rows]
         return {(one.rtype, one.id): one for one in found}
 
@@ -289,7 +294,7 @@ class Transaction:
         await self.records.require("search", query.rtype)
 
         async def fetch(statement: Statement) -> list[tuple[Any, ...]]:
-            return await (await self.conn.execute(statement.sql, statement.args)).fetchall()
+            return await self.conn.fetch(statement.sql, statement.args)
 
         return await page.matching_ids(fetch, query, self.records.visible, limit)
 
@@ -299,19 +304,29 @@ class Transaction:
         await self.conn.execute("SELECT pg_advisory_xact_lock(%s)", (key,))
 
     async def write(self, wanted: Sequence[Wanted]) -> list[Written]:
-        """Store in order, with audit rows. Raises Forbidden, Stale, Conflict, NotFound, Gone."""
+        """Store in order, with audit rows. Raises Forbidden, Stale, Conflict, NotFound, Gone; Invalid for a profile."""
         records, now = self.records, self.records.clock()
         for one in wanted:
             action = (
                 "delete" if isinstance(one, Delete) else "create" if isinstance(one, Create) else "update"
             )
             await records.require(action, type_of(one))
-        return await self._store([write_of(one, now) for one in wanted], now)
+        modifiers = [url for one in wanted if not isinstance(one, Delete) for url in one.valid.modifiers]
+        await profiles.understood(self.conn, records.actor.tenant, modifiers)
+        writes = [write_of(one, now) for one in wanted]
+        told = await profiles.held(self.conn, records.actor.tenant, [one.body for one in writes])
+        self.told |= {(one.rtype, one.id): said for one, said in zip(writes, told, strict=True) if said}
+        return await self._store(writes, now)
 
-    async def write_prepared(self, writes: Sequence[Write]) -> list[Written]:
-        """Store what the loader validated and extracted in other processes. Raises as `write` does."""
+    async def write_prepared(self, writes: Sequence[Write], modifiers: Sequence[str] = ()) -> list[Written]:
+        """Store what the loader validated and extracted in other processes. Raises as `write` does.
+
+        `modifiers` are those of the `Valid` values.
+        """
+        await profiles.understood(self.conn, self.records.actor.tenant, modifiers)
         for rtype in {one.rtype for one in writes}:
             await self.records.require("update", rtype)
+        await profiles.held(self.conn, self.records.actor.tenant, [one.body for one in writes], loading=True)
         return await self._store(writes, self.records.clock())
 
     async def _store(self, writes: Sequence[Write], now: datetime) -> list[Written]:
@@ -325,9 +340,9 @@ class Transaction:
             return made if made is new else parameters.indexed(made, known)
 
         writes = [parameters.indexed(one, known) for one in writes]
-        written = await store.write(self.conn, stamp, writes, replacing)
+        trail = partial(audit.of_writes, actor, now)
+        written = await store.write(self.conn, stamp, writes, replacing, trail)
         await parameters.register(records.database, self.conn, actor.tenant, writes, now)
-        await audit.note_writes(self.conn, actor, now, written)
         return written
 
     async def _guard(self, writes: Sequence[Write]) -> None:

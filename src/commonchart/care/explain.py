@@ -5,34 +5,59 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from commonchart.care.evidence import Fact
-from commonchart.care.rules import Pack, Rule
+from commonchart.care.schema import Pack, Rule
 
 if TYPE_CHECKING:
     from commonchart.care.verdict import Verdict
 
 
-def describe(rule: Rule, pack: Pack, verdict: Verdict) -> dict[str, Any]:
-    """The explanation as plain data, for the due table and every face that shows it."""
-    return {
-        "because": verdict.because,
+def _of_rule(rule: Rule, pack: Pack) -> tuple[dict[str, Any], str]:
+    """What is the same in every explanation of a rule, and its exclusions in words; the pack remembers it."""
+    if rule.id not in pack.explained:
+        pack.explained[rule.id] = _fixed(rule, pack)
+    return pack.explained[rule.id]
+
+
+def _fixed(rule: Rule, pack: Pack) -> tuple[dict[str, Any], str]:
+    sets = [*pack.everywhere, *rule.excluded_by, *(name for one in rule.hand_over for name in one.codes)]
+    names = [name.replace("-", " ") for name in sets]
+    names += [one.label.lower() for one in rule.excluded_together]
+    fixed = {
         "states": rule.states,
         "plain": rule.plain,
         "authority": f"{rule.authority}{f', grade {rule.grade}' if rule.grade else ''}",
         "source": rule.source,
         "review": rule.review,
         "outreach": rule.outreach,
+        "pack_hash": pack.hash[:16],
+    }
+    return fixed, ", ".join(names)
+
+
+def describe(rule: Rule, pack: Pack, verdict: Verdict) -> dict[str, Any]:
+    """The explanation as plain data, for the due table and every face that shows it. Not to be changed by who gets it."""
+    fixed, names = _of_rule(rule, pack)
+    why = {
+        **fixed,
+        "because": verdict.because,
         "used": [_shown(fact) for fact in verdict.used],
         "unused": [_shown(one.fact) | {"reason": one.reason} for one in verdict.unused],
         "satisfied_by": verdict.satisfied_by,
-        "exclusions": _exclusions(rule, pack, verdict),
+        "exclusions": names if verdict.status == "excluded" else f"{names}: none found",
         "question": verdict.question or (rule.question if verdict.status == "cannot-tell" else ""),
-        "pack_hash": pack.hash[:16],
     }
+    why.update(_extras(verdict))
+    return why
 
 
-def _exclusions(rule: Rule, pack: Pack, verdict: Verdict) -> str:
-    names = ", ".join(name.replace("-", " ") for name in (*pack.everywhere, *rule.excluded_by))
-    return names if verdict.status == "excluded" else f"{names}: none found"
+def _extras(verdict: Verdict) -> dict[str, Any]:
+    found = {
+        "asks": list(verdict.asks),
+        "within": verdict.within,
+        "note": verdict.note,
+        "follow_up": verdict.follow_up,
+    }
+    return {name: value for name, value in found.items() if value}
 
 
 def _shown(fact: Fact) -> dict[str, str]:

@@ -1,17 +1,34 @@
-"""Rules that a measurement is repeated: when, by whether the last one was in its target."""
+"""Rules that a measurement is repeated: when, by whether the last one was in its target; and what sets off an alert."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import date
+from decimal import Decimal
+from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from commonchart.care.calendar import add_months
+from commonchart.care.accuracy import Measured, quotients, series
+from commonchart.care.calendar import after, span_words
 from commonchart.care.evidence import Fact
 from commonchart.care.explain import shown_day
-from commonchart.care.measures import Measured, series
-from commonchart.care.rules import Monitor
+from commonchart.care.plans import interval, target
+from commonchart.care.population import began
+from commonchart.care.quarantine import jumped
+from commonchart.care.results import under, within
+from commonchart.care.schema import Monitor
 from commonchart.care.verdict import Question, Unused, Verdict, not_used
+
+
+class Limits(Struct, frozen=True):
+    """The target of one analyte for one patient. `goal` is the Goal that set it, if the pack did not."""
+
+    at_least: Decimal | None = None
+    below: Decimal | None = None
+    at_most: Decimal | None = None
+    goal: Fact | None = None
 
 
 class _Set(Struct, frozen=True):
@@ -25,114 +42,197 @@ def monitored(asked: Question) -> Verdict:
     """Due by the last usable measurement; a newer one that cannot be read makes it cannot-tell."""
     rule = asked.rule.monitor
     assert rule is not None
-    occasion, unused = _latest(asked, rule)
+    found, unused = _latest(asked, rule)
     would = f"A final {asked.rule.title} with a value and unit"
-    if occasion is None:
-        return asked.waiting(
-            _since(asked),
-            "None is recorded that counts." if unused else "None is recorded.",
-            unused=unused,
-            satisfied_by=would,
-        )
-    facts = tuple(m.fact for m in occasion.values)
+    if asked.rule.interval_by_clinician and interval(asked) is None and not found:
+        return Verdict("not-applicable", "Measured only as planned for this patient: no interval is set.")
+    if not found:
+        because = "None is recorded that counts." if unused else "None is recorded."
+        return asked.waiting(_since(asked), because, unused=unused, satisfied_by=would)
+    occasion, facts = found[0], tuple(m.fact for m in found[0].values)
     if occasion.problem:
-        return Verdict(
-            "cannot-tell", f"The last one, on {shown_day(facts[0])}, cannot be read: {occasion.problem}.", used=facts, unused=unused,
-            question=f"Ask the laboratory for value and unit of {asked.rule.title}", satisfied_by=would,
-            next_change_on=asked.later(*asked.future),
-        )  # fmt: skip
-    verdict = in_target(rule, occasion.values)
-    if verdict is None:
-        return Verdict(
-            "cannot-tell", f"The last one, on {shown_day(facts[0])}, is only known as a limit that the target lies beyond.",
-            used=facts, unused=unused, question=f"Ask for the exact {asked.rule.title}", satisfied_by=would,
-            next_change_on=asked.later(*asked.future),
-        )  # fmt: skip
-    return _timed(asked, rule, occasion, verdict, unused, would)
+        return _unread(
+            asked,
+            facts,
+            unused,
+            would,
+            f"cannot be read: {occasion.problem}",
+            "Ask the laboratory for value and unit of",
+        )
+    limits = [limits_of(asked, rule, n) for n in range(len(rule.analytes))]
+    inside = _inside(limits, occasion.values)
+    if inside is None:
+        words = "is only known as a limit that the target lies beyond"
+        return _unread(asked, facts, unused, would, words, "Ask for the exact")
+    verdict = _timed(asked, rule, occasion, limits, inside, unused, would)
+    alarm = _alert(rule, found)
+    return (
+        replace(verdict, within="alert", because=f"ALERT: {alarm}. {verdict.because}") if alarm else verdict
+    )
+
+
+def _unread(
+    asked: Question, facts: tuple[Fact, ...], unused: tuple[Unused, ...], would: str, words: str, ask: str
+) -> Verdict:
+    return Verdict(
+        "cannot-tell", f"The last one, on {shown_day(facts[0])}, {words}.", used=facts, unused=unused,
+        question=f"{ask} {asked.rule.title}", satisfied_by=would, next_change_on=asked.later(), asks=("read-result",),
+    )  # fmt: skip
 
 
 def _timed(
-    asked: Question, rule: Monitor, occasion: _Set, inside: bool, unused: tuple[Unused, ...], would: str
-) -> Verdict:
+    asked: Question, rule: Monitor, occasion: _Set, limits: list[Limits], inside: bool, unused: tuple[Unused, ...], would: str
+) -> Verdict:  # fmt: skip
     facts = tuple(m.fact for m in occasion.values)
     day = facts[0].day
     assert day is not None
-    months = rule.months_in if inside else rule.months_out
-    until = add_months(day, months)
-    values = "/".join(_shown(m) for m in occasion.values)
+    span, why = _span(asked, rule, day, inside)
+    values = "/".join(shown(m) for m in occasion.values)
     unit = asked.pack.analytes[rule.analytes[0]].unit
-    where = "in" if inside else "outside"
-    because = f"The last one, {values} {unit} on {shown_day(facts[0])}, was {where} the target {target(rule)}: again after {months} months."
-    if until > asked.as_of:
-        return asked.done(until, because, used=facts, unused=unused, satisfied_by=would)
-    return asked.waiting(until, because, used=facts, unused=unused, satisfied_by=would)
+    words = target_words(limits)
+    placed = f", was {'in' if inside else 'outside'} the target {words}" if words else ""
+    whose = " set for this patient" if any(one.goal for one in limits) else ""
+    when = f": again after {span_words(span)}" if span else ""
+    because = f"The last one, {values} {unit} on {shown_day(facts[0])}{placed}{whose}{when}{why}."
+    goals = tuple(one.goal for one in limits if one.goal)
+    more: dict[str, Any] = {
+        "used": (*facts, *goals),
+        "unused": unused,
+        "satisfied_by": would,
+        "within": ("in" if inside else "out") if words else "",
+    }
+    until = after(day, span) if span else date.max
+    return (
+        asked.done(until, because, **more) if until > asked.as_of else asked.waiting(until, because, **more)
+    )
 
 
-def _shown(one: Measured) -> str:
+def _span(asked: Question, rule: Monitor, day: date, inside: bool) -> tuple[str, str]:
+    own = interval(asked)
+    if own:
+        return own[0], f", as set for this patient ({own[1].declined or 'no reason recorded'})"
+    if asked.rule.interval_by_clinician:
+        return "", "; no interval is set for this patient"
+    start = began(asked) if rule.phases else None
+    for phase in rule.phases if start else ():
+        assert start is not None
+        if start <= day < after(start, phase.until):
+            return phase.every, f" in the first {span_words(phase.until)} of treatment"
+    return (rule.inside if inside else rule.outside), ""
+
+
+def shown(one: Measured) -> str:
+    """A value as it is written, with its comparator."""
     assert one.value is not None
     text = f"{one.value:.1f}" if one.value != one.value.to_integral_value() else f"{one.value:.0f}"
-    return f"{one.fact.comparator}{text}"
+    sign = one.fact.comparator or (("<" if one.at_most else ">") if one.fact.value is None else "")
+    return f"{sign}{text}"
 
 
-def target(rule: Monitor) -> str:
-    """The target in words, such as "< 130/80" or ">= 45"."""
+def limits_of(asked: Question, rule: Monitor, n: int) -> Limits:
+    """The target of the n-th analyte: the patient's own goal, else the pack's."""
+    own = target(asked, rule.analytes[n])
+    if own is not None:
+        high = {"at_most": own.high} if own.high_included else {"below": own.high}
+        return Limits(at_least=own.low, goal=own.fact, **high)
+    return Limits(
+        *(
+            getattr(rule, name)[n] if getattr(rule, name) else None
+            for name in ("at_least", "below", "at_most")
+        )
+    )
+
+
+def target_words(limits: list[Limits]) -> str:
+    """The target in words, such as "< 130/80" or ">= 45"; "" where there is none."""
     parts = []
-    if rule.at_least:
-        parts.append(">= " + "/".join(str(limit) for limit in rule.at_least))
-    if rule.below:
-        parts.append("< " + "/".join(str(limit) for limit in rule.below))
+    for sign, name in ((">=", "at_least"), ("<", "below"), ("<=", "at_most")):
+        found = [getattr(one, name) for one in limits]
+        if any(limit is not None for limit in found):
+            parts.append(f"{sign} " + "/".join("-" if limit is None else str(limit) for limit in found))
     return " and ".join(parts)
 
 
-def in_target(rule: Monitor, values: tuple[Measured, ...]) -> bool | None:
+def _inside(limits: list[Limits], values: tuple[Measured, ...]) -> bool | None:
     """Whether all values are inside; None when a comparator (">5") leaves it open."""
-    answers = []
-    for n, one in enumerate(values):
-        value = one.value
-        assert value is not None
-        if rule.below:
-            answers.append(_side(value < rule.below[n], one.at_least, value < rule.below[n]))
-        if rule.at_least:
-            answers.append(_side(value >= rule.at_least[n], one.at_most, value >= rule.at_least[n]))
+    pairs = zip(limits, values, strict=True)
+    answers = [within(one, limit.at_least, limit.below, limit.at_most) for limit, one in pairs]
     if False in answers:
         return False
     return None if None in answers else True
 
 
-def _side(inside: bool, beyond: bool, opens: bool) -> bool | None:
-    return None if beyond and opens else inside
+def _alert(rule: Monitor, found: list[_Set]) -> str:
+    """What sets off an alert; "" if nothing does. Every reading of the last day counts, not only the last or the lowest."""
+    for n, one in _readings(found):
+        said = _beyond(rule, n, one)
+        if said:
+            return f"{shown(one)} is {said}"
+    change = rule.alert_change
+    if change is not None:
+        first = found[0].values[0]
+        for earlier in found[1:]:
+            if not earlier.problem and (reason := jumped(change, earlier.values[0], first)):
+                return reason
+    return ""
 
 
-def _latest(asked: Question, rule: Monitor) -> tuple[_Set | None, tuple[Unused, ...]]:
+def _readings(found: list[_Set]) -> Iterator[tuple[int, Measured]]:
+    last = found[0].values[0].fact.day
+    for occasion in found:
+        if not occasion.problem and occasion.values[0].fact.day == last:
+            yield from enumerate(occasion.values)
+
+
+def _beyond(rule: Monitor, n: int, one: Measured) -> str:
+    if rule.alert_below and under(one, rule.alert_below[n]):
+        return f"below {rule.alert_below[n]}"
+    if rule.alert_from and under(one, rule.alert_from[n]) is False:
+        return f"{rule.alert_from[n]} or more"
+    if rule.alert_above and under(one, rule.alert_above[n], included=True) is False:
+        return f"above {rule.alert_above[n]}"
+    return ""
+
+
+def _latest(asked: Question, rule: Monitor) -> tuple[list[_Set], tuple[Unused, ...]]:
+    """The occasions that count, newest first; one that cannot be read only where it is the newest."""
     unused: list[Unused] = []
-    unread: _Set | None = None
-    facts = list(asked.evidence.of("observation"))
-    firsts = series(asked.pack, rule.analytes[0], facts)
-    others = [series(asked.pack, name, facts) for name in rule.analytes[1:]]
-    for first in firsts:
+    out: list[_Set] = []
+    all_of = [_measurements(asked, name) for name in rule.analytes]
+    for first in all_of[0]:
+        if first.fact.kind != "observation":
+            continue
         reason = _unusable(asked, first)
         if reason:
             unused.append(not_used(first.fact, reason))
             continue
-        occasion = _with_partners(first, others)
-        if not occasion.problem:
-            newer = unread is not None and (unread.values[0].fact.day or date.min) > (
-                first.fact.day or date.min
-            )
-            return (unread if newer else occasion), tuple(unused[:6])
-        unread = unread or occasion
-    return unread, tuple(unused[:6])
+        occasion = _with_partners(first, all_of[1:])
+        if not occasion.problem or not out:
+            out.append(occasion)
+        if len(out) > 1 and rule.alert_change is None and first.fact.day != out[0].values[0].fact.day:
+            break
+    return out[:24], tuple(unused[:6])
+
+
+def _measurements(asked: Question, name: str) -> list[Measured]:
+    """Every measurement of an analyte, newest first: reported ones, and those worked out of two others."""
+    pack, by_set = asked.pack, asked.chart.by_set
+    analyte = pack.analytes[name]
+    found = series(pack, name, by_set.get(analyte.codes, ()))
+    if analyte.ratio:
+        parts = [by_set.get(pack.analytes[part].codes, ()) for part in analyte.ratio]
+        found += quotients(pack, name, *parts)
+        found.sort(key=lambda m: m.fact.day or date.min, reverse=True)
+    return found
 
 
 def _unusable(asked: Question, one: Measured) -> str:
-    fact: Fact = one.fact
-    if fact.unusable:
-        return fact.unusable
-    if fact.day is None:
+    reason = asked.chart.unusable(one.fact)
+    if reason:
+        return reason
+    if one.fact.day is None:
         return "no date"
-    if fact.day > asked.as_of:
-        return "dated in the future"
-    if asked.person.born and fact.day < asked.person.born:
+    if asked.person.born and one.fact.day < asked.person.born:
         return "dated before birth"
     return one.problem if "implausible" in one.problem else ""
 
@@ -151,9 +251,10 @@ def _with_partners(first: Measured, others: list[list[Measured]]) -> _Set:
 
 
 def _since(asked: Question) -> date | None:
-    """Since when it should have been measured: from the first sign of the condition, or of the age."""
-    wanted = asked.rule.applies.conditions
-    days = [f.day for f in asked.known("condition") if f.day and f.active and asked.in_any(wanted, f)]
-    start = asked.window[0]
-    began = min(days, default=None)
-    return max(began, start) if began and start else began or start
+    """Since when it should have been measured: from the first sign of the condition, the drug, or the age."""
+    days = [f.day for f in asked.active(asked.rule.applies.conditions) if f.day]
+    if asked.rule.applies.drugs:
+        start = began(asked)
+        days += [start] if start else []
+    first, start = min(days, default=None), asked.window[0]
+    return max(first, start) if first and start else first or start

@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
-from functools import cached_property
+from functools import lru_cache
+from typing import Any
 
 from msgspec import Struct
 
-from commonchart.care.calendar import birthday, days_after
-from commonchart.care.evidence import Evidence, Fact, Person
-from commonchart.care.rules import Pack, Rule
+from commonchart.care.calendar import days_after
+from commonchart.care.chart import Chart, Window
+from commonchart.care.evidence import Fact
+from commonchart.care.person import Person
+from commonchart.care.schema import Pack, Rule
 
 
-class Unused(Struct, frozen=True):
+class Unused(Struct, frozen=True, gc=False):
     """A fact that was looked at and not used, and why."""
 
     fact: Fact
     reason: str
 
 
-class Verdict(Struct, frozen=True):
-    """An answer before it is explained."""
+class Verdict(Struct, frozen=True, gc=False):
+    """An answer before it is explained. `within` is "in", "out" or "alert" for a measurement, "" where that says nothing.
+
+    `asks` are the questions (risks, by name) that would settle a cannot-tell. `follow_up`: a result waits for what it calls for.
+    """
 
     status: str
     because: str
@@ -34,68 +40,93 @@ class Verdict(Struct, frozen=True):
     unused: tuple[Unused, ...] = ()
     question: str = ""
     satisfied_by: str = ""
+    within: str = ""
+    asks: tuple[str, ...] = ()
+    follow_up: bool = False
+    note: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Question:
-    """One rule, one person, one day."""
+    """One rule, one person, one day. `turns` gathers the days on which what was looked at changes by itself."""
 
-    evidence: Evidence
-    person: Person
-    pack: Pack
+    chart: Chart
     rule: Rule
-    as_of: date
+    turns: list[date] = field(default_factory=list)
 
-    def known(self, *kinds: str) -> Iterator[Fact]:
-        """Usable facts that were true by the day asked about, newest first."""
-        return (
-            f for f in self.evidence.of(*kinds) if not f.unusable and (f.day is None or f.day <= self.as_of)
-        )
+    @property
+    def person(self) -> Person:
+        """Whom it is about."""
+        return self.chart.person
 
-    def in_any(self, names: Iterable[str], fact: Fact) -> bool:
-        """Whether a fact is in any of these code sets."""
-        return any(self.pack.holds(name, fact.codes) for name in names)
+    @property
+    def pack(self) -> Pack:
+        """The pack of the rule."""
+        return self.chart.pack
 
-    @cached_property
-    def window(self) -> tuple[date | None, date | None]:
+    @property
+    def as_of(self) -> date:
+        """The day."""
+        return self.chart.as_of
+
+    @property
+    def window(self) -> Window:
         """From when, and before when, age lets the rule apply."""
-        ages, born = self.rule.applies, self.person.born
-        if born is None:
-            return None, None
-        start = birthday(born, ages.min_age) if ages.min_age is not None else None
-        end = birthday(born, ages.max_age + 1) if ages.max_age is not None else None
-        return start, end
+        return self.chart.window(self.rule)
+
+    def held(self, name: str, *kinds: str) -> list[Fact]:
+        """The usable facts of a code set, newest first."""
+        return self.chart.held(name, *kinds)
+
+    def active(self, names: Iterable[str], kind: str = "condition") -> Iterator[Fact]:
+        """Facts of any of these sets that are going on; their end is a day of change."""
+        for name in names:
+            for fact in self.held(name, kind):
+                if fact.active_on(self.as_of):
+                    self.turn(fact.ended)
+                    yield fact
+
+    def turn(self, *days: date | None) -> None:
+        """Note days on which the answer may become another one."""
+        self.turns.extend(day for day in days if day is not None)
 
     def later(self, *days: date | None) -> date | None:
-        """The first of these days, and of the end of the age window, that lies after the day asked about."""
-        coming = [day for day in (*days, self.window[1]) if day is not None and self.as_of < day < date.max]
-        return min(coming, default=None)
+        """The first of these days, and of those noted, that lies after the day asked about."""
+        as_of, first = self.chart.as_of, None
+        for day in (*days, *self.turns, self.window[1], self.chart.future):
+            if day is not None and as_of < day < date.max and (first is None or day < first):
+                first = day
+        return first
 
-    def waiting(self, due_on: date | None, because: str, **more: object) -> Verdict:
+    def waiting(self, due_on: date | None, because: str, *, grace: int | None = None, **more: Any) -> Verdict:
         """Due or overdue since `due_on`, by the rule's days of grace."""
-        overdue_on = days_after(due_on, self.rule.grace_days) if due_on else None
+        days = self.rule.grace_days if grace is None else grace
+        overdue_on = days_after(due_on, days) if due_on else None
         status = "overdue" if overdue_on and self.as_of >= overdue_on else "due"
-        coming = self.later(overdue_on, *self.future)
-        return Verdict(status, because, due_on, overdue_on, next_change_on=coming, **more)  # type: ignore[arg-type]
+        return Verdict(status, because, due_on, overdue_on, next_change_on=self.later(overdue_on), **more)
 
-    def done(self, until: date, because: str, *changes: date | None, **more: object) -> Verdict:
+    def done(self, until: date, because: str, *changes: date | None, **more: Any) -> Verdict:
         """Up to date until a day (`date.max`: for good), or due soon in the last days before it."""
         if until == date.max:
-            coming = self.later(*changes, *self.future)
-            return Verdict("up-to-date", because, next_change_on=coming, **more)  # type: ignore[arg-type]
+            return Verdict("up-to-date", because, next_change_on=self.later(*changes), **more)
         soon_on = days_after(until, -self.rule.soon_days)
         status = "due-soon" if self.as_of >= soon_on else "up-to-date"
         overdue_on = days_after(until, self.rule.grace_days)
-        coming = self.later(soon_on, until, *changes, *self.future)
-        return Verdict(status, because, until, overdue_on, until, coming, **more)  # type: ignore[arg-type]
-
-    @cached_property
-    def future(self) -> tuple[date, ...]:
-        """Days on which facts that are dated in the future come to count."""
-        days = {f.day for f in self.evidence.facts if f.day is not None and f.day > self.as_of}
-        return (min(days),) if days else ()
+        return Verdict(
+            status, because, until, overdue_on, until, self.later(soon_on, until, *changes), **more
+        )
 
 
 def not_used(fact: Fact, reason: str) -> Unused:
     """A fact that was looked at and left out."""
     return Unused(fact, reason)
+
+
+@lru_cache(4096)
+def _named(names: tuple[str, ...]) -> str:
+    return " or ".join(name.replace("-", " ") for name in names)
+
+
+def named(names: Iterable[str]) -> str:
+    """Code sets in words: "diabetes or kidney disease"."""
+    return _named(tuple(names))

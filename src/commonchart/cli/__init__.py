@@ -16,7 +16,7 @@ import click
 from commonchart.fhir.outcome import Refused
 
 LAZY = {
-    "assess": "commonchart.cli.due:assess",
+    "assess": "commonchart.cli.assess:assess",
     "backup": "commonchart.cli.backup:backup",
     "check": "commonchart.cli.check:check",
     "demo": "commonchart.cli.demo:demo",
@@ -24,13 +24,16 @@ LAZY = {
     "export": "commonchart.cli.export:export",
     "load": "commonchart.cli.load:load",
     "mode": "commonchart.cli.mode:mode",
+    "package": "commonchart.cli.package:package",
     "reindex": "commonchart.cli.reindex:reindex",
     "restore": "commonchart.cli.backup:restore",
+    "schedule": "commonchart.cli.schedule:schedule",
     "serve": "commonchart.cli.serve:serve",
     "site": "commonchart.cli.site:site",
     "terminology": "commonchart.cli.terminology:terminology",
     "token": "commonchart.cli.token:token",
     "user": "commonchart.cli.user:user",
+    "v2": "commonchart.cli.v2:v2",
 }
 
 

@@ -56,7 +56,7 @@ def demo(port: int, host: str, workers: int | None, scale: int, seed_only: bool,
 
 
 async def _seed_only(folder: Path, scale: int) -> None:
-    async with opened(folder, size=2) as database:
+    async with opened(folder, size=seed.CONNECTIONS) as database:
         await _fill(database, scale, Console(stderr=True))
         await worker.drain(database, _now)
 
@@ -66,7 +66,7 @@ def _seeding(settings: Settings, scale: int) -> Sequence[Post]:
 
 
 async def _seed_beside(settings: Settings, scale: int) -> None:
-    database = Database.opened_later(settings.database_url, size=2)
+    database = Database.opened_later(settings.database_url, size=seed.CONNECTIONS)
     await _fill(database, scale, Console(stderr=True))
     await database.close()
 

@@ -1,4 +1,4 @@
-"""`commonchart due`: one patient's due list with its reasons; `commonchart assess`: everybody's, worked out again."""
+"""`commonchart due`: one patient's due list with its reasons."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from commonchart.cli.open import awaited, data_option, opened
 from commonchart.fhir import dates
 from commonchart.fhir.outcome import Ambiguous, NotFound
 from commonchart.jobs import worker
-from commonchart.jobs.due import assessed, everyone
+from commonchart.jobs.due import assessed
 from commonchart.record.due import DueRow
 from commonchart.search.query import parse
 from commonchart.settings import TENANT
@@ -36,7 +36,7 @@ async def due(patient: str, as_json: bool, as_of: str | None, data: Path | None)
     async with opened(data) as database:
         now = datetime.now(UTC)
         records = Records(database, users.system(TENANT, "due-command"), lambda: now)
-        id = await _patient(records, patient)
+        id = await found_patient(records, patient)
         if as_of is None:
             await worker.drain(database, lambda: now)
         day = dates.bounds(as_of)[0].date() if as_of else None
@@ -49,7 +49,8 @@ async def due(patient: str, as_json: bool, as_of: str | None, data: Path | None)
         _print(rows)
 
 
-async def _patient(records: Records, text: str) -> str:
+async def found_patient(records: Records, text: str) -> str:
+    """The id of the patient with this id or record number. Raises NotFound, Ambiguous."""
     try:
         return (await records.read("Patient", text)).id
     except NotFound:
@@ -92,17 +93,3 @@ def _print(rows: list[DueRow]) -> None:
             "\n".join(filter(None, notes)),
         )
     Console().print(table if rows else "Nothing: no rule applies to somebody who has died.")
-
-
-@click.command()
-@click.option("--all", "all_", is_flag=True, required=True, help="Everybody.")
-@data_option
-@awaited
-async def assess(all_: bool, data: Path | None) -> None:
-    """Work out the due list of everybody again."""
-    async with opened(data) as database:
-        with Console(stderr=True).status("Assessing ...") as status:
-            done = await everyone(
-                database, datetime.now(UTC), lambda n: status.update(f"Assessing ... {n:,} patients")
-            )
-    click.echo(f"{done:,} patients assessed.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import gc
 import http.client
 import os
 import select
@@ -24,6 +25,7 @@ import structlog
 
 from commonchart.cli.open import data_option, settings_of
 from commonchart.cli.processes import Crew, Post
+from commonchart.fhir.definitions import r4
 from commonchart.fhir.outcome import Busy, Invalid, Refused
 from commonchart.ops import logs
 from commonchart.record.database import Database
@@ -240,13 +242,14 @@ def serve_web(settings: Settings, listener: socket.socket) -> None:
     import uvicorn
 
     from commonchart import app
+    from commonchart.cli.wire import Wire
 
     logs.configure(settings.log_level, process=WEB)
     application = app.build(settings, Database.opened_later(settings.database_url, size=POOL), now)
     config = uvicorn.Config(
         logs.AccessLog(application),
         loop="uvloop",
-        http="httptools",
+        http=Wire,
         lifespan="auto",
         access_log=False,
         log_config=None,
@@ -255,7 +258,16 @@ def serve_web(settings: Settings, listener: socket.socket) -> None:
         timeout_keep_alive=30,
         timeout_graceful_shutdown=DRAIN_SECONDS,
     )
+    settle()
     uvicorn.Server(config).run(sockets=[listener])
+
+
+def settle() -> None:
+    """What is loaded by now stays: the collector need not look at it again, nor so often at what requests leave."""
+    r4()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
 
 
 def work(settings: Settings) -> None:

@@ -8,9 +8,10 @@ from urllib.parse import urlsplit
 
 import click
 
+from commonchart.access import profiles
 from commonchart.access.outreach import policy
 from commonchart.cli.open import awaited, data_option, opened_by, settings_of
-from commonchart.exchange import egress
+from commonchart.exchange import egress, packages
 from commonchart.exchange.bulk.work import HOURS
 from commonchart.exchange.outreach import mail, webhook
 from commonchart.exchange.rules import ONLY, ORIGINS
@@ -76,6 +77,11 @@ def _sender(text: str) -> None:
         raise Invalid("Say an e-mail address", at="VALUE")
 
 
+def _how(text: str) -> None:
+    if text not in profiles.MODES:
+        raise Invalid(f"Say {' or '.join(profiles.MODES)}", at="VALUE")
+
+
 NAMES: dict[str, tuple[str, Callable[[str], object]]] = {
     ORIGINS: (
         "origins that may be called whatever their address or port, with spaces between them",
@@ -102,6 +108,14 @@ NAMES: dict[str, tuple[str, Callable[[str], object]]] = {
     policy.VOICE: ("the webhook that makes calls", _url),
     policy.DIGEST: ("when clinicians get their digest by e-mail, such as 07:00; nothing said: never", _time),
     webhook.KEY_FILE: ("the file with the key (bearer token) of those webhooks", _file),
+    profiles.PROFILES: (
+        "what happens to a resource that does not fit a profile it states: reject, warn (the default) or off",
+        _how,
+    ),
+    packages.REGISTRY: (
+        "where `commonchart package add NAME` looks: https://... or file:///folder",
+        packages.registry,
+    ),
     EMAIL_FULL: ("true: notifications by e-mail may hold whole records", _flag),
 }
 

@@ -30,6 +30,8 @@ TENANT = 1
 PROGRESS = "demo.progress"
 ACCOUNTS = "demo.accounts"
 TOGETHER = 3
+CONNECTIONS = TOGETHER + 2
+"""How many connections seeding needs: one a patient, and one to say how far it is, however long a patient takes."""
 
 
 class Account(Struct, frozen=True):

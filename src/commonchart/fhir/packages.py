@@ -45,8 +45,13 @@ def read(data: bytes) -> Package:
     name, version = manifest.get("name"), manifest.get("version")
     if not isinstance(name, str) or not isinstance(version, str):
         raise Malformed("package/package.json must say the package's name and version")
+    if not (name.isprintable() and version.isprintable() and 0 < len(name) < 200 > len(version)):
+        raise Malformed("The package's name and version must be short and printable")
     found = (_json(body, path) for path, body in sorted(files.items()) if path.partition("-")[0] in TYPES)
-    return Package(name, version, tuple(one for one in found if one.get("resourceType") in TYPES))
+    resources = tuple(one for one in found if one.get("resourceType") in TYPES)
+    if not all(str(one.get("url", "")).isprintable() for one in resources):
+        raise Malformed("A definition in the package has a url that is not printable")
+    return Package(name, version, resources)
 
 
 def _unpacked(data: bytes) -> bytes:

@@ -1,6 +1,6 @@
-"""Changes to one resource: JSON Patch (RFC 6902) and FHIRPath Patch (http://hl7.org/fhir/R4/fhirpatch.html).
+"""Changes to one resource: JSON Patch (RFC 6902), JSON Merge Patch (RFC 7396), FHIRPath Patch (http://hl7.org/fhir/R4/fhirpatch.html).
 
-Both are pure: the resource given is never changed, decimals stay exact, and all operations happen or none. What is
+All are pure: the resource given is never changed, decimals stay exact, and all operations happen or none. What is
 refused names the operation by its index: Malformed for what is no patch, Invalid for one that does not fit the resource.
 """
 
@@ -176,6 +176,23 @@ def _same(a: Json, b: Json) -> bool:
         return len(a) == len(b) and all(_same(x, y) for x, y in zip(a, b, strict=True))
     numbers = isinstance(a, int | Decimal) and isinstance(b, int | Decimal)
     return bool(a == b) if numbers or type(a) is type(b) else False
+
+
+# ---- JSON Merge Patch ------------------------------------------------------------------------------------------
+
+
+def merge_patch(resource: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """The resource with these members set, and those that are null taken away (RFC 7396). A list replaces a list."""
+    out = dict(resource)
+    for name, value in changes.items():
+        if value is None:
+            out.pop(name, None)
+        elif isinstance(value, dict):
+            held = out.get(name)
+            out[name] = merge_patch(held if isinstance(held, dict) else {}, value)
+        else:
+            out[name] = value
+    return out
 
 
 # ---- FHIRPath Patch --------------------------------------------------------------------------------------------

@@ -30,6 +30,8 @@ _DAY = r"(\d(\d(\d[1-9]|[1-9]0)|[1-9]00)|[1-9]000)-(0[1-9]|1[0-2])-(0[1-9]|[12]\
 
 
 def _string(value: Any) -> str | None:
+    if type(value) is str and value and value.isprintable() and len(value) <= MAX_STRING:
+        return None
     if type(value) is not str:
         return "must be a string"
     if not value:

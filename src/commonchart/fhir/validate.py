@@ -7,78 +7,39 @@ FHIRPath-style location such as `Patient.name[0].given[1]`. Messages name rules,
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
 from msgspec import Struct
 
-from commonchart.fhir import invariants, links, narrative
+from commonchart.fhir import invariants, narrative
 from commonchart.fhir.bindings import bound
 from commonchart.fhir.codes import Codes, Question
+from commonchart.fhir.containing import domain
 from commonchart.fhir.definitions import Element, r4
 from commonchart.fhir.outcome import Invalid, Issue
-from commonchart.fhir.path.environment import Environment
 from commonchart.fhir.primitives import CHECKS
 from commonchart.fhir.primitives import Check as Wrong
-from commonchart.fhir.profiles import extensions
+from commonchart.fhir.profiles import extensible, extensions
 from commonchart.fhir.profiles.check import Check, Found
 from commonchart.fhir.profiles.known import Known, boxed
-
-MAX_ISSUES = 100
-
-At = tuple[Any, str, int | None]
+from commonchart.fhir.references import reference
+from commonchart.fhir.validation import At, Full, Run, location
 
 
 class Valid(Struct, frozen=True):
-    """A resource that was validated; made by `validate` only."""
+    """A resource that was validated; made by `validate` only.
+
+    `modifiers` are urls of its modifier extensions that neither R4 nor the box defines: whoever stores it must know them.
+    """
 
     rtype: str
     resource: dict[str, Any]
+    modifiers: tuple[str, ...] = ()
 
 
-class Full(Exception):
-    """Enough issues were found to stop looking."""
-
-
-class _Run:
-    """One validation: the issues so far, what `#` references point into, and whether `Type?query` may refer."""
-
-    __slots__ = ("conditional", "contained", "environment", "invariants", "issues", "warnings")
-
-    def __init__(self) -> None:
-        self.issues: list[Issue] = []
-        self.warnings: list[Issue] | None = None
-        self.contained: dict[str, str] = {}
-        self.conditional = False
-        self.invariants = True
-        self.environment = Environment(max_steps=invariants.MAX_STEPS)
-
-    def add(self, at: At | None, code: str, message: str) -> None:
-        self.issues.append(Issue(code, message, _location(at)))
-        if len(self.issues) >= MAX_ISSUES:
-            raise Full
-
-    def rule(self, at: At, rule: invariants.Rule) -> None:
-        """A broken invariant: an error refuses, a warning is only told to who asks for warnings."""
-        message = f"breaks the rule {rule.key}"
-        if rule.severity == "error":
-            self.add(at, "invariant", message)
-        elif self.warnings is not None and len(self.warnings) < MAX_ISSUES:
-            self.warnings.append(Issue("invariant", message, _location(at), "warning"))
-
-
-Checker = Callable[[Any, "At", _Run], None]
-
-
-def _location(at: At | None) -> str:
-    parts: list[str] = []
-    while at is not None:
-        parent, name, index = at
-        parts.append(f"{name}[{index}]" if index is not None else name)
-        at = parent
-    return ".".join(reversed(parts))
+Checker = Callable[[Any, "At", Run], None]
 
 
 def validate(resource: Any, *, at: str = "", conditional: bool = False, rules: bool = True) -> Valid:
@@ -88,21 +49,29 @@ def validate(resource: Any, *, at: str = "", conditional: bool = False, rules: b
     `conditional`: references may still be searches, as in an entry of a transaction before it is resolved.
     `rules` False, without invariants, is for measuring only.
     """
-    run = _Run()
+    run = Run()
     run.conditional = conditional
     run.invariants = rules
     rtype = _looked_at(resource, at, run)
     if run.issues:
         raise Invalid(issues=run.issues)
-    return Valid(rtype or "", resource)
+    return Valid(rtype or "", resource, tuple(run.modifiers))
 
 
-def findings(resource: Any, *, at: str = "") -> list[Issue]:
+def findings(resource: Any, known: Known, *, at: str = "") -> list[Issue]:
     """Everything that the base specification has to say: what breaks it, and its warnings."""
-    run = _Run()
+    run = Run()
     run.warnings = []
     _looked_at(resource, at, run)
-    return [*run.issues, *run.warnings]
+    unknown = [place for url, place in run.modifiers.items() if known.profile(url) is None]
+    return [
+        *run.issues,
+        *(Issue("extension", MODIFIER, location(place)) for place in unknown),
+        *run.warnings,
+    ]
+
+
+MODIFIER = "is a modifier extension that is not known here: what it changes cannot be told"
 
 
 class Report(Struct, frozen=True):
@@ -128,11 +97,18 @@ def examine(
     known: Known | None = None,
 ) -> Report:
     """The resource against base R4, the profiles it states (`meta.profile`) and those named. Never raises for content."""
-    issues = findings(resource)
+    known = known or boxed()
+    issues = findings(resource, known)
     if any(issue.severity == "error" for issue in issues):
         return Report(tuple(issues), tuple(dict.fromkeys(profiles)))
     found = against(resource, profiles, answers, known)
-    return Report((*issues, *found.issues), found.not_checked, found.questions)
+    coded = Check(resource, known, answers)
+    extensible.check(coded, Found(resource, resource["resourceType"], None, resource["resourceType"]))
+    return Report(
+        tuple(dict.fromkeys((*issues, *found.issues, *coded.issues))),
+        tuple(dict.fromkeys((*found.not_checked, *coded.not_checked))),
+        tuple(dict.fromkeys((*found.questions, *coded.questions))),
+    )
 
 
 def against(
@@ -163,6 +139,11 @@ def against(
     return Report(tuple(issues), tuple(missing), tuple(questions))
 
 
+def stating(resource: Any) -> bool:
+    """Whether a resource, or one in a Bundle, states a profile."""
+    return isinstance(resource, dict) and any(_claimed(one) for one, _ in _stated(resource))
+
+
 R4 = "http://hl7.org/fhir/StructureDefinition/"
 
 
@@ -179,7 +160,7 @@ def _stated(resource: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
                 yield entry["resource"], f"Bundle.entry[{index}].resource"
 
 
-def _looked_at(resource: Any, at: str, run: _Run) -> str | None:
+def _looked_at(resource: Any, at: str, run: Run) -> str | None:
     try:
         rtype = _typed(resource, (None, at, None) if at else None, run)
         if rtype is not None:
@@ -189,7 +170,7 @@ def _looked_at(resource: Any, at: str, run: _Run) -> str | None:
     return rtype
 
 
-def _typed(resource: Any, at: At | None, run: _Run) -> str | None:
+def _typed(resource: Any, at: At | None, run: Run) -> str | None:
     if not isinstance(resource, dict):
         run.add(at, "structure", "must be a resource: a JSON object with a resourceType")
         return None
@@ -201,7 +182,7 @@ def _typed(resource: Any, at: At | None, run: _Run) -> str | None:
     return rtype
 
 
-def _any_resource(value: Any, at: At, run: _Run) -> None:
+def _any_resource(value: Any, at: At, run: Run) -> None:
     """A resource inside another (contained, in a Bundle, in Parameters): `#` references see their own container."""
     rtype = _typed(value, at, run)
     if rtype is None:
@@ -222,7 +203,7 @@ def _resource(rtype: str) -> Checker:
     check = _structure(rtype)
     has_contained = "contained" in r4().elements(rtype)
 
-    def checker(value: dict[str, Any], at: At, run: _Run) -> None:
+    def checker(value: dict[str, Any], at: At, run: Run) -> None:
         environment = run.environment
         outer = environment.resource, environment.root_resource
         environment.resource = value
@@ -233,7 +214,7 @@ def _resource(rtype: str) -> Checker:
             run.contained = _contained(value["contained"])
         check(value, at, run)
         if has_contained and run.invariants:
-            _domain(value, at, run)
+            domain(value, at, run)
         environment.resource, environment.root_resource = outer
 
     return _bundle(checker) if rtype == "Bundle" else checker
@@ -242,7 +223,7 @@ def _resource(rtype: str) -> Checker:
 def _bundle(check: Checker) -> Checker:
     """Only in a transaction may a reference be a search (http://hl7.org/fhir/R4/http.html#trules)."""
 
-    def checker(value: dict[str, Any], at: At, run: _Run) -> None:
+    def checker(value: dict[str, Any], at: At, run: Run) -> None:
         outer, run.conditional = run.conditional, run.conditional or value.get("type") == "transaction"
         check(value, at, run)
         run.conditional = outer
@@ -259,9 +240,13 @@ def _contained(found: Any) -> dict[str, str]:
 
 
 class _Field(Struct, frozen=True):
-    """How one JSON property is checked. `stem` names its choice, or the element itself."""
+    """How one JSON property is checked. `stem` names its choice, or the element itself.
+
+    `wrong`, of primitives only, is the quick question: None means that `check` has nothing to say.
+    """
 
     check: Checker
+    wrong: Wrong | None
     many: bool
     primitive: bool
     stem: str
@@ -269,30 +254,34 @@ class _Field(Struct, frozen=True):
 
 
 class _Shape(Struct, frozen=True):
+    """The properties of a type; `quick` are the questions of those that hold one primitive, `choices` their names."""
+
     fields: Mapping[str, _Field]
-    required: tuple[tuple[str, tuple[str, ...]], ...]
-    choices: bool
+    quick: Mapping[str, Wrong]
+    required: tuple[tuple[str, frozenset[str]], ...]
+    choices: frozenset[str]
 
 
 @cache
 def _shape(type_name: str) -> _Shape:
     fields: dict[str, _Field] = {}
     required = []
-    choices = False
     for element in r4().elements(type_name).values():
         names = element.spelled()
         for name, child_type in names.items():
             fields[name] = _Field(
                 _value(element, child_type),
+                _quick(element, child_type),
                 element.max != 1,
                 r4().is_primitive(child_type) or child_type in CHECKS,
                 element.name,
                 element.choice,
             )
         if element.min:
-            required.append((element.name, (*names, *(f"_{name}" for name in names))))
-        choices = choices or element.choice
-    return _Shape(fields, tuple(required), choices)
+            required.append((element.name, frozenset((*names, *(f"_{name}" for name in names)))))
+    quick = {name: one.wrong for name, one in fields.items() if one.wrong is not None and not one.many}
+    choices = (spelled for name, one in fields.items() if one.choice for spelled in (name, f"_{name}"))
+    return _Shape(fields, quick, tuple(required), frozenset(choices))
 
 
 @cache
@@ -300,8 +289,13 @@ def _structure(type_name: str) -> Checker:
     is_resource = type_name in r4().resource_types
     beside_a_value = type_name == "Element"
     extra = _EXTRA.get(type_name)
+    shapes: list[_Shape] = []
 
-    def checker(value: Any, at: At, run: _Run) -> None:
+    def first() -> _Shape:
+        shapes.append(_shape(type_name))
+        return shapes[0]
+
+    def checker(value: Any, at: At, run: Run) -> None:
         if type(value) is not dict:
             run.add(at, "structure", "must be a JSON object")
             return
@@ -309,12 +303,12 @@ def _structure(type_name: str) -> Checker:
         if not value or (len(value) == 1 and "id" in value and not beside_a_value):
             run.add(at, "structure", "must not be empty: leave it out (ele-1)")
             return
-        shape = _shape(type_name)
+        shape = shapes[0] if shapes else first()
         _properties(value, shape, is_resource, at, run)
         for name, names in shape.required:
-            if not any(spelled in value for spelled in names):
+            if names.isdisjoint(value):
                 run.add((at, name, None), "required", "is required")
-        if shape.choices:
+        if shape.choices and len(shape.choices & value.keys()) > 1:
             _one_of_a_choice(value, shape, at, run)
         if extra is not None:
             extra(value, at, run)
@@ -324,7 +318,7 @@ def _structure(type_name: str) -> Checker:
     return checker
 
 
-def _rules(type_name: str, value: dict[str, Any], at: At, run: _Run) -> None:
+def _rules(type_name: str, value: dict[str, Any], at: At, run: Run) -> None:
     for rule in invariants.rules(type_name):
         needs = rule.needs
         if needs and needs.isdisjoint(value):
@@ -335,9 +329,12 @@ def _rules(type_name: str, value: dict[str, Any], at: At, run: _Run) -> None:
             run.rule(at, rule)
 
 
-def _properties(value: dict[str, Any], shape: _Shape, is_resource: bool, at: At, run: _Run) -> None:
-    fields = shape.fields
+def _properties(value: dict[str, Any], shape: _Shape, is_resource: bool, at: At, run: Run) -> None:
+    fields, quick = shape.fields, shape.quick
     for name, child in value.items():
+        wrong = quick.get(name)
+        if wrong is not None and wrong(child) is None:
+            continue
         field = fields.get(name)
         if field is None:
             _stray(name, value, at, run, shape, is_resource)
@@ -349,7 +346,7 @@ def _properties(value: dict[str, Any], shape: _Shape, is_resource: bool, at: At,
             field.check(child, (at, name, None), run)
 
 
-def _stray(name: str, value: dict[str, Any], at: At, run: _Run, shape: _Shape, is_resource: bool) -> None:
+def _stray(name: str, value: dict[str, Any], at: At, run: Run, shape: _Shape, is_resource: bool) -> None:
     """A property that is no element: resourceType, the id and extensions of a primitive, or unknown."""
     if name == "resourceType" and is_resource:
         return
@@ -360,7 +357,7 @@ def _stray(name: str, value: dict[str, Any], at: At, run: _Run, shape: _Shape, i
     _siblings(field, name, value, at, run)
 
 
-def _siblings(field: _Field, name: str, value: dict[str, Any], at: At, run: _Run) -> None:
+def _siblings(field: _Field, name: str, value: dict[str, Any], at: At, run: Run) -> None:
     child, plain = value[name], value.get(name[1:])
     if not field.many:
         _primitive_element(child, (at, name, None), run)
@@ -377,7 +374,7 @@ def _siblings(field: _Field, name: str, value: dict[str, Any], at: At, run: _Run
             run.add((at, name, index), "structure", "must not be null where there is no value either")
 
 
-def _primitive_element(value: Any, at: At, run: _Run) -> None:
+def _primitive_element(value: Any, at: At, run: Run) -> None:
     if value is None or (isinstance(value, dict) and set(value) <= {"id", "extension"}):
         if not value:
             run.add(at, "structure", "must not be empty: leave it out")
@@ -387,14 +384,16 @@ def _primitive_element(value: Any, at: At, run: _Run) -> None:
         run.add(at, "structure", "may only hold an id and extensions")
 
 
-def _many(field: _Field, name: str, child: Any, value: dict[str, Any], at: At, run: _Run) -> None:
+def _many(field: _Field, name: str, child: Any, value: dict[str, Any], at: At, run: Run) -> None:
     if type(child) is not list:
         run.add((at, name, None), "structure", "may repeat: must be an array")
         return
     if not child:
         run.add((at, name, None), "structure", "must not be an empty array: leave it out")
-    check = field.check
+    check, wrong = field.check, field.wrong
     for index, entry in enumerate(child):
+        if wrong is not None and wrong(entry) is None:
+            continue
         if entry is not None:
             check(entry, (at, name, index), run)
         elif not field.primitive or not _stands_in(value.get(f"_{name}"), index):
@@ -405,7 +404,7 @@ def _stands_in(siblings: Any, index: int) -> bool:
     return isinstance(siblings, list) and index < len(siblings) and bool(siblings[index])
 
 
-def _one_of_a_choice(value: dict[str, Any], shape: _Shape, at: At, run: _Run) -> None:
+def _one_of_a_choice(value: dict[str, Any], shape: _Shape, at: At, run: Run) -> None:
     seen: dict[str, str] = {}
     for name in value:
         bare = name[1:] if name.startswith("_") else name
@@ -422,7 +421,9 @@ def _value(element: Element, type_name: str) -> Checker:
         return _any_resource
     check = _primitive(CHECKS[type_name]) if type_name in CHECKS else _later(type_name)
     if type_name == "Reference":
-        check = _both(check, _reference(frozenset(element.targets)))
+        check = _both(check, reference(frozenset(element.targets)))
+    if element.name == "modifierExtension":
+        check = _both(check, _modifier)
     if element.strength == "required":
         codes = bound(type_name, element.value_set)
         if codes is not None:
@@ -430,8 +431,18 @@ def _value(element: Element, type_name: str) -> Checker:
     return check
 
 
+def _quick(element: Element, type_name: str) -> Wrong | None:
+    """The check of a primitive as one call; of a code with a list, whether it is listed, which says enough."""
+    if type_name not in CHECKS:
+        return None
+    if element.strength != "required":
+        return CHECKS[type_name]
+    listed = type_name == "code" and element.value_set in r4().value_sets
+    return bound(type_name, element.value_set) if listed else None
+
+
 def _primitive(wrong: Wrong) -> Checker:
-    def checker(value: Any, at: At, run: _Run) -> None:
+    def checker(value: Any, at: At, run: Run) -> None:
         broken = wrong(value)
         if broken is not None:
             run.add(at, "value", broken)
@@ -439,15 +450,30 @@ def _primitive(wrong: Wrong) -> Checker:
     return checker
 
 
+def _modifier(value: Any, at: At, run: Run) -> None:
+    """http://hl7.org/fhir/R4/extensibility.html#modifierExtension: what nobody here knows is refused by who stores."""
+    url = value.get("url") if isinstance(value, dict) else None
+    if isinstance(url, str) and url not in MODIFIERS and boxed().profile(url) is None:
+        run.modifiers.setdefault(url, (at, "url", None))
+
+
+MODIFIERS = frozenset({f"{R4}capabilitystatement-prohibited", f"{R4}request-doNotPerform"})
+"""The modifier extensions that R4 itself defines."""
+
+
 def _later(type_name: str) -> Checker:
-    def checker(value: Any, at: At, run: _Run) -> None:
-        _structure(type_name)(value, at, run)
+    made: list[Checker] = []
+
+    def checker(value: Any, at: At, run: Run) -> None:
+        if not made:
+            made.append(_structure(type_name))
+        made[0](value, at, run)
 
     return checker
 
 
 def _both(first: Checker, second: Checker) -> Checker:
-    def checker(value: Any, at: At, run: _Run) -> None:
+    def checker(value: Any, at: At, run: Run) -> None:
         first(value, at, run)
         second(value, at, run)
 
@@ -455,7 +481,7 @@ def _both(first: Checker, second: Checker) -> Checker:
 
 
 def _coded(check: Checker, codes: Wrong) -> Checker:
-    def checker(value: Any, at: At, run: _Run) -> None:
+    def checker(value: Any, at: At, run: Run) -> None:
         before = len(run.issues)
         check(value, at, run)
         if len(run.issues) == before:
@@ -466,65 +492,17 @@ def _coded(check: Checker, codes: Wrong) -> Checker:
     return checker
 
 
-# ---- references ------------------------------------------------------------------------------------------------
-
-_RELATIVE = re.compile(r"([A-Z][A-Za-z]+)/[A-Za-z0-9\-.]{1,64}(?:/_history/[A-Za-z0-9\-.]{1,64})?")
-_ABSOLUTE = re.compile(
-    r"https?://\S*?/([A-Z][A-Za-z]+)/[A-Za-z0-9\-.]{1,64}(?:/_history/[A-Za-z0-9\-.]{1,64})?"
-)
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://\S+|urn:\S+")
-
-
-def _reference(targets: frozenset[str]) -> Checker:
-    allowed = targets - {"Resource"} if "Resource" not in targets else frozenset()
-    words = f"must refer to {' or '.join(sorted(allowed))}"
-
-    def checker(value: Any, at: At, run: _Run) -> None:
-        if type(value) is not dict:
-            return
-        text = value.get("reference")
-        rtype = _target(text, at, run) if isinstance(text, str) else None
-        stated = value.get("type")
-        for found, name in ((rtype, "reference"), (stated, "type")):
-            if allowed and isinstance(found, str) and found in r4().resource_types and found not in allowed:
-                run.add((at, name, None), "value", words)
-        if rtype and isinstance(stated, str) and stated in r4().resource_types and stated != rtype:
-            run.add((at, "type", None), "value", "must be the type that reference names")
-
-    return checker
-
-
-def _target(text: str, at: At, run: _Run) -> str | None:
-    """The resource type that a literal reference names, None if it does not say."""
-    if text.startswith("#"):
-        if text != "#" and text[1:] not in run.contained:
-            run.add((at, "reference", None), "not-found", "must name a resource contained in this one")
-        return run.contained.get(text[1:])
-    found = _RELATIVE.fullmatch(text)
-    if found:
-        if found[1] not in r4().resource_types:
-            run.add((at, "reference", None), "value", "must name a resource type of FHIR R4")
-        return found[1]
-    if run.conditional and (searched := links.conditional(text)):
-        return searched
-    if _URL.match(text):
-        known = _ABSOLUTE.fullmatch(text)
-        return known[1] if known else None
-    run.add((at, "reference", None), "value", "must be Type/id, #id, a URL, or urn:uuid: and a UUID")
-    return None
-
-
 # ---- rules of single types -------------------------------------------------------------------------------------
 
 
-def _extension(value: dict[str, Any], at: At, run: _Run) -> None:
+def _extension(value: dict[str, Any], at: At, run: Run) -> None:
     """ext-1: an extension has either a value or extensions of its own."""
     has_value = any(name.removeprefix("_").startswith("value") for name in value)
     if has_value == ("extension" in value):
         run.add(at, "invariant", "must have either a value or extensions, not both and not neither (ext-1)")
 
 
-def _narrative(value: dict[str, Any], at: At, run: _Run) -> None:
+def _narrative(value: dict[str, Any], at: At, run: Run) -> None:
     """txt-1, txt-2."""
     div = value.get("div")
     if isinstance(div, str) and run.invariants:
@@ -533,65 +511,25 @@ def _narrative(value: dict[str, Any], at: At, run: _Run) -> None:
             run.add((at, "div", None), "invariant", broken)
 
 
-def _period(value: dict[str, Any], at: At, run: _Run) -> None:
+def _period(value: dict[str, Any], at: At, run: Run) -> None:
     if run.invariants and not invariants.period_in_order(value):
         run.add(at, "invariant", "must not start after its end (per-1)")
 
 
-def _range(value: dict[str, Any], at: At, run: _Run) -> None:
+def _range(value: dict[str, Any], at: At, run: Run) -> None:
     if run.invariants and not invariants.range_in_order(value):
         run.add(at, "invariant", "low must not be above high (rng-2)")
 
 
-def _observation(value: dict[str, Any], at: At, run: _Run) -> None:
+def _observation(value: dict[str, Any], at: At, run: Run) -> None:
     if run.invariants and invariants.component_repeats_code(value):
         run.add(at, "invariant", "a component must not have the code of the whole beside its value (obs-7)")
 
 
-_EXTRA: dict[str, Callable[[dict[str, Any], At, _Run], None]] = {
+_EXTRA: dict[str, Callable[[dict[str, Any], At, Run], None]] = {
     "Extension": _extension,
     "Narrative": _narrative,
     "Period": _period,
     "Range": _range,
     "Observation": _observation,
 }
-
-
-# ---- rules of every DomainResource -----------------------------------------------------------------------------
-
-
-def _domain(value: dict[str, Any], at: At, run: _Run) -> None:
-    """dom-3 to dom-6: what is contained is referred to, once, and has no version of its own."""
-    if run.warnings is not None and "text" not in value and at[1] != "contained":
-        run.warnings.append(
-            Issue("invariant", "should have a narrative for people to read (dom-6)", _location(at), "warning")
-        )
-    held = value.get("contained")
-    if not isinstance(held, list):
-        return
-    seen: set[str] = set()
-    pointed = invariants.pointed_at(value)
-    for index, one in enumerate(held):
-        if isinstance(one, dict):
-            _held(one, (at, "contained", index), run, seen, pointed)
-
-
-def _held(one: dict[str, Any], at: At, run: _Run, seen: set[str], pointed: set[str]) -> None:
-    meta, id_ = one.get("meta"), one.get("id")
-    if isinstance(meta, dict):
-        if "versionId" in meta or "lastUpdated" in meta:
-            run.add((at, "meta", None), "invariant", "must have neither version nor date of its own (dom-4)")
-        if "security" in meta:
-            run.add((at, "meta", None), "invariant", "must have no security labels of its own (dom-5)")
-    if not isinstance(id_, str):
-        run.add((at, "id", None), "required", "a contained resource needs an id")
-    elif id_ in seen:
-        run.add((at, "id", None), "invariant", "must be unique among what is contained")
-    elif f"#{id_}" not in pointed and not _points_out(one):
-        run.add(at, "invariant", "must be referred to from the resource that contains it (dom-3)")
-    seen.add(str(id_))
-
-
-def _points_out(one: dict[str, Any]) -> bool:
-    """Whether a contained resource refers to its container (`#`)."""
-    return "#" in invariants.pointed_at(one)

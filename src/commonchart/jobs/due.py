@@ -9,14 +9,19 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from commonchart.access import audit, users
-from commonchart.care.assess import Due, assess
-from commonchart.care.evidence import evidence, moment_day, person
-from commonchart.care.rules import Pack, built_in
-from commonchart.record import changes, due
-from commonchart.record.due import DueRow
+from commonchart.access import audit, forecasts, users
+from commonchart.care.assess import Due, assess, kept
+from commonchart.care.evidence import QUESTION_SYSTEM, moment_day
+from commonchart.care.facts import evidence
+from commonchart.care.person import person
+from commonchart.care.rules import built_in
+from commonchart.care.schema import Pack
+from commonchart.jobs import immunizations
+from commonchart.record import changes, due, schedules
+from commonchart.record.due import DueRow, InUse
 from commonchart.record.keys import token
 from commonchart.record.people import linked_on
+from commonchart.record.vaccine_codes import to_cvx
 
 if TYPE_CHECKING:
     from commonchart.record.database import Connection, Database
@@ -25,7 +30,7 @@ CURSOR = "due"
 CHANGES = 2000
 PATIENTS = 50
 
-_SYSTEMS = {"loinc": "http://loinc.org", "sct": "http://snomed.info/sct"}
+_SYSTEMS = {"loinc": "http://loinc.org", "sct": "http://snomed.info/sct", "question": QUESTION_SYSTEM}
 
 Progress = Callable[[int], None]
 
@@ -65,26 +70,34 @@ async def pass_days(database: Database, now: datetime) -> int:
 
 
 async def follow_pack(database: Database, now: datetime, progress: Progress | None = None) -> bool:
-    """Assess everybody when the pack is another than the stored one; whether it was."""
-    pack = built_in()
+    """Assess everybody when a pack is another than the stored ones; whether one was."""
     async with database.connection() as conn:
-        if await due.active_pack(conn, pack.id) == pack.hash:
-            return False
+        wanted = [_rules(), *await immunizations.in_use(conn, moment_day(now))]
+        new = [one for one in wanted if await due.active_pack(conn, one.id) != one.hash]
+    if not new:
+        return False
     await everyone(database, now, progress)
     async with database.connection() as conn:
-        body = msgspec.json.encode(
-            {"rules": pack.rules, "sets": pack.sets, "analytes": pack.analytes}
-        ).decode()
-        await due.activate_pack(conn, pack.id, pack.version, pack.hash, pack.authority, body, now)
+        for one in new:
+            await due.activate_pack(conn, one, now)
     return True
 
 
-async def everyone(database: Database, now: datetime, progress: Progress | None = None) -> int:
-    """Assess every patient; how many."""
+def _rules() -> InUse:
+    pack = built_in()
+    whole = {"rules": pack.rules, "sets": pack.sets, "analytes": pack.analytes, "risks": pack.risks}
+    body = msgspec.json.encode(whole).decode()
+    return InUse(pack.id, pack.version, pack.hash, pack.authority, body, tuple(pack.replaces))
+
+
+async def everyone(
+    database: Database, now: datetime, progress: Progress | None = None, part: due.Part = (0, 1)
+) -> int:
+    """Assess every patient, or one part of them; how many. `progress` is told how many so far."""
     after, done = (-1, ""), 0
     while True:
         async with database.connection() as conn:
-            found = await due.everybody(conn, after, PATIENTS)
+            found = await due.everybody(conn, after, PATIENTS, part)
             await _assess_all(conn, found, now)
         if not found:
             return done
@@ -106,15 +119,21 @@ async def _assess_all(conn: Connection, patients: Iterable[tuple[int, str]], now
 async def assessed(
     conn: Connection, tenant: int, patient: str, pack: Pack, now: datetime, as_of: date | None = None
 ) -> list[DueRow]:
-    """The rows of one patient, worked out from the record of the person; none for an unknown or deleted patient."""
+    """The rows of one patient, worked out from the record of the person; none for an unknown or deleted patient.
+
+    A rule that is not about this person, and will not be by time alone, has no row.
+    """
+    day = as_of or moment_day(now)
+    schedule = await schedules.active(conn, tenant, day)
     same = await linked_on(conn, tenant, patient)
-    found = await due.resources(conn, tenant, same, wanted_tokens(pack.hash))
+    tokens = (*wanted_tokens(pack.hash), *forecasts.wanted_tokens(schedule))
+    found = await due.resources(conn, tenant, same, tokens)
     own = next((r for r in found if r["resourceType"] == "Patient" and r.get("id") == patient), None)
     if own is None:
         return []
-    day = as_of or moment_day(now)
     answers = assess(evidence(found), person(own, day), pack, day)
-    return [_row(patient, one, day, now) for one in answers]
+    answers += immunizations.assessed(own, found, schedule, day, await to_cvx(conn))
+    return [_row(patient, one, day, now) for one in answers if kept(one)]
 
 
 def _row(patient: str, one: Due, day: date, now: datetime) -> DueRow:

@@ -10,15 +10,15 @@ import asyncio
 import select
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any
 
 import psycopg
-from psycopg import AsyncConnection, errors
+from psycopg import errors
 from psycopg.pq import TransactionStatus
 
 from commonchart.fhir.outcome import Busy, TooCostly
+from commonchart.record.connection import COMMIT, ROLLBACK, Connection
 
-Connection = AsyncConnection[tuple[Any, ...]]
+__all__ = ["Connection", "Database", "raise_refusal"]
 
 STATEMENT_SECONDS = 30
 SESSION = "-c TimeZone=UTC -c DateStyle=ISO -c jit=off -c lock_timeout=10s -c idle_in_transaction_session_timeout=60s"
@@ -97,7 +97,7 @@ class Database:
 
     def give_back(self, conn: Connection) -> None:
         """End what `take` began."""
-        if self._closed or conn.closed or conn.info.transaction_status != TransactionStatus.IDLE:
+        if self._closed or conn.worn or conn.pgconn.transaction_status != TransactionStatus.IDLE:
             conn.pgconn.finish()
         else:
             self._idle.append(conn)
@@ -140,9 +140,12 @@ class _Lent:
 
     async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         conn = self._conn
+        status = conn.pgconn.transaction_status
         try:
-            if conn.pgconn.transaction_status != TransactionStatus.IDLE:
-                await (conn.rollback() if error else conn.commit())
+            if error is None and status != TransactionStatus.IDLE:
+                await conn.together([COMMIT])
+            elif status not in (TransactionStatus.IDLE, TransactionStatus.UNKNOWN):
+                await conn.together([ROLLBACK])
         except psycopg.Error as late:
             raise_refusal(error or late)
             raise
@@ -177,9 +180,7 @@ def _refusal(error: BaseException | None) -> Busy | TooCostly | None:
 
 
 async def _connect(url: str, session: str) -> Connection:
-    return await AsyncConnection.connect(
-        url, options=session, connect_timeout=5, application_name="commonchart"
-    )
+    return await Connection.connect(url, options=session, connect_timeout=5, application_name="commonchart")
 
 
 def _hung_up(conn: Connection) -> bool:

@@ -8,15 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from commonchart.care.evidence import TYPES
+from commonchart.care.facts import TYPES
 from commonchart.fhir import json
-from commonchart.record.keys import patient_key
+from commonchart.record.keys import patient_key, resource_key
 
 if TYPE_CHECKING:
     from commonchart.record.database import Connection
 
 COLUMNS = "patient, rule, kind, title, status, due_on, overdue_on, until, next_change_on, why, pack, version, assessed_on, assessed_at"
 _NAMES = COLUMNS.split(", ")
+
+Part = tuple[int, int]
+"""(number, of how many): people are dealt out by a hash of their id."""
 
 
 class DueRow(Struct, frozen=True):
@@ -36,6 +39,20 @@ class DueRow(Struct, frozen=True):
     version: str
     assessed_on: date
     assessed_at: datetime
+
+
+class InUse(Struct, frozen=True):
+    """A content pack that the stored rows are, or are to be, worked out with.
+
+    `body` as JSON, "" where it is kept elsewhere; `replaces` are ids of packs that it takes the place of.
+    """
+
+    id: str
+    version: str
+    hash: str
+    authority: str
+    body: str = ""
+    replaces: tuple[str, ...] = ()
 
 
 async def replace(conn: Connection, tenant: int, patient: str, rows: Iterable[DueRow]) -> None:
@@ -78,16 +95,42 @@ async def resources(
         "AND r.rtype = ANY(%s) AND (r.rtype <> 'Observation' OR (r.tokens || '{}'::bigint[]) && %s::bigint[])",
         (keys, tenant, list(patients), [*TYPES, "Patient"], list(tokens)),
     )
+    found = [json.decode(row[0].encode()) for row in await cursor.fetchall()]
+    return found + await _medications(conn, tenant, found)
+
+
+async def _medications(
+    conn: Connection, tenant: int, found: Sequence[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """The Medications that orders refer to: they are about no patient, and say which drug it is."""
+    references = {str((one.get("medicationReference") or {}).get("reference", "")) for one in found}
+    ids = sorted(ref.removeprefix("Medication/") for ref in references if ref.startswith("Medication/"))
+    if not ids:
+        return []
+    cursor = await conn.execute(
+        "SELECT body FROM resource WHERE pk = ANY(%s) AND tenant = %s AND rtype = 'Medication' AND id = ANY(%s) AND NOT deleted",
+        ([resource_key("Medication", id) for id in ids], tenant, ids),
+    )
     return [json.decode(row[0].encode()) for row in await cursor.fetchall()]
 
 
-async def everybody(conn: Connection, after: tuple[int, str], limit: int) -> list[tuple[int, str]]:
-    """(tenant, id) of the next Patients in order, for working through all of them."""
+async def everybody(
+    conn: Connection, after: tuple[int, str], limit: int, part: Part = (0, 1)
+) -> list[tuple[int, str]]:
+    """(tenant, id) of the next Patients in order, for working through all of them, or through one part of so many."""
+    number, parts = part
     cursor = await conn.execute(
-        "SELECT tenant, id FROM resource_loc WHERE rtype = 'Patient' AND (tenant, id) > (%s, %s) ORDER BY tenant, id LIMIT %s",
-        (*after, limit),
+        "SELECT tenant, id FROM resource_loc WHERE rtype = 'Patient' AND (tenant, id) > (%s, %s) "
+        "AND mod(hashtext(id)::bigint + 2147483648, %s) = %s ORDER BY tenant, id LIMIT %s",
+        (*after, parts, number, limit),
     )
     return [(row[0], row[1]) for row in await cursor.fetchall()]
+
+
+async def how_many(conn: Connection) -> int:
+    """How many Patients there are."""
+    row = await (await conn.execute("SELECT count(*) FROM resource_loc WHERE rtype = 'Patient'")).fetchone()
+    return int(row[0]) if row else 0
 
 
 async def active_pack(conn: Connection, pack: str) -> str:
@@ -97,13 +140,14 @@ async def active_pack(conn: Connection, pack: str) -> str:
     return row[0] if row else ""
 
 
-async def activate_pack(
-    conn: Connection, pack: str, version: str, digest: str, authority: str, body: str, now: datetime
-) -> None:
-    """From now on this version of the pack is the one; the one before is kept."""
-    await conn.execute("UPDATE content_pack SET retired = %s WHERE id = %s AND retired IS NULL", (now, pack))
+async def activate_pack(conn: Connection, one: InUse, now: datetime) -> None:
+    """From now on this version of the pack is the one; the one before, and packs that it takes the place of, are kept."""
+    await conn.execute(
+        "UPDATE content_pack SET retired = %s WHERE id = ANY(%s) AND retired IS NULL",
+        (now, [one.id, *one.replaces]),
+    )
     await conn.execute(
         "INSERT INTO content_pack (id, version, hash, authority, activated, body) VALUES (%s, %s, %s, %s, %s, %s) "
         "ON CONFLICT (id, version, hash) DO UPDATE SET activated = excluded.activated, retired = NULL",
-        (pack, version, digest, authority, now, body),
+        (one.id, one.version, one.hash, one.authority, now, one.body),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from hashlib import blake2b
 
 
@@ -20,6 +21,7 @@ def resource_key(rtype: str, id: str) -> int:
     return hash64(f"{rtype}/{id}")
 
 
+@lru_cache(maxsize=16384)
 def token(param: str, value: str) -> int:
     """The hashed search token of `value` ("system|code", "code", "|code", "system|", "Type/id", "") under a parameter."""
     return hash64(f"{param}\x1f{value}")

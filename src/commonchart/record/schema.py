@@ -37,6 +37,8 @@ LOCAL = frozenset(
         "value_set",
         "concept_map",
         "terminology_state",
+        "package",
+        "package_entry",
         "search_parameter",
         "reindex",
         "bulk_run",
@@ -49,6 +51,8 @@ LOCAL = frozenset(
         "outreach_campaign",
         "outreach_wording",
         "outreach_digest",
+        "schedule_pack",
+        "schedule_use",
     }
 )
 

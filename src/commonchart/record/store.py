@@ -6,7 +6,7 @@ its ids in a fixed order, decides, and moves rows; all of it is the caller's tra
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from psycopg import sql
 from commonchart.fhir import json
 from commonchart.fhir.dates import instant
 from commonchart.fhir.outcome import Conflict, Gone, NotFound, Stale
+from commonchart.record.connection import Asked
 from commonchart.record.keys import patient_key, resource_key
 from commonchart.record.rows import Index, Stamp, Stored, Write, Written
 from commonchart.record.schema import SEARCH_ROWS, VERSION_COLUMNS
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 
 Key = tuple[str, str]
 
-COPY_FROM = 24
+# rows of a table from which they are sent by COPY: versions, and what search keeps of them
+COPY_FROM = (24, 200)
 TICK = timedelta(milliseconds=1)
 
 _COLUMNS = VERSION_COLUMNS.split(", ")
@@ -48,17 +50,16 @@ def row_stored(row: Sequence[Any]) -> Stored:
 
 async def read(conn: Connection, tenant: int, rtype: str, id: str) -> Stored | None:
     """The current version, deleted or not; None if there never was one."""
-    cursor = await conn.execute(READ, (tenant, rtype, id))
-    row = await cursor.fetchone()
-    return row_stored(row) if row else None
+    rows = await conn.fetch(READ, (tenant, rtype, id))
+    return row_stored(rows[0]) if rows else None
 
 
 async def read_many(conn: Connection, tenant: int, keys: Sequence[Key]) -> dict[Key, Stored]:
     """The current versions of those keys that exist, deleted ones included."""
     if not keys:
         return {}
-    cursor = await conn.execute(READ_MANY, ([rtype for rtype, _ in keys], [id for _, id in keys], tenant))
-    found = [row_stored(row) for row in await cursor.fetchall()]
+    rows = await conn.fetch(READ_MANY, ([rtype for rtype, _ in keys], [id for _, id in keys], tenant))
+    found = [row_stored(row) for row in rows]
     return {(one.rtype, one.id): one for one in found}
 
 
@@ -72,30 +73,35 @@ VREAD_THEN = (
 
 async def vread(conn: Connection, tenant: int, rtype: str, id: str, vid: int) -> Stored | None:
     """One version, None if it is unknown."""
-    cursor = await conn.execute(f"{VREAD_NOW} UNION ALL {VREAD_THEN}", (tenant, rtype, id, vid) * 2)
-    row = await cursor.fetchone()
-    return row_stored(row) if row else None
+    rows = await conn.fetch(f"{VREAD_NOW} UNION ALL {VREAD_THEN}", (tenant, rtype, id, vid) * 2)
+    return row_stored(rows[0]) if rows else None
 
 
 # ---- writing ---------------------------------------------------------------------------------------------------
 
 
 Over = Callable[[Stored, Write], Write]
+Also = Callable[[Sequence[Written]], Sequence[Asked]]
 
 
 async def write(
-    conn: Connection, stamp: Stamp, writes: Sequence[Write], over: Over = lambda old, new: new
+    conn: Connection,
+    stamp: Stamp,
+    writes: Sequence[Write],
+    over: Over = lambda old, new: new,
+    also: Also = lambda written: (),
 ) -> list[Written]:
     """Store one batch in the connection's transaction, in order; what each Write became, in order.
 
     `over` is asked about every Write that replaces a living version: what shall be stored instead, or it refuses.
+    `also` gives what else is told the database of what was written, in the same round trip.
     Raises Stale (if_match), Conflict (must_be_new, or an id that another source holds), NotFound and Gone for
     deletions. After a raise the transaction must be rolled back.
     """
     out: dict[int, Written] = {}
     for batch in _rounds(writes):
         for n, written in zip(
-            batch, await _write(conn, stamp, [writes[n] for n in batch], over), strict=True
+            batch, await _write(conn, stamp, [writes[n] for n in batch], over, also), strict=True
         ):
             out[n] = written
     return [out[n] for n in range(len(writes))]
@@ -114,7 +120,9 @@ def _rounds(writes: Sequence[Write]) -> list[list[int]]:
     return rounds
 
 
-async def _write(conn: Connection, stamp: Stamp, writes: Sequence[Write], over: Over) -> list[Written]:
+async def _write(
+    conn: Connection, stamp: Stamp, writes: Sequence[Write], over: Over, also: Also
+) -> list[Written]:
     claimed = await _claim(conn, stamp, writes)
     held = [(w.rtype, w.id) for w in writes if (w.rtype, w.id) not in claimed]
     sources = await _lock(conn, stamp.tenant, held)
@@ -126,9 +134,16 @@ async def _write(conn: Connection, stamp: Stamp, writes: Sequence[Write], over: 
     ]
     moving = [(w, done.stored) for w, done in zip(writes, written, strict=True) if done.state != "unchanged"]
     replaced = {(s.rtype, s.id): current[s.rtype, s.id] for _, s in moving if (s.rtype, s.id) in current}
-    await _supersede(conn, stamp.tenant, replaced, [s for _, s in moving])
-    await _insert(conn, stamp.tenant, moving)
+    if moving:
+        before = list(_superseding(stamp.tenant, replaced, [s for _, s in moving]))
+        await _fill(conn, before, _rows(stamp.tenant, moving), also(written))
     return written
+
+
+_CLAIM = (
+    "INSERT INTO resource_loc (tenant, rtype, id, pk, source) VALUES (%s, %s, %s, %s, %s) "
+    "ON CONFLICT DO NOTHING RETURNING rtype, id"
+)
 
 
 async def _claim(conn: Connection, stamp: Stamp, writes: Sequence[Write]) -> set[Key]:
@@ -138,7 +153,11 @@ async def _claim(conn: Connection, stamp: Stamp, writes: Sequence[Write]) -> set
     )
     if not fresh:
         return set()
-    cursor = await conn.execute(
+    if len(fresh) == 1:
+        ((rtype, id), pk) = fresh[0]
+        rows = await conn.fetch(_CLAIM, (stamp.tenant, rtype, id, pk, stamp.source))
+        return {(row[0], row[1]) for row in rows}
+    rows = await conn.fetch(
         "INSERT INTO resource_loc (tenant, rtype, id, pk, source) "
         "SELECT %s, k.rtype, k.id, k.pk, %s FROM unnest(%s::text[], %s::text[], %s::bigint[]) AS k(rtype, id, pk) "
         "ON CONFLICT DO NOTHING RETURNING rtype, id",
@@ -150,19 +169,19 @@ async def _claim(conn: Connection, stamp: Stamp, writes: Sequence[Write]) -> set
             [pk for _, pk in fresh],
         ),
     )
-    return {(row[0], row[1]) for row in await cursor.fetchall()}
+    return {(row[0], row[1]) for row in rows}
 
 
 async def _lock(conn: Connection, tenant: int, keys: Sequence[Key]) -> dict[Key, str]:
     """Lock known ids in order and say which source holds each. The rows are read after this, in a newer snapshot."""
     if not keys:
         return {}
-    cursor = await conn.execute(
+    rows = await conn.fetch(
         f"SELECT l.rtype, l.id, l.source FROM resource_loc l JOIN {_KEYS} ON l.rtype = k.rtype AND l.id = k.id "
         "WHERE l.tenant = %s ORDER BY l.rtype, l.id FOR UPDATE OF l",
         ([rtype for rtype, _ in keys], [id for _, id in keys], tenant),
     )
-    return {(row[0], row[1]): row[2] for row in await cursor.fetchall()}
+    return {(row[0], row[1]): row[2] for row in rows}
 
 
 def _pk(rtype: str, id: str, patient: str | None) -> int:
@@ -236,9 +255,25 @@ def _same(body: Mapping[str, Any], now: Stored) -> bool:
 # ---- rows ------------------------------------------------------------------------------------------------------
 
 
-async def _supersede(
-    conn: Connection, tenant: int, replaced: Mapping[Key, Stored], new: Iterable[Stored]
-) -> None:
+_MOVED = ", ".join(name for name in _COLUMNS if name != "body")
+_TO_HISTORY = (
+    "WITH k AS (SELECT * FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::timestamptz[]) AS k(pk, rtype, id, at)), "
+    "gone AS (DELETE FROM resource r USING k WHERE r.pk = k.pk AND r.tenant = %s AND r.rtype = k.rtype AND r.id = k.id "
+    "RETURNING r.*, k.at) "
+    f"INSERT INTO history (pk, tenant, superseded, body, {_MOVED}) SELECT pk, tenant, at, body, {_MOVED} FROM gone"
+)
+_DROPPED = {
+    table: f"DELETE FROM {table} x USING unnest(%s::bigint[], %s::text[], %s::text[]) AS k(pk, rtype, id) "
+    "WHERE x.pk = k.pk AND x.tenant = %s AND x.rtype = k.rtype AND x.id = k.id"
+    for table in SEARCH_ROWS
+}
+_RELOCATED = (
+    "UPDATE resource_loc SET pk = %s, former = array_remove(former, %s) || %s::bigint "
+    "WHERE tenant = %s AND rtype = %s AND id = %s"
+)
+
+
+def _superseding(tenant: int, replaced: Mapping[Key, Stored], new: Sequence[Stored]) -> Iterator[Asked]:
     """Move the replaced rows to history and drop their search rows."""
     if not replaced:
         return
@@ -249,30 +284,16 @@ async def _supersede(
         [r for r, _ in keys],
         [i for _, i in keys],
     )
-    names = ", ".join(name for name in _COLUMNS if name != "body")
-    await conn.execute(
-        "WITH k AS (SELECT * FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::timestamptz[]) AS k(pk, rtype, id, at)), "
-        "gone AS (DELETE FROM resource r USING k WHERE r.pk = k.pk AND r.tenant = %s AND r.rtype = k.rtype AND r.id = k.id "
-        "RETURNING r.*, k.at) "
-        f"INSERT INTO history (pk, tenant, superseded, body, {names}) SELECT pk, tenant, at, body, {names} FROM gone",
-        (*arrays, [recorded[key] for key in keys], tenant),
-    )
-    async with conn.pipeline():
-        for table in SEARCH_ROWS:
-            await conn.execute(
-                f"DELETE FROM {table} x USING unnest(%s::bigint[], %s::text[], %s::text[]) AS k(pk, rtype, id) "
-                "WHERE x.pk = k.pk AND x.tenant = %s AND x.rtype = k.rtype AND x.id = k.id",
-                (*arrays, tenant),
-            )
-        moved = [(r, i, replaced[r, i], s) for s in new for r, i in [(s.rtype, s.id)] if (r, i) in replaced]
-        for rtype, id, old, now in moved:
-            before, after = _pk(rtype, id, old.patient), _pk(rtype, id, now.patient)
-            if before != after:
-                await conn.execute(
-                    "UPDATE resource_loc SET pk = %s, former = array_remove(former, %s) || %s::bigint "
-                    "WHERE tenant = %s AND rtype = %s AND id = %s",
-                    (after, before, before, tenant, rtype, id),
-                )
+    yield _TO_HISTORY, (*arrays, [recorded[key] for key in keys], tenant)
+    for dropped in _DROPPED.values():
+        yield dropped, (*arrays, tenant)
+    for now in new:
+        old = replaced.get((now.rtype, now.id))
+        if old is None:
+            continue
+        before, after = _pk(now.rtype, now.id, old.patient), _pk(now.rtype, now.id, now.patient)
+        if before != after:
+            yield _RELOCATED, (after, before, before, tenant, now.rtype, now.id)
 
 
 _RESOURCE = (
@@ -282,9 +303,8 @@ _RESOURCE = (
 _CHANGE = ("tenant", "pk", "rtype", "id", "vid", "patient", "org", "recorded", "op")
 
 
-async def _insert(conn: Connection, tenant: int, moving: Sequence[tuple[Write, Stored]]) -> None:
-    if not moving:
-        return
+def _rows(tenant: int, moving: Sequence[tuple[Write, Stored]]) -> dict[str, list[tuple[Any, ...]]]:
+    """The new rows by table."""
     tables: dict[str, list[tuple[Any, ...]]] = {"resource": [], "change": []}
     for write_, version in moving:
         pk = _pk(version.rtype, version.id, version.patient)
@@ -294,7 +314,7 @@ async def _insert(conn: Connection, tenant: int, moving: Sequence[tuple[Write, S
             held = tables.setdefault(table, [])
             head = (pk, tenant, version.rtype, version.id)
             held += [(*head, n, *row) for n, row in enumerate(rows)]
-    await _fill(conn, tables)
+    return tables
 
 
 def _resource_row(pk: int, tenant: int, write_: Write, s: Stored) -> tuple[Any, ...]:
@@ -311,24 +331,32 @@ def _change_row(pk: int, tenant: int, s: Stored) -> tuple[Any, ...]:
     return tenant, pk, s.rtype, s.id, s.vid, s.patient, s.org, s.recorded, op
 
 
-def _columns(table: str) -> tuple[str, ...]:
-    if table in SEARCH_ROWS:
-        return ("pk", "tenant", "rtype", "id", "n", *SEARCH_ROWS[table])
-    return _RESOURCE if table == "resource" else _CHANGE
+_NOTIFY: Asked = ("SELECT pg_notify('commonchart_change', '')", ())
 
 
-async def _fill(conn: Connection, tables: Mapping[str, Sequence[tuple[Any, ...]]]) -> None:
-    """Small sets as one pipelined round trip, large ones by COPY."""
-    large = {table for table, rows in tables.items() if len(rows) >= COPY_FROM}
-    async with conn.pipeline(), conn.cursor() as cursor:
-        for table, rows in tables.items():
-            if rows and table not in large:
-                names = _columns(table)
-                holders = ", ".join(["%s"] * len(names))
-                await cursor.executemany(f"INSERT INTO {table} ({', '.join(names)}) VALUES ({holders})", rows)
-        await cursor.execute("SELECT pg_notify('commonchart_change', '')")
+async def _fill(
+    conn: Connection,
+    before: Sequence[Asked],
+    tables: Mapping[str, Sequence[tuple[Any, ...]]],
+    after: Sequence[Asked],
+) -> None:
+    """Small sets in one round trip with what comes before and after, large ones by COPY."""
+    large = {table for table, rows in tables.items() if len(rows) >= COPY_FROM[table in SEARCH_ROWS]}
+    small = [
+        one
+        for table, rows in tables.items()
+        if rows and table not in large
+        for one in _inserting(table, rows)
+    ]
+    await conn.together([*before, *small, *after, _NOTIFY])
     for table in large:
         await _copy(conn, table, tables[table])
+
+
+def _inserting(table: str, rows: Sequence[tuple[Any, ...]]) -> list[Asked]:
+    if len(rows) > 1 and table in SEARCH_ROWS:
+        return [(_INSERT_MANY[table], [list(column) for column in zip(*rows, strict=True)])]
+    return [(_INSERT[table], row) for row in rows]
 
 
 _TYPES = {
@@ -339,18 +367,38 @@ _TYPES = {
 _NUMERIC = {"quantity_row": "numeric", "composite_row": "numeric", "date_row": "timestamptz"}
 
 
+def _columns(table: str) -> tuple[str, ...]:
+    if table in SEARCH_ROWS:
+        return ("pk", "tenant", "rtype", "id", "n", *SEARCH_ROWS[table])
+    return _RESOURCE if table == "resource" else _CHANGE
+
+
+def _types(table: str) -> list[str]:
+    return [
+        _TYPES.get(name) or (_NUMERIC.get(table, "text") if name in ("lo", "hi") else "text")
+        for name in _columns(table)
+    ]
+
+
+_HEAD = {
+    table: f"INSERT INTO {table} ({', '.join(_columns(table))})"
+    for table in ("resource", "change", *SEARCH_ROWS)
+}
+_INSERT = {
+    table: f"{head} VALUES ({', '.join('%s' for _ in _columns(table))})" for table, head in _HEAD.items()
+}
+_INSERT_MANY = {
+    table: f"{_HEAD[table]} SELECT * FROM unnest({', '.join(f'%s::{name}[]' for name in _types(table))})"
+    for table in SEARCH_ROWS
+}
+
+
 async def _copy(conn: Connection, table: str, rows: Sequence[tuple[Any, ...]]) -> None:
-    names = _columns(table)
     statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(
-        sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, names))
+        sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, _columns(table)))
     )
     async with conn.cursor() as cursor, cursor.copy(statement) as copy:
-        copy.set_types(
-            [
-                _TYPES.get(name) or (_NUMERIC.get(table, "text") if name in ("lo", "hi") else "text")
-                for name in names
-            ]
-        )
+        copy.set_types(_types(table))
         for row in rows:
             await copy.write_row(row)
 

@@ -15,6 +15,8 @@ from commonchart.rest.exchange import Answer, Params, query_params
 
 MEDIA = "application/fhir+json"
 JSON_PATCH = "application/json-patch+json"
+MERGE_PATCH = "application/merge-patch+json"
+GRAPHQL = "application/graphql"
 FORM = "application/x-www-form-urlencoded"
 THREAD_FROM = 256_000
 GZIP_FROM = 1_400
@@ -61,14 +63,28 @@ async def content(
         if not data.isascii():
             raise Malformed("A form is percent-encoded")
         return query_params(data.decode()), None, False
-    if kind not in JSON_TYPES and kind != JSON_PATCH:
-        raise UnsupportedMedia(f"Send {MEDIA}; XML and Turtle are not offered")
+    if kind == GRAPHQL and segments[-1:] == ("$graphql",):
+        return (), {"query": _utf8(data)}, False
+    if kind not in JSON_TYPES and kind not in (JSON_PATCH, MERGE_PATCH):
+        raise UnsupportedMedia(
+            f"Send {MEDIA} (a patch: {JSON_PATCH}, {MERGE_PATCH}, or Parameters); XML and Turtle are not offered"
+        )
     if not data:
         return (), None, False
     if kind == JSON_PATCH:
         data = b'{"patch":' + data + b"}"
     large = len(data) > THREAD_FROM
-    return (), await asyncio.to_thread(json.decode, data) if large else json.decode(data), large
+    decoded = await asyncio.to_thread(json.decode, data) if large else json.decode(data)
+    if kind == JSON_PATCH and decoded.keys() != {"patch"}:
+        raise Malformed("A JSON Patch is one list of operations")
+    return (), decoded, large
+
+
+def _utf8(data: bytes) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        raise Malformed("The body is not UTF-8") from None
 
 
 async def _received(receive: Receive, headers: dict[str, str]) -> bytes:

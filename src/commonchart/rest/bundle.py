@@ -20,10 +20,20 @@ from commonchart.access.writes import new_id
 from commonchart.exchange.subscriptions.accept import admitted
 from commonchart.fhir import json
 from commonchart.fhir.links import conditional, references, rewrite
-from commonchart.fhir.outcome import Ambiguous, Gone, Invalid, Issue, Malformed, Refused, operation_outcome
+from commonchart.fhir.outcome import (
+    Ambiguous,
+    Gone,
+    Invalid,
+    Issue,
+    Malformed,
+    NotFound,
+    Refused,
+    operation_outcome,
+)
 from commonchart.fhir.validate import Valid, validate
 from commonchart.record.rows import Stored
 from commonchart.rest.exchange import ID, Answer, Asked, if_match, query_params
+from commonchart.rest.patch import changed, current
 from commonchart.rest.search import joined
 from commonchart.rest.write import answered, matching
 from commonchart.search.query import parse
@@ -33,6 +43,7 @@ log = structlog.get_logger("commonchart.rest")
 MAX_ENTRIES = 10_000
 TURN = 20
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH")
+STORING = ("POST", "PUT", "PATCH")
 
 Run = Callable[[Records, Asked], Awaitable[Answer]]
 
@@ -165,9 +176,7 @@ def request_of(entry: Any, n: int, outer: Asked) -> Asked:
 def _step(entry: Any, n: int, outer: Asked) -> Step:
     asked = request_of(entry, n, outer)
     at = f"Bundle.entry[{n}].request"
-    shapes = {"POST": (1,), "PUT": (1, 2), "DELETE": (1, 2)}
-    if asked.method == "PATCH":
-        raise Malformed("PATCH is not offered in a transaction yet", at=f"{at}.method", code="not-supported")
+    shapes = {"POST": (1,), "PUT": (1, 2), "DELETE": (1, 2), "PATCH": (1, 2)}
     if asked.method in shapes and (
         len(asked.segments) not in shapes[asked.method] or asked.segments[0].startswith("_")
     ):
@@ -201,6 +210,8 @@ async def _targets(tx: Transaction, steps: Sequence[Step]) -> dict[str, str]:
 
 
 async def _target(tx: Transaction, asked: Asked, now: datetime) -> tuple[str, Stored | None]:
+    if asked.method == "PATCH":
+        return await _patched(tx, asked)
     if len(asked.segments) == 2:
         return asked.id, None
     condition = asked.params
@@ -219,15 +230,24 @@ async def _target(tx: Transaction, asked: Asked, now: datetime) -> tuple[str, St
     return (sent if isinstance(sent, str) and ID.fullmatch(sent) else new_id(now)), None
 
 
+async def _patched(tx: Transaction, asked: Asked) -> tuple[str, Stored]:
+    """What a patch changes. Raises NotFound, Gone, Ambiguous."""
+    await tx.records.require("update", asked.rtype)
+    if len(asked.segments) == 2:
+        return asked.id, await current(tx, asked, asked.id)
+    found = await matching(tx, asked.rtype, asked.params)
+    if found is None:
+        raise NotFound(f"No {asked.rtype} matches the condition of an entry")
+    return found.id, found
+
+
 async def _validated(tx: Transaction, steps: Sequence[Step], mapping: dict[str, str]) -> None:
     """Follow links and validate every entry that is stored. Raises Invalid with the issues of all of them."""
     issues: list[Issue] = []
     for step in steps:
         if step.n % TURN == 0:  # others are answered between the entries of a long Bundle
             await asyncio.sleep(0)
-        if step.asked.method not in ("POST", "PUT") or (
-            step.asked.method == "POST" and step.existing is not None
-        ):
+        if step.asked.method not in STORING or (step.asked.method == "POST" and step.existing is not None):
             continue
         at = f"Bundle.entry[{step.n}].resource"
         try:
@@ -239,14 +259,20 @@ async def _validated(tx: Transaction, steps: Sequence[Step], mapping: dict[str, 
 
 
 async def _linked(tx: Transaction, step: Step, mapping: dict[str, str], at: str) -> Valid:
-    resource = step.asked.resource()
+    if step.asked.method == "PATCH" and step.existing is not None:
+        resource = changed(step.asked, step.existing)
+    else:
+        resource = step.asked.resource()
     if step.asked.method == "PUT" and len(step.asked.segments) == 2 and resource.get("id") != step.id:
         raise Invalid("The id in the body must be the id in the address", at=f"{at}.id")
-    validate(resource, at=at, conditional=True)
     searches = {text for _, text in references(resource) if conditional(text)}
+    sent = resource.get("id", step.id)
+    if searches or not (isinstance(sent, str) and ID.fullmatch(sent)):
+        validate(resource, at=at, conditional=True)
     known = {**mapping, **{text: await _condition(tx, text, at) for text in sorted(searches)}}
     rewritten = rewrite({**resource, "id": step.id}, known)
     if rewritten.dangling:
+        validate(resource, at=at, conditional=True)
         raise Invalid(
             issues=[
                 Issue("not-found", "refers to no entry of this Bundle", f"{at}: {w}")
@@ -278,18 +304,18 @@ async def _write(tx: Transaction, steps: Sequence[Step]) -> None:
         if step.asked.method == "DELETE":
             step.answer = await _delete(tx, step)
         elif step.asked.method == "POST" and step.existing is not None:
-            step.answer = answered(step.asked, step.existing, 200)
+            step.answer = answered(tx, step.asked, step.existing, 200)
     storing = [s for s in steps if s.valid is not None]
-    ordered = [s for s in storing if s.asked.method == "POST"] + [
-        s for s in storing if s.asked.method == "PUT"
-    ]
+    ordered = sorted(storing, key=lambda step: STORING.index(step.asked.method))
     wanted = [_wanted(step) for step in ordered]
     for step, written in zip(ordered, await tx.write(wanted) if wanted else [], strict=True):
-        step.answer = answered(step.asked, written.stored, 201 if written.state == "created" else 200)
+        step.answer = answered(tx, step.asked, written.stored, 201 if written.state == "created" else 200)
 
 
 def _wanted(step: Step) -> Put | Create:
     assert step.valid is not None
+    if step.asked.method == "PATCH" and step.existing is not None:
+        return Put(step.valid, step.id, step.existing.vid)
     new = step.asked.method == "POST" or step.asked.headers.get("if-none-match", "").strip() == "*"
     return Put(step.valid, step.id, if_match(step.asked), must_be_new=new)
 

@@ -132,9 +132,11 @@ def location(asked: Asked, stored: Stored) -> str:
 
 
 def query_params(text: str) -> Params:
-    """The parameters of a query string or form, in order, undecoded bytes refused. Raises Malformed."""
+    """The parameters of a query string or form, in order; bytes that are no text, and NUL, refused. Raises Malformed."""
     if len(text) > MAX_QUERY:
         raise Malformed(f"The query is longer than {MAX_QUERY} characters", code="too-long")
+    if "%00" in text or "\x00" in text:
+        raise Malformed("The query holds a NUL character")
     try:
         return tuple(parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=200))
     except (UnicodeDecodeError, ValueError):

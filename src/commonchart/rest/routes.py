@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from commonchart.access.records import Records, Transaction
 from commonchart.fhir.definitions import r4
 from commonchart.fhir.outcome import MethodNotAllowed, NotFound, Refused
-from commonchart.rest import files, history, read, reindex, search, write
+from commonchart.rest import files, history, patch, read, reindex, search, write
 from commonchart.rest.exchange import Answer, Asked
 from commonchart.rest.operations.operation import Operation
 from commonchart.rest.operations.table import operation_at
@@ -33,6 +33,8 @@ WRITES: dict[tuple[str, str], Writing] = {
     ("POST", "T"): write.create,
     ("PUT", "T"): write.update_where,
     ("PUT", "T/id"): write.update,
+    ("PATCH", "T"): patch.patch_where,
+    ("PATCH", "T/id"): patch.patch,
     ("DELETE", "T"): write.delete_where,
     ("DELETE", "T/id"): write.delete,
 }

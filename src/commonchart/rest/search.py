@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from urllib.parse import urlencode
 
 from commonchart.access import policy
@@ -11,6 +11,7 @@ from commonchart.fhir import json
 from commonchart.fhir.definitions import r4
 from commonchart.fhir.outcome import Forbidden, Malformed, NotFound
 from commonchart.record.rows import Stored
+from commonchart.rest import recommendations
 from commonchart.rest.exchange import ID, Answer, Asked, Params
 from commonchart.rest.subset import How, subset, wanted
 from commonchart.search.page import Page
@@ -20,7 +21,9 @@ from commonchart.search.query import COMPARTMENTS, Query, parse
 async def search(records: Records, asked: Asked) -> Answer:
     """A page of matches, with links to itself and the pages around it."""
     query = parse(asked.rtype, asked.params, strict=asked.strict, offered=await records.offered())
-    return await _answer(records, asked, query, asked.rtype)
+    more = await recommendations.worked_out(records, asked, query)
+    page = await records.search(query)
+    return Answer(200, bundle(asked, query, page, asked.rtype, [more] if more else []))
 
 
 async def everywhere(records: Records, asked: Asked) -> Answer:
@@ -83,11 +86,14 @@ async def _answer(records: Records, asked: Asked, query: Query, path: str) -> An
     return Answer(200, bundle(asked, query, await records.search(query), path))
 
 
-def bundle(asked: Asked, query: Query, page: Page, path: str | None = None) -> bytes:
-    """The searchset Bundle; `path` below the base is where its links lead, by default the type."""
+def bundle(
+    asked: Asked, query: Query, page: Page, path: str | None = None, more: Sequence[bytes] = ()
+) -> bytes:
+    """The searchset Bundle; `path` below the base is where its links lead, by default the type; `more` are entries made here."""
     how = wanted(asked.params)
     entries = [_entry(asked.base, one, b"match", how) for one in page.matches]
     entries += [_entry(asked.base, one, b"include", None) for one in page.included]
+    entries[:0] = more
     if query.ignored:
         entries.append(_ignored(query.ignored))
     links = [("self", _with(query, query.cursor)), ("first", query.given)]
@@ -95,7 +101,7 @@ def bundle(asked: Asked, query: Query, page: Page, path: str | None = None) -> b
         links.append(("next", _with(query, page.next_cursor)))
     if page.previous_cursor:
         links.append(("previous", _with(query, page.previous_cursor)))
-    total = b"" if page.total is None else b',"total":%d' % page.total
+    total = b"" if page.total is None else b',"total":%d' % (page.total + len(more))
     return joined(
         b"searchset", entries, _links(asked.base, query.rtype if path is None else path, links), total
     )

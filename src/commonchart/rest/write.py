@@ -8,9 +8,20 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import msgspec
+
 from commonchart.access.records import Create, Delete, Put, Transaction
 from commonchart.exchange.subscriptions.accept import admitted
-from commonchart.fhir.outcome import Ambiguous, Conflict, Gone, Malformed, Stale
+from commonchart.fhir.outcome import (
+    Ambiguous,
+    Conflict,
+    Gone,
+    Issue,
+    Malformed,
+    Refused,
+    Stale,
+    operation_outcome,
+)
 from commonchart.fhir.validate import Valid, validate
 from commonchart.record.rows import Stored, Written
 from commonchart.rest.exchange import (
@@ -38,9 +49,9 @@ async def create(tx: Transaction, asked: Asked) -> Answer:
     if condition is not None:
         existing = await matching(tx, asked.rtype, query_params(condition.lstrip("?")))
         if existing is not None:
-            return answered(asked, existing, 200)
+            return answered(tx, asked, existing, 200)
     (written,) = await tx.write([Create(valid)])
-    return answered(asked, written.stored, 201)
+    return answered(tx, asked, written.stored, 201)
 
 
 async def update(tx: Transaction, asked: Asked) -> Answer:
@@ -54,7 +65,7 @@ async def update(tx: Transaction, asked: Asked) -> Answer:
     put = Put(
         valid, asked.id, if_match(asked), must_be_new=asked.headers.get("if-none-match", "").strip() == "*"
     )
-    return stored_answer(asked, (await written_or_stale(tx, put)))
+    return stored_answer(tx, asked, (await written_or_stale(tx, put)))
 
 
 async def written_or_stale(tx: Transaction, put: Put) -> Written:
@@ -69,9 +80,9 @@ async def written_or_stale(tx: Transaction, put: Put) -> Written:
         raise
 
 
-def stored_answer(asked: Asked, written: Written) -> Answer:
+def stored_answer(tx: Transaction, asked: Asked, written: Written) -> Answer:
     """201 for a new resource, 200 for a next version."""
-    return answered(asked, written.stored, 201 if written.state == "created" else 200)
+    return answered(tx, asked, written.stored, 201 if written.state == "created" else 200)
 
 
 async def update_where(tx: Transaction, asked: Asked) -> Answer:
@@ -85,12 +96,12 @@ async def update_where(tx: Transaction, asked: Asked) -> Answer:
         valid = await admitted(tx, await validated(asked, resource))
         wanted = Put(valid, str(sent), if_match(asked), must_be_new=True) if sent else Create(valid)
         (written,) = await tx.write([wanted])
-        return stored_answer(asked, written)
+        return stored_answer(tx, asked, written)
     if sent is not None and sent != existing.id:
         raise Malformed("The id in the body is not that of the match", at=f"{asked.rtype}.id", code="invalid")
     valid = await admitted(tx, await validated(asked, {**resource, "id": existing.id}))
     (written,) = await tx.write([Put(valid, existing.id, if_match(asked))])
-    return stored_answer(asked, written)
+    return stored_answer(tx, asked, written)
 
 
 async def delete(tx: Transaction, asked: Asked) -> Answer:
@@ -104,6 +115,7 @@ async def delete(tx: Transaction, asked: Asked) -> Answer:
 
 async def delete_where(tx: Transaction, asked: Asked) -> Answer:
     """Conditional delete of the one match; none is no error, many are refused (412)."""
+    await tx.records.require("delete", asked.rtype)
     existing = await matching(tx, asked.rtype, asked.params)
     if existing is None:
         return Answer(204)
@@ -123,18 +135,19 @@ async def matching(tx: Transaction, rtype: str, params: Params) -> Stored | None
     return (await tx.read_many(keys)).get(keys[0]) if keys else None
 
 
-def answered(asked: Asked, stored: Stored, status: int) -> Answer:
-    """The answer to a write: Location and version, and the body unless `Prefer: return` says otherwise."""
+def answered(tx: Transaction, asked: Asked, stored: Stored, status: int) -> Answer:
+    """The answer to a write: Location and version, and the body unless `Prefer: return` says otherwise.
+
+    `return=OperationOutcome` also tells what the stated profiles had to say, where the site only warns.
+    """
     headers = {**version_headers(stored), "Location": location(asked, stored)}
     how = asked.preference("return")
     if how == "minimal":
         return Answer(status, None, headers)
     if how == "OperationOutcome":
-        return Answer(status, _DONE, headers)
+        told = tx.told.get((stored.rtype, stored.id), ())
+        return Answer(status, msgspec.json.encode(operation_outcome(Refused(issues=(_DONE, *told)))), headers)
     return Answer(status, stored.body, headers)
 
 
-_DONE = (
-    b'{"resourceType":"OperationOutcome","issue":'
-    b'[{"severity":"information","code":"informational","diagnostics":"Stored"}]}'
-)
+_DONE = Issue("informational", "Stored", severity="information")

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from msgspec.structs import replace
@@ -62,10 +62,7 @@ def extract(rtype: str, resource: dict[str, Any]) -> Index:
     dated, coded = main_date(rtype), main_code(rtype)
     code: int | None = None
     held: dict[str, Collection] = {}
-    present = resource.keys()
-    for parameter, begins in _stored(rtype):
-        if begins is not None and begins.isdisjoint(present):
-            continue
+    for parameter in _begun(rtype, frozenset(resource)):
         nodes = parameter.step(focus)
         if not nodes:
             continue
@@ -112,6 +109,12 @@ def extended(index: Index, resource: dict[str, Any], own: Iterable[Parameter]) -
         words, coded = rows["text_row"][0] if "text_row" in rows else ("", "")
         rows["text_row"] = [(words, coded + "".join(found.coded)[:MAX_CODED])]
     return replace(index, tokens=sorted({*index.tokens, *found.tokens}), rows=rows)
+
+
+@lru_cache(maxsize=4096)
+def _begun(rtype: str, present: frozenset[str]) -> tuple[Parameter, ...]:
+    """The parameters that may find something where these elements are."""
+    return tuple(p for p, begins in _stored(rtype) if begins is None or not begins.isdisjoint(present))
 
 
 @cache

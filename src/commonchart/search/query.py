@@ -120,7 +120,7 @@ def parse(
     given, ignored = [], []
     for name, text in params:
         if text == "" or name in PASSED:
-            if name == "_type" and not compartment and types:
+            if name == "_type" and types:
                 given.append((name, text))
             continue
         if name in RESULT or name.startswith(("_include:", "_revinclude:")):

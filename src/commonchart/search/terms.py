@@ -139,11 +139,19 @@ def by_patient(rtype: str, code: str) -> bool:
     return element is not None and element.max == 1
 
 
+# where an id is kept is looked up: the rows themselves are found by their shard only
+_HELD = (
+    "EXISTS (SELECT 1 FROM resource_loc l WHERE l.tenant = r.tenant AND l.rtype = r.rtype AND l.pk = r.pk "
+    "AND l.id = r.id AND l.id = ANY(%s))"
+)
+
+
 def _row_column(rtype: str, term: Term) -> Sql:
     if term.code == "_id":
         ids = [value.text.removeprefix(f"{rtype}/") for value in term.values]
-        found = Sql(f"{'NOT ' if term.modifier == 'not' else ''}r.id = ANY(%s)", [ids])
-        return found if term.modifier in ("", "not") else Sql("false", [])
+        if term.modifier == "not":
+            return Sql("NOT r.id = ANY(%s)", [ids])
+        return Sql(_HELD, [ids]) if not term.modifier else Sql("false", [])
     made = [_instant(value) for value in term.values]
     return Sql("(" + " OR ".join(one.text for one in made) + ")", [arg for one in made for arg in one.args])
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterable
 from typing import Any
 
 from commonchart.fhir.outcome import Malformed
@@ -53,25 +52,24 @@ def kept(resource: dict[str, Any]) -> str:
     return " ".join(list(found)[:MAX_WORDS])
 
 
-def _texts(resource: dict[str, Any]) -> Iterable[str]:
-    waiting: list[Any] = [resource]
+def _texts(resource: dict[str, Any]) -> list[str]:
+    out: list[str] = []
+    waiting = [resource]
     length = 0
     while waiting and length < MAX_READ:
-        now = waiting.pop()
-        if type(now) is list:
-            waiting += now
-            continue
-        for name, value in now.items() if type(now) is dict else ():
+        for name, value in waiting.pop().items():
+            kind = type(value)
             if name in _NOT_TEXT:
                 continue
-            if type(value) is str:
+            if kind is str:
                 length += len(value)
-                yield value
-            elif type(value) is list:
-                yield from (one for one in value if type(one) is str)
-                waiting.append([one for one in value if type(one) is dict])
-            elif type(value) is dict:
+                out.append(value)
+            elif kind is dict:
                 waiting.append(value)
+            elif kind is list:
+                out += [one for one in value if type(one) is str]
+                waiting += [one for one in value if type(one) is dict]
+    return out
 
 
 def wanted(text: str, name: str) -> str:

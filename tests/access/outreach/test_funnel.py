@@ -14,7 +14,7 @@ from commonchart.jobs.worker import Site
 from commonchart.record.database import Database
 from tests.actors import front_desk
 from tests.conftest import Clock
-from tests.outreach import Practice, hook_server, mammogram, practice_of, woman
+from tests.outreach import Practice, colonoscopy, hook_server, practice_of, woman
 from tests.web.test_campaigns import appointment
 
 SITE = Site(Path("/nowhere"), base_url="http://test")
@@ -45,13 +45,13 @@ async def test_every_stage_follows_the_record(database: Database, clock: Clock) 
         appointment("b", "bea", "2026-12-01T10:30:00Z", "cancelled"),
     )
     clock.advance(days=13)
-    await practice.put(mammogram("eva", "2026-12-01"))
+    await practice.put(colonoscopy("eva", "2026-12-01"))
     then = await counted(practice, campaign.id)
     assert [then[stage] for stage in funnel.STAGES] == [4, 4, 1, 1, 1]
     steps = await funnel.funnel(practice.records, campaign)
     assert [s.message.patient for s in steps if s.at("done")] == ["eva"]
     assert [s.message.patient for s in steps if s.at("booked")] == ["ada"]
-    await practice.put(mammogram("eva", "2026-12-01") | {"status": "entered-in-error"})
+    await practice.put(colonoscopy("eva", "2026-12-01") | {"status": "entered-in-error"})
     assert (await counted(practice, campaign.id))["done"] == 0
 
 

@@ -17,7 +17,7 @@ from commonchart.jobs import outreach
 from commonchart.jobs.worker import Site
 from commonchart.record.database import Database
 from tests.conftest import Clock
-from tests.outreach import Practice, condition, hook_server, mail_server, mammogram, practice_of, woman
+from tests.outreach import Practice, colonoscopy, condition, hook_server, mail_server, practice_of, woman
 
 SITE = Site(Path("/nowhere"), base_url="http://test")
 
@@ -46,7 +46,7 @@ async def test_mail_goes_out_over_tls_once_and_the_chart_shows_it(practice: Prac
     assert str(mail["Message-ID"]) == f"<{message.message_id}@alder.example>"
     text = mail.get_content()
     assert "555 0100" in text
-    assert "ammogram" not in text + str(mail["Subject"])
+    assert "olorectal" not in text + str(mail["Subject"])
     shown = await practice.communications("ada")
     assert [(one["status"], one["medium"][0]["coding"][0]["code"]) for one in shown] == [
         ("completed", "EMAILWRIT")
@@ -155,7 +155,7 @@ async def test_texts_and_calls_go_to_the_webhook_without_clinical_detail(
     assert [(one["to"], one["channel"], one["id"]) for one in hook.heard] == [
         ("555 01420", channel, message.message_id)
     ]
-    assert "ammogram" not in hook.heard[0]["text"]
+    assert "olorectal" not in hook.heard[0]["text"]
     assert "authorization: bearer s3cret" in hook.heads[0]
 
 
@@ -202,7 +202,7 @@ BY_THEN: list[tuple[str, list[dict[str, Any]], str]] = [
     ("no opt-in", [woman("ada", Wishes())], "has not agreed"),
     ("inactive", [woman("ada", active=False)], "merged"),
     ("a loss", [condition("p", "ada", "O03.9", onsetDateTime="2026-11-10")], "a pregnancy has ended"),
-    ("done", [mammogram("ada", "2026-11-10")], "nothing is due any more"),
+    ("done", [colonoscopy("ada", "2026-11-10")], "nothing is due any more"),
 ]
 
 
@@ -244,9 +244,9 @@ async def test_no_second_reminder_within_the_days_by_any_campaign_or_record(
         await practice.begin("sms")
         await drain(practice)
         with pytest.raises(Invalid, match="Nobody can be contacted"):
-            await practice.begin("sms", rule="colorectal")
+            await practice.begin("sms", rule="cervical-30")
         clock.advance(days=31)
-        await practice.begin("sms", rule="colorectal")
+        await practice.begin("sms", rule="cervical-30")
         await drain(practice)
     assert len(hook.heard) == 2
 
@@ -258,7 +258,7 @@ async def test_two_campaigns_that_both_wait_reach_a_person_once(practice: Practi
         first = await practice.begin("sms")
         async with practice.database.single() as conn:
             await conn.execute("UPDATE outreach_message SET created = %s", (clock.now.replace(year=2020),))
-        second = await practice.begin("sms", rule="colorectal")
+        second = await practice.begin("sms", rule="cervical-30")
         await drain(practice)
     assert len(hook.heard) == 1
     states = {(await practice.message(one, "ada")).state for one in (first, second)}
@@ -299,8 +299,8 @@ async def test_letters_are_written_all_at_once_and_can_be_printed_again(practice
     assert await outbox.letters(practice.records, campaign, site) == 3
     assert await outbox.letters(practice.records, campaign, site) == 0
     ada, bea, eva = await outbox.written(practice.records, campaign)
-    assert "ammogram" in ada.text
-    assert "ammogram" not in bea.text
+    assert "olorectal" in ada.text
+    assert "olorectal" not in bea.text
     assert bea.to[1] == "PO Box 7"
     assert (eva.language, "Revisamos" in eva.text) == ("es", True)
 
@@ -316,7 +316,7 @@ async def test_a_portal_message_needs_an_account(
     await drain(practice)
     assert (await practice.message(campaign, "ada")).state == "sent"
     assert "no portal account" in (await practice.message(campaign, "bea")).why
-    assert "ammogram" in (await practice.communications("ada"))[0]["payload"][1]["contentString"]
+    assert "olorectal" in (await practice.communications("ada"))[0]["payload"][1]["contentString"]
 
 
 async def test_a_campaign_stops_with_the_standing_of_whoever_began_it(
@@ -336,7 +336,7 @@ async def test_the_same_form_sent_twice_begins_one_campaign(practice: Practice) 
     await practice.put(woman("ada"))
     campaign = await practice.begin("letter")
     practice._n = 0
-    wanted = campaigns.Wanted(campaigns.Filters(rule="breast"), "letter", title="again")
+    wanted = campaigns.Wanted(campaigns.Filters(rule="colorectal"), "letter", title="again")
     assert await campaigns.begin(practice.records, campaign.id, wanted, 1) == campaign
     assert len(await campaigns.recent(practice.records)) == 1
 

@@ -14,10 +14,11 @@ from typing import Any
 from msgspec import Struct
 
 from commonchart.care.calendar import birthday
-from commonchart.care.evidence import Evidence, Fact, evidence, first_day
+from commonchart.care.evidence import Evidence, Fact, first_day
+from commonchart.care.facts import evidence
 from commonchart.care.outreach import reach
 from commonchart.care.outreach.reach import Point, Wishes
-from commonchart.care.rules import CodeSet, Pack
+from commonchart.care.schema import Code, CodeSet, Pack
 
 DUE = ("overdue", "due", "due-soon")
 CONSENTED = frozenset({"sms", "voice"})
@@ -28,11 +29,26 @@ ADULT = 18
 QUIET_AFTER_PREGNANCY = timedelta(days=84)
 LONGEST_PREGNANCY = timedelta(days=315)
 
-PREGNANCY = CodeSet(icd10=("Z33.1", "Z34", "O09"), sct=("77386006",))
+PREGNANCY = CodeSet(
+    icd10=("Z33.1", "Z34", "O09"), sct=("77386006", "72892002", "47200007", "237238006", "16356006")
+)
 # a birth or a loss; ICD-10-CM by prefix
 ENDED = CodeSet(
     icd10=("O00", "O01", "O02", "O03", "O04", "O07", "O08", "O36.4", "O80", "O82", "Z33.2", "Z37", "Z39"),
-    sct=("17369002", "237364002", "34801009", "386639001", "281050002", "169826009", "3950001", "236973005"),
+    sct=(
+        "17369002",
+        "19169002",
+        "276507005",
+        "156072005",
+        "285416002",
+        "237364002",
+        "34801009",
+        "386639001",
+        "281050002",
+        "169826009",
+        "3950001",
+        "236973005",
+    ),
 )
 _PREGNANT_WORDS = ("pregnan", "prenatal", "antenatal", "gestation")
 
@@ -95,6 +111,8 @@ def reminder(rule: str, title: str, status: str, why: Mapping[str, Any], pack: P
 def about_pregnancy(rule: str, title: str, pack: Pack) -> bool:
     """Whether a rule is for people who are pregnant: by its conditions, else by its name."""
     known = next((one for one in pack.rules if one.id == rule), None)
+    if known is not None and known.applies.pregnancy in ("pregnant", "postpartum", "either"):
+        return True
     names = [rule, title, *(known.applies.conditions if known else ())]
     return any(word in name.lower() for name in names for word in _PREGNANT_WORDS)
 
@@ -245,12 +263,23 @@ def _rule(one: Reminder, known: Known, day: date) -> str:
 # ---- pregnancy -------------------------------------------------------------------------------------------------
 
 
+def _in(held: CodeSet, codes: frozenset[Code]) -> bool:
+    """Whether any of these codes is in a set; ICD-10-CM by prefix."""
+    icd10 = tuple(one.replace(".", "") for one in held.icd10)
+    return any(
+        code.replace(".", "").upper().startswith(icd10)
+        if system == "icd10"
+        else system == "sct" and code in held.sct
+        for system, code in codes
+    )
+
+
 def pregnant(facts: Evidence, day: date) -> bool:
     """Whether a pregnancy is known to go on: begun within 45 weeks, active, and nothing has ended it since."""
     begun = [
         fact
         for fact in facts.of("condition")
-        if PREGNANCY.holds(fact.codes) and not fact.unusable and fact.active and fact.ended is None
+        if _in(PREGNANCY, fact.codes) and not fact.unusable and fact.active and fact.ended is None
     ]
     days = [fact.day for fact in begun if fact.day is not None and day - LONGEST_PREGNANCY <= fact.day <= day]
     ends = [end for end in _ends(facts) if end <= day]
@@ -262,9 +291,9 @@ def _ends(facts: Evidence) -> list[date]:
     out = [
         fact.day
         for fact in facts.of("condition", "procedure", "observation", "service")
-        if ENDED.holds(fact.codes) and fact.unusable != "entered in error"
+        if _in(ENDED, fact.codes) and fact.unusable != "entered in error"
     ]
-    out += [_over(fact) for fact in facts.of("condition") if PREGNANCY.holds(fact.codes)]
+    out += [_over(fact) for fact in facts.of("condition") if _in(PREGNANCY, fact.codes)]
     return [day for day in out if day is not None]
 
 

@@ -74,6 +74,22 @@ def opened(path: Path) -> IO[bytes]:
     return gzip.open(path, "rb") if packed else path.open("rb")  # type: ignore[return-value]
 
 
+def lines(path: Path) -> Iterator[bytes]:
+    """The lines of a file, plain or gzip. Raises Invalid where there is none, TooLarge for a line beyond bounds, Malformed for a torn file."""
+    if not path.is_file():
+        raise Invalid(f"There is no file {path}", at="path")
+    try:
+        with opened(path) as file:
+            total = 0
+            while line := file.readline(MAX_LINE + 1):
+                total += len(line)
+                if len(line) > MAX_LINE or total > MAX_FILE:
+                    raise TooLarge(f"{path.name} has a line over {MAX_LINE} bytes, or over {MAX_FILE} in all")
+                yield line
+    except (OSError, EOFError, zlib.error) as error:
+        raise Malformed(f"{path.name} cannot be read to its end: {type(error).__name__}") from None
+
+
 def _unreadable(file: str, place: str, problem: str) -> Unit:
     return Unit(file, (Entry(file, place, "", None, problem),))
 

@@ -194,7 +194,8 @@ async def _written(records: Records, entries: list[Ready], options: Options) -> 
     indexes: list[Any] = [entry.index for entry in entries]
     async with records.transaction(source=options.source) as tx:
         written = await tx.write_prepared(
-            [write_ready(put, index) for put, index in zip(puts, indexes, strict=True)]
+            [write_ready(put, index) for put, index in zip(puts, indexes, strict=True)],
+            [url for put in puts for url in put.valid.modifiers],
         )
     return [
         _line(entry, "unchanged" if done.state == "unchanged" else "stored", "")

@@ -11,6 +11,7 @@ from commonchart.fhir import units
 from commonchart.fhir.path.environment import Environment
 from commonchart.fhir.path.moments import Moment, moment
 from commonchart.fhir.path.nodes import Collection, system
+from commonchart.fhir.path.operators import MAX_INTEGER
 from commonchart.fhir.path.quantities import WORDS, Quantity, aligned
 from commonchart.fhir.path.texts import text
 from commonchart.fhir.path.values import is_number, one
@@ -27,8 +28,13 @@ def _integer(value: Any) -> int | None:
     if isinstance(value, int):
         return int(value)
     if isinstance(value, str) and _INTEGER.fullmatch(value):
-        return int(value)
+        return bounded_integer(int(value))
     return None
+
+
+def bounded_integer(value: int) -> int | None:
+    """The value where it is one of 32 bits, from -2147483648 to 2147483647."""
+    return value if -MAX_INTEGER <= value < MAX_INTEGER else None
 
 
 def _decimal(value: Any) -> Decimal | None:

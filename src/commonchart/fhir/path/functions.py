@@ -17,7 +17,7 @@ from commonchart.fhir.path.moments import of_clock
 from commonchart.fhir.path.nodes import FALSE, TRUE, Collection, Typed, single_truth, system, truth
 from commonchart.fhir.path.numbers import NUMBERS
 from commonchart.fhir.path.operators import union
-from commonchart.fhir.path.resources import RESOURCES, repeated
+from commonchart.fhir.path.resources import RESOURCES, ROUND, repeated
 from commonchart.fhir.path.texts import TEXTS, text, whole
 from commonchart.fhir.path.values import distinct, held_in, one, order
 
@@ -236,6 +236,21 @@ def _repeat(scoped: bool, projection: Step) -> Lazy:
     return apply
 
 
+def _repeat_all(scoped: bool, projection: Step) -> Lazy:
+    """As repeat(), keeping what is equal; a projection that never ends is stopped by the bound on steps."""
+
+    def apply(nodes: Collection, focus: Collection, environment: Environment) -> Collection:
+        out: Collection = []
+        level = nodes
+        while level:
+            level = [found for node in level for found in projection([node], environment)]
+            environment.spend(ROUND + len(level))
+            out += level
+        return out
+
+    return apply
+
+
 def _aggregate(scoped: bool, step: Step, start: Step | None = None) -> Lazy:
     def apply(nodes: Collection, focus: Collection, environment: Environment) -> Collection:
         environment.spend(len(nodes))
@@ -317,6 +332,7 @@ LAZY: dict[str, tuple[Callable[..., Lazy], int, int]] = {
     "exists": (_exists, 0, 1),
     "all": (_all, 1, 1),
     "repeat": (_repeat, 1, 1),
+    "repeatAll": (_repeat_all, 1, 1),
     "aggregate": (_aggregate, 1, 2),
     "iif": (_iif, 2, 3),
     "trace": (_trace, 1, 2),

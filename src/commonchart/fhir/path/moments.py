@@ -21,6 +21,8 @@ _FULL = re.compile(rf"{_DATE}(?:(T)(?:{_TIME})?(Z|[+-]\d\d:\d\d)?)?")
 _CLOCK = re.compile(rf"T?{_TIME}")
 UNITS = ("year", "month", "day", "hour", "minute", "second")
 _UCUM = {"wk": "week", "d": "day", "h": "hour", "min": "minute", "s": "second", "ms": "millisecond"}
+# `'month'` in quotes is no UCUM code, so it can only be meant as the word
+CALENDAR_WORDS = frozenset({"year", "month", *_UCUM.values()})
 _SECONDS = {"week": 604800, "day": 86400, "hour": 3600, "minute": 60, "second": 1}
 _LAST = {1: 12, 3: 23, 4: 59}
 _DAY = 86400
@@ -48,7 +50,10 @@ class Moment(Struct, frozen=True):
 def _clock(fields: tuple[int | Decimal, ...]) -> str:
     out = [f"{int(n):02}" for n in fields[:2]]
     if len(fields) > 2:
-        whole, dot, part = format(fields[2], "f").partition(".")
+        second = fields[2]
+        whole, dot, part = (format(second, "f") if isinstance(second, Decimal) else str(second)).partition(
+            "."
+        )
         out.append(whole.zfill(2) + dot + part)
     return ":".join(out)
 
@@ -166,7 +171,8 @@ def at_zone(one: Moment, zone: int) -> Moment:
 
 def added(one: Moment, amount: Decimal, unit: str, calendar_unit: bool) -> Moment | None:
     """Moved by a duration; None beyond the years 1 to 9999. Raises Invalid for a unit that is no exact duration."""
-    name = unit.removesuffix("s") if calendar_unit else _UCUM.get(unit, "")
+    word = unit.removesuffix("s")
+    name = word if calendar_unit or word in CALENDAR_WORDS else _UCUM.get(unit, "")
     if not name:
         raise Invalid(f"FHIRPath: a {one.kind} cannot be moved by that unit")
     if name == "millisecond":

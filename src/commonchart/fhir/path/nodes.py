@@ -159,6 +159,8 @@ def wanted_type(name: str) -> tuple[str, ...]:
         out.append(f"System.{bare}")
     if not out and known.is_structure(name):
         out.append(name)
+    if not out and fhir and space == "System":
+        out.append(name)  # a name that FHIR has and System has not: a type of which nothing is
     if not out:
         raise Malformed("FHIRPath: there is no type of that name", code="not-found")
     return tuple(out)

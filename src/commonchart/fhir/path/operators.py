@@ -16,7 +16,8 @@ from commonchart.fhir.path.values import distinct, equal, equivalent, held_in, i
 
 Operator = Callable[[Collection, Collection, Environment], Collection]
 MAX_TEXT = 1_000_000
-MAX_INTEGER = 2**63
+MAX_INTEGER = 2**31
+"""An Integer has 32 bits; what overflows is empty (http://hl7.org/fhirpath/N1/#math)."""
 
 
 def union(left: Collection, right: Collection, environment: Environment | None = None) -> Collection:

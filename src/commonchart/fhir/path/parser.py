@@ -11,6 +11,9 @@ from commonchart.fhir.outcome import Malformed
 from commonchart.fhir.path.lexer import Token, tokens
 
 MAX_DEPTH = 100
+MAX_TREE = 120
+"""How deep the tree may be: chains such as `a.b.c` and `1 + 1 + 1` nest to the left. FHIR's own go to 34."""
+MAX_DIGITS = 60
 
 
 class Node(Struct, frozen=True):
@@ -38,7 +41,19 @@ def parse(expression: str) -> Node:
     parser = _Parser(tokens(expression))
     tree = parser.expression(0)
     parser.expect("end", "")
+    if _deeper(tree, MAX_TREE):
+        raise Malformed(f"FHIRPath: a chain of more than {MAX_TREE} steps")
     return tree
+
+
+def _deeper(tree: Node, most: int) -> bool:
+    """Whether the tree is deeper than that; without recursion, since it may be."""
+    level = [tree]
+    for _ in range(most):
+        level = [part for node in level for part in node.parts if isinstance(part, Node)]
+        if not level:
+            return False
+    return True
 
 
 class _Parser:
@@ -161,6 +176,8 @@ class _Parser:
         raise Malformed(f"FHIRPath: expected a value at {token.at}")
 
     def number(self, token: Token) -> Node:
+        if len(token.text) > MAX_DIGITS:
+            raise Malformed(f"FHIRPath: a number has at most {MAX_DIGITS} digits")
         value: Any = Decimal(token.text) if "." in token.text else int(token.text)
         unit = self.now
         if unit.kind == "string":

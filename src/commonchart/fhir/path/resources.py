@@ -23,6 +23,8 @@ from commonchart.fhir.path.texts import text
 from commonchart.fhir.path.values import distinct, key, plain, same_node
 
 Eager = Callable[..., Collection]
+ROUND = 10
+"""What one round of repeat() costs, beside the values it finds."""
 CORE = "http://hl7.org/fhir/StructureDefinition/"
 
 
@@ -183,7 +185,7 @@ def repeated(
     seen: dict[Any, Collection] = {}
     level = nodes
     while level:
-        environment.spend(len(level))
+        environment.spend(ROUND + len(level))
         fresh: Collection = []
         for node in distinct(more(level)):
             held = seen.setdefault(key(node), [])

@@ -117,7 +117,7 @@ def _call(node: Node, focus: Types) -> Types:
         source
         if lazy
         else None
-        if name in ("repeat", "aggregate", "trace", "defineVariable", "sort")
+        if name in ("repeat", "repeatAll", "aggregate", "trace", "defineVariable", "sort")
         else focus
     )
     found = [_infer(argument, inner) for argument in arguments if isinstance(argument, Node)]

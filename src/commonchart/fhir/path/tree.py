@@ -136,7 +136,21 @@ def _call(node: Node) -> Step:
         raise Malformed("FHIRPath: there is no function of that name", code="not-found")
     function, least, most = found
     checked(name, len(arguments), least, most)
-    return _eager(function, source, [step(argument) for argument in arguments])
+    return _eager(function, source, [_argument(argument) for argument in arguments])
+
+
+def _argument(node: Node) -> Step:
+    """An argument; in a scope of its own where it defines variables."""
+    inner = step(node)
+    if not _defines(node):
+        return inner
+    return lambda focus, environment: inner(focus, environment.inner())
+
+
+def _defines(node: Any) -> bool:
+    if not isinstance(node, Node):
+        return False
+    return (node.kind == "call" and node.value == "defineVariable") or any(map(_defines, node.parts))
 
 
 def _eager(function: Callable[..., Collection], source: Step, arguments: list[Step]) -> Step:
@@ -160,7 +174,7 @@ def _lazy(name: str, arguments: list[Any]) -> Callable[[Collection, Collection, 
     inner = any(scoped(argument) for argument in arguments)
     if name in ("where", "exists", "all") and arguments and not inner:
         return conditions.filtering(name, arguments[0])
-    return make(inner, *(step(argument) for argument in arguments))
+    return make(inner, *(_argument(argument) for argument in arguments))
 
 
 def _sort_key(node: Node) -> tuple[Step, bool]:

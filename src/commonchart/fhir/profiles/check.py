@@ -39,7 +39,9 @@ class Check:
     def __init__(self, resource: dict[str, Any], known: Known, answers: codes.Codes | None) -> None:
         self.known = known
         self.answers = answers or codes.NoCodes()
-        self.environment = Environment(resource, max_steps=invariants.MAX_STEPS)
+        self.environment = Environment(
+            resource, terminology=self, profiles=self.fits, max_steps=invariants.MAX_STEPS
+        )
         self.resource = resource
         self.issues: list[Issue] = []
         self.not_checked: list[str] = []
@@ -85,10 +87,12 @@ class Check:
         if node.types:
             self._types(node, found)
         if "bind" in facts:
-            self._bound(facts["bind"], found)
+            self.bound(facts["bind"], found)
         if "length" in facts and isinstance(found.value, str) and len(found.value) > facts["length"]:
             self.add(found.at, "too-long", f"may have at most {facts['length']} characters")
         self._bounds(facts, found)
+        for key in node.unread:
+            self.unknown(found.at, f"what the rule {key} needs")
         for rule in node.rules:
             self.environment.left = invariants.MAX_STEPS
             if rule.holds(found.value, found.type, self.environment, found.sibling) is False:
@@ -132,6 +136,14 @@ class Check:
         good = not any(issue.severity == "error" for issue in self.issues)
         self.issues = kept
         return good
+
+    def fits(self, resource: dict[str, Any], profile: str) -> bool | None:
+        """conformsTo() in a rule: None where the profile is not known."""
+        known = self.known.profile(profile)
+        if known is None or self.depth >= MAX_DEPTH:
+            return None
+        rtype = str(resource.get("resourceType"))
+        return self.conforms(known, Found(resource, rtype, None, rtype))
 
     # ---- the children of a value ------------------------------------------------------------------------------
 
@@ -198,7 +210,15 @@ class Check:
                 self.questions.append(question)
         return found
 
-    def _bound(self, bind: list[str], found: Found) -> None:
+    def member_of(self, value_set: str, system: str | None, code: str) -> bool | None:
+        """memberOf() in a rule; what nobody can answer is asked, and told as not checked."""
+        found = self.member(value_set, system, code)
+        if found is None:
+            self.unknown("", value_set)
+        return found
+
+    def bound(self, bind: list[str], found: Found) -> None:
+        """A coded value against a binding, (strength, value set)."""
         strength, value_set = bind
         verdicts = [self.member(value_set, *pair) for pair in slices.codings(found.value, found.type)]
         if True in verdicts or slices.absent(found.value, found.sibling):

@@ -47,7 +47,9 @@ def _listed(definition: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
         return []
     if len(elements) > MAX_ELEMENTS:
         raise Invalid(f"A profile may have at most {MAX_ELEMENTS} elements", at="StructureDefinition")
-    return [one for one in elements if isinstance(one, dict) and isinstance(one.get("id"), str)]
+    if not all(isinstance(one, dict) and isinstance(one.get("id"), str) for one in elements):
+        raise Invalid("Every element of a profile needs its id", at="StructureDefinition")
+    return elements
 
 
 def _inherited(url: str, type_: str, base: Callable[[str], Table | None] | None) -> Mapping[str, Facts]:

@@ -21,7 +21,10 @@ BOX = Path(__file__).parents[1] / "tables" / "us-core-6.1.jsonl"
 
 
 class Known:
-    """Constraint tables by url, compiled to trees when first asked for; and listed value sets."""
+    """Constraint tables by url, compiled to trees when first asked for; and listed value sets.
+
+    A url means the version that was added last; a version that it hides is kept under `url|version`.
+    """
 
     def __init__(self, tables: Mapping[str, Table], sets: Mapping[str, value_sets.Listed]) -> None:
         self.tables = tables
@@ -31,12 +34,18 @@ class Known:
     def profile(self, canonical: str) -> Profile | None:
         """The profile of this url, of this version where one is named; None when it is not known."""
         url, _, version = canonical.partition("|")
-        found = self.tables.get(url)
+        key = canonical if canonical in self.tables else url
+        found = self.tables.get(key)
         if found is None or (version and found.get("version", version) != version):
             return None
-        if url not in self._trees:
-            self._trees[url] = Profile(found)
-        return self._trees[url]
+        if key not in self._trees:
+            self._trees[key] = Profile(found)
+        return self._trees[key]
+
+    def urls(self) -> list[str]:
+        """The urls of the profiles on resource types, in order."""
+        types = r4().resource_types
+        return sorted(url for url, one in self.tables.items() if "|" not in url and one["type"] in types)
 
     def type_of(self, canonical: str) -> str | None:
         """The type that a profile, or R4 itself, defines under this url or name."""
@@ -58,14 +67,27 @@ class Known:
 
     def with_(self, other: Known) -> Known:
         """Both; what the other says wins."""
-        return Known({**self.tables, **other.tables}, {**self.sets, **other.sets})
+        hidden = {
+            f"{url}|{old['version']}": old
+            for url, old in self.tables.items()
+            if "|" not in url and url in other.tables and "version" in old
+            if old["version"] != other.tables[url].get("version")
+        }
+        return Known({**self.tables, **hidden, **other.tables}, {**self.sets, **other.sets})
 
 
-def of_definitions(resources: Iterable[Mapping[str, Any]]) -> Known:
+def constraining(definition: Mapping[str, Any]) -> bool:
+    """Whether a StructureDefinition is a profile or an extension, and not a type or a logical model."""
+    return definition.get("derivation") == "constraint" and definition.get("kind") != "logical"
+
+
+def of_definitions(resources: Iterable[Mapping[str, Any]], below: Known | None = None) -> Known:
     """What a package's resources define: StructureDefinitions, ValueSets and CodeSystems.
 
-    A profile that cannot be compiled, such as a differential on a base that is not loaded, stays unknown.
+    A profile that cannot be compiled, such as a differential on a base that is neither here nor `below` (by default
+    the box), stays unknown.
     """
+    bases = (below or boxed()).tables
     found: dict[str, list[Mapping[str, Any]]] = {}
     for resource in resources:
         found.setdefault(str(resource.get("resourceType")), []).append(resource)
@@ -75,15 +97,13 @@ def of_definitions(resources: Iterable[Mapping[str, Any]]) -> Known:
     def of(url: str, depth: int = 0) -> Table | None:
         if url not in tables and url in waiting and depth < 20:
             try:
-                tables[url] = table(
-                    waiting[url], lambda base: of(base, depth + 1) or boxed().tables.get(base)
-                )
+                tables[url] = table(waiting[url], lambda base: of(base, depth + 1) or bases.get(base))
             except Invalid:
                 return None
         return tables.get(url)
 
     for url, definition in sorted(waiting.items()):
-        if definition.get("derivation") == "constraint" and definition.get("kind") != "logical":
+        if constraining(definition):
             of(url)
     return Known(tables, value_sets.listed(found.get("ValueSet", ()), found.get("CodeSystem", ())))
 

@@ -10,9 +10,12 @@ from commonchart.fhir.definitions import r4
 
 
 class Node:
-    """What a profile says of one element, or of one slice of it. `types` are [code, profiles, target profiles]."""
+    """What a profile says of one element, or of one slice of it. `types` are [code, profiles, target profiles].
 
-    __slots__ = ("children", "facts", "max", "min", "name", "rules", "slices", "types")
+    `unread` are keys of rules whose expression cannot be evaluated: told as not checked, never passed over.
+    """
+
+    __slots__ = ("children", "facts", "max", "min", "name", "rules", "slices", "types", "unread")
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -23,14 +26,21 @@ class Node:
         self.max: int | None = None
         self.types: list[list[Any]] = []
         self.rules: tuple[invariants.Rule, ...] = ()
+        self.unread: tuple[str, ...] = ()
 
     def say(self, facts: Mapping[str, Any], type_name: str) -> None:
         """Take over what the table says."""
         self.facts = facts
         self.min, self.max = facts.get("min", 0), facts.get("max")
         self.types = facts.get("types", [])
-        made = (invariants.rule(type_name, *row) for row in facts.get("rules", ()))
+        rows = facts.get("rules", ())
+        made = [invariants.rule(type_name, *row) for row in rows]
         self.rules = tuple(rule for rule in made if rule is not None)
+        self.unread = tuple(
+            row[0]
+            for row, rule in zip(rows, made, strict=True)
+            if rule is None and row[0] not in invariants.NATIVE
+        )
 
 
 class Profile:

@@ -243,5 +243,11 @@ EXPORT = (
     Operation(
         "export", _group, instance=True, types=frozenset({"Group"}), definition=f"{DEFINITIONS}/group-export"
     ),
-    Operation("import", _import, system=True, changes=True),
+    Operation(
+        "import",
+        _import,
+        system=True,
+        changes=True,
+        definition="http://commonchart.org/OperationDefinition/import",
+    ),
 )

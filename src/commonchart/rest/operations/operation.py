@@ -34,3 +34,8 @@ class Operation(Struct, frozen=True):
         levels = {1: self.system, 2: self.on_type, 3: self.instance, 5: self.version}
         fits = levels.get(len(segments), False) and (len(segments) != 5 or segments[2] == "_history")
         return fits and (len(segments) == 1 or self.types is None or segments[0] in self.types)
+
+    def canonical(self, rtype: str) -> str:
+        """The url of its definition, as it is offered on a type, or on the whole server for ""."""
+        owner = rtype if self.types is not None and rtype else "Resource"
+        return self.definition or f"http://hl7.org/fhir/OperationDefinition/{owner}-{self.name}"

@@ -8,6 +8,8 @@ from commonchart.fhir.outcome import NotFound
 from commonchart.rest.operations.bulk import EXPORT
 from commonchart.rest.operations.docref import DOCREF
 from commonchart.rest.operations.everything import EVERYTHING
+from commonchart.rest.operations.forecast import FORECAST
+from commonchart.rest.operations.graphql import GRAPHQL
 from commonchart.rest.operations.lastn import LASTN
 from commonchart.rest.operations.meta import META
 from commonchart.rest.operations.operation import Operation
@@ -21,6 +23,8 @@ OPERATIONS: tuple[Operation, ...] = (
     *META,
     *DOCREF,
     *EXPORT,
+    *GRAPHQL,
+    *FORECAST,
     *SUBSCRIPTIONS,
     *TERMINOLOGY,
     *VALIDATE,

@@ -5,15 +5,14 @@ The answer is an OperationOutcome with status 200, whatever it says; nothing is 
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import msgspec
 
+from commonchart.access.profiles import examined
 from commonchart.access.records import Records
 from commonchart.fhir.json import decode
 from commonchart.fhir.outcome import Issue, Malformed, NotFound, Refused, operation_outcome
-from commonchart.fhir.validate import examine
 from commonchart.rest.exchange import Answer, Asked
 from commonchart.rest.operations.operation import Operation
 
@@ -39,7 +38,8 @@ async def _validate(records: Records, asked: Asked) -> Answer:
         if mode != "delete":
             raise Malformed("$validate needs a resource", at="resource", code="required")
         return _answer(issues)
-    report = await asyncio.to_thread(examine, resource, profiles)
+    async with records.database.connection() as conn:
+        report = await examined(conn, records.actor.tenant, resource, profiles)
     return _answer([*issues, *report.issues])
 
 

@@ -190,13 +190,6 @@ async def allergy_list(call: Call) -> Response:
     return _list(chart, "Allergies", allergies.table(facts), add="allergy")
 
 
-async def immunization_list(call: Call) -> Response:
-    """Doses given and not given."""
-    chart = await opened(call, "immunizations")
-    facts, _ = await chart.facts(["Immunization", "List"], limit=200)
-    return _list(chart, "Immunizations", events.immunizations(facts, chart.lookups.names), add="immunization")
-
-
 async def procedure_list(call: Call) -> Response:
     """Procedures and surgeries, paged."""
     chart = await opened(call, "procedures")

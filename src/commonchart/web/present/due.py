@@ -14,7 +14,7 @@ from commonchart.web.present import dates
 # Order, mark and word of each status; only the first four ask for something.
 STATUSES = {
     "overdue": ("overdue", "Overdue"), "due": ("due", "Due"), "cannot-tell": ("unknown", "Cannot tell"), "due-soon": ("soon", "Due soon"),
-    "up-to-date": ("done", "Up to date"), "excluded": ("not", "Excluded"), "not-applicable": ("not", "Not applicable"),
+    "deferred": ("not", "Deferred"), "declined": ("not", "Declined"), "up-to-date": ("done", "Up to date"), "excluded": ("not", "Excluded"), "not-applicable": ("not", "Not applicable"),
 }  # fmt: skip
 OPEN = ("overdue", "due", "cannot-tell", "due-soon")
 _WORDS = {"overdue": "overdue", "due": "due", "cannot-tell": "cannot tell", "due-soon": "soon"}
@@ -30,7 +30,7 @@ class Used(Struct, frozen=True):
 
 
 class Item(Struct, frozen=True):
-    """One rule for one patient, as the rail shows it."""
+    """One rule for one patient, as the rail shows it. `do` is (path under the patient, words) of what can be done at once."""
 
     rule: str
     title: str
@@ -45,6 +45,7 @@ class Item(Struct, frozen=True):
     satisfied_by: str
     rule_lines: tuple[tuple[str, str], ...]
     unreviewed: bool
+    do: tuple[str, str] | None = None
 
 
 class Rail(Struct, frozen=True):
@@ -97,7 +98,17 @@ def item(row: Any) -> Item:
         _sentence(why.get("satisfied_by")),
         tuple(_rule_lines(row, why)),
         why.get("review") == "needed",
+        _do(row, why),
     )
+
+
+def _do(row: Any, why: Mapping[str, Any]) -> tuple[str, str] | None:
+    """A vaccine that is due can be given from here."""
+    if row.kind != "immunization" or row.status not in OPEN:
+        return None
+    products = why.get("products") or ()
+    query = f"/give?cvx={products[0]}" if products and row.status != "cannot-tell" else ""
+    return f"immunizations{query}", "Give" if query else "Look at the vaccines"
 
 
 def _when(row: Any, why: Mapping[str, Any]) -> str:
@@ -110,7 +121,7 @@ def _when(row: Any, why: Mapping[str, Any]) -> str:
         return f"since {dates.of_date(row.due_on)}" if row.due_on else "now"
     if row.status == "due-soon":
         return f"on {dates.of_date(row.due_on)}" if row.due_on else ""
-    if row.status == "up-to-date":
+    if row.status in ("up-to-date", "deferred", "declined"):
         return f"until {dates.of_date(row.until)}" if row.until else ""
     if row.status == "cannot-tell":
         return _sentence(why.get("question") or why.get("ask"))

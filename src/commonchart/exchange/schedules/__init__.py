@@ -1,0 +1,1 @@
+"""Immunization schedules from their publishers' files."""
