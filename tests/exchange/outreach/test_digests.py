@@ -38,7 +38,7 @@ async def practice(database: Database, clock: Clock) -> Practice:
     )
     mine = [{"reference": "Practitioner/wren"}]
     await made.put(
-        DOCTOR, woman("ada", generalPractitioner=mine), woman("bea"), woman("eva", birthDate="2020-01-01"),
+        DOCTOR, woman("ada", generalPractitioner=mine), woman("bea"), woman("eva", deceasedBoolean=True),
         appointment("a", "ada", "2026-11-18T14:30:00Z"), appointment("a2", "ada", "2026-11-18T16:30:00Z"),
         appointment("e", "eva", "2026-11-18T15:30:00Z"), appointment("b", "bea", "2026-11-19T15:30:00Z"),
         appointment("c", "bea", "2026-11-18T15:30:00Z", "cancelled"),
