@@ -36,7 +36,9 @@ def test_a_password_is_not_shown_again(say) -> None:  # type: ignore[no-untyped-
 @pytest.mark.parametrize(
     ("name", "value"),
     [("egress_origins", "ftp://x"), ("egress_origins", "https://u@x.example"), ("egress_only", "perhaps"),
-     ("export_hours", "0"), ("export_hours", "x"), ("smtp_url", "http://x"), ("smtp_from", "nobody")],
+     ("export_hours", "0"), ("export_hours", "x"), ("smtp_url", "http://x"), ("smtp_from", "nobody"),
+     ("time_zone", "Mars/Olympus"), ("outreach_hours", "9-5"), ("outreach_gap_days", "0"), ("smtp_tls", "no"),
+     ("smtp_password_file", "here"), ("outreach_sms_url", "ftp://x"), ("outreach_language", "English"), ("digest_at", "7")],
 )  # fmt: skip
 def test_what_cannot_be_decided(say, name: str, value: str) -> None:  # type: ignore[no-untyped-def]
     assert say(name, value).exit_code == 1

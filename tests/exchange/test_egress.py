@@ -207,8 +207,18 @@ async def test_a_packed_answer_is_not_unpacked() -> None:
 
 async def test_nothing_listening_is_no_answer() -> None:
     here = Guard(rules("http://127.0.0.1:1"))
-    with pytest.raises(Unanswered, match="cannot be reached"):
+    with pytest.raises(Unanswered, match="cannot be reached") as refused:
         await here.send("GET", "http://127.0.0.1:1/")
+    assert refused.value.unsent
+
+
+async def test_silence_after_the_request_has_left_is_not_taken_for_unsent() -> None:
+    async with server(b"") as port:
+        with pytest.raises(Unanswered) as refused:
+            await Guard(rules(f"http://127.0.0.1:{port}")).send(
+                "POST", f"http://127.0.0.1:{port}/", seconds=2
+            )
+    assert not refused.value.unsent
 
 
 async def test_the_environment_names_no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from commonchart.access import audit, policy
 from commonchart.care.calendar import birthday
-from commonchart.fhir.outcome import NotFound
+from commonchart.fhir.outcome import NotFound, TooCostly
 from commonchart.record import due, store
 from commonchart.record.due import DueRow
 from commonchart.record.keys import token
@@ -72,10 +72,7 @@ async def registry(
     records: Records, filters: Filters, *, as_of: date, limit: int = 50, offset: int = 0
 ) -> Registry:
     """Who is due for what, most urgent first, with counts. Raises Forbidden: it is not for patients."""
-    await records.require("search", "Condition")
-    await records.require("search", "Patient")
-    if not policy.visible(records.actor).everything:
-        raise NotFound("There is no registry here")
+    await _allowed(records)
     where, args = _where(records, filters, as_of)
     async with records.database.connection() as conn:
         statuses = await _counts(conn, "d.status", where, args)
@@ -92,6 +89,35 @@ async def registry(
         )
     total = sum(n for status, n in statuses.items() if not filters.statuses or status in filters.statuses)
     return Registry(tuple(rows), total, statuses, rules)
+
+
+async def selected(
+    records: Records, filters: Filters, *, as_of: date, limit: int
+) -> dict[str, tuple[str, ...]]:
+    """Patient -> rules of everything in the registry that fits, for acting on all of it. Raises as `registry`, TooCostly."""
+    await _allowed(records)
+    where, args = _where(records, filters, as_of)
+    async with records.database.connection() as conn:
+        cursor = await conn.execute(
+            f"SELECT d.patient, array_agg(d.rule ORDER BY d.rule) {_FROM} WHERE {where} AND d.status = ANY(%s) "
+            "GROUP BY d.patient ORDER BY d.patient LIMIT %s",
+            [*args, list(filters.statuses or ORDER), limit + 1],
+        )
+        found = {row[0]: tuple(row[1]) for row in await cursor.fetchall()}
+        text = msgspec.json.encode(filters).decode()
+        await audit.note(
+            conn, records.actor, records.clock(), "select-patients", patients=sorted(found), query=text
+        )
+    if len(found) > limit:
+        raise TooCostly(f"More than {limit:,} people fit: narrow the registry first")
+    return found
+
+
+async def _allowed(records: Records) -> None:
+    await records.require("search", "Condition")
+    await records.require("search", "Patient")
+    if not policy.visible(records.actor).everything:
+        raise NotFound("There is no registry here")
 
 
 _FROM = "FROM due d JOIN resource r ON r.pk = d.pk AND r.tenant = d.tenant AND r.rtype = 'Patient' AND r.id = d.patient"

@@ -9,14 +9,17 @@ from urllib.parse import urlsplit
 import click
 
 from commonchart.access import profiles
+from commonchart.access.outreach import policy
 from commonchart.cli.open import awaited, data_option, opened_by, settings_of
 from commonchart.exchange import egress, packages
 from commonchart.exchange.bulk.work import HOURS
+from commonchart.exchange.outreach import mail, webhook
 from commonchart.exchange.rules import ONLY, ORIGINS
-from commonchart.exchange.subscriptions.accept import EMAIL_FULL, SMTP
+from commonchart.exchange.subscriptions.accept import EMAIL_FULL
 from commonchart.exchange.subscriptions.email import FROM
 from commonchart.fhir.outcome import Invalid
 from commonchart.record import site as decisions
+from commonchart.record.site import NAME, SMTP, SMTP_LOGIN_FILE
 
 
 def _origins(text: str) -> None:
@@ -38,6 +41,37 @@ def _mail(text: str) -> None:
         raise Invalid("Say smtp://user:password@host:587 or smtps://user:password@host:465", at="VALUE")
 
 
+def _one_of(*words: str) -> Callable[[str], None]:
+    def check(text: str) -> None:
+        if text not in words:
+            raise Invalid(f"Say {' or '.join(words)}", at="VALUE")
+
+    return check
+
+
+def _line(text: str) -> None:
+    if len(text) > 200 or not text.isprintable():
+        raise Invalid("Say one line of at most 200 characters", at="VALUE")
+
+
+def _file(text: str) -> None:
+    if not Path(text).is_absolute():
+        raise Invalid("Say the whole path of a file", at="VALUE")
+
+
+def _url(text: str) -> None:
+    egress.origin_of(text)
+
+
+def _language(text: str) -> None:
+    if not (text.isascii() and text.isalpha() and text.islower() and 2 <= len(text) <= 3):
+        raise Invalid("Say a language such as en or es", at="VALUE")
+
+
+def _time(text: str) -> None:
+    policy.hours(f"{text}-23:59")
+
+
 def _sender(text: str) -> None:
     if "@" not in text or not text.isprintable():
         raise Invalid("Say an e-mail address", at="VALUE")
@@ -48,7 +82,7 @@ def _how(text: str) -> None:
         raise Invalid(f"Say {' or '.join(profiles.MODES)}", at="VALUE")
 
 
-NAMES: dict[str, tuple[str, Callable[[str], None]]] = {
+NAMES: dict[str, tuple[str, Callable[[str], object]]] = {
     ORIGINS: (
         "origins that may be called whatever their address or port, with spaces between them",
         _origins,
@@ -57,6 +91,23 @@ NAMES: dict[str, tuple[str, Callable[[str], None]]] = {
     HOURS: ("for how many hours the files of an export are kept", _hours),
     SMTP: ("the mail server of notifications", _mail),
     FROM: ("whom the mail is from", _sender),
+    mail.TLS: (
+        "required (as when nothing is said) or offered: STARTTLS for reminders",
+        _one_of("required", "offered"),
+    ),
+    SMTP_LOGIN_FILE: ("the file with the password of the mail server, instead of one in smtp_url", _file),
+    mail.CA_FILE: ("the certificates that the mail server's must be signed by, if not the usual ones", _file),
+    NAME: ("the name of the practice, as patients know it", _line),
+    policy.PHONE: ("the number that reminders ask to call", _line),
+    policy.ADDRESS: ("the postal address on letters, its lines separated by ' / '", _line),
+    policy.ZONE: ("the time zone of the practice, such as America/Chicago", policy.zone),
+    policy.HOURS: ("when people may be disturbed, such as 09:00-19:00", policy.hours),
+    policy.GAP: ("for how many days nobody is reminded again", policy.gap),
+    policy.LANGUAGE: ("the language of those whose own is not known, or has no words", _language),
+    policy.SMS: ("the webhook that sends texts", _url),
+    policy.VOICE: ("the webhook that makes calls", _url),
+    policy.DIGEST: ("when clinicians get their digest by e-mail, such as 07:00; nothing said: never", _time),
+    webhook.KEY_FILE: ("the file with the key (bearer token) of those webhooks", _file),
     profiles.PROFILES: (
         "what happens to a resource that does not fit a profile it states: reject, warn (the default) or off",
         _how,

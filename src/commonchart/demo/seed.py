@@ -70,6 +70,8 @@ async def prepare(database: Database, now: datetime, count: int = practice.PATIE
         shown = [{"login": a.login, "password": a.password, "role": a.role} for a in accounts()]
         await site.put(conn, TENANT, ACCOUNTS, json.dumps(shown))
         await site.put(conn, TENANT, "name", "Alder Street Practice")
+        await site.put(conn, TENANT, "practice_phone", "555 0100")
+        await site.put(conn, TENANT, "practice_address", "12 Alder Street / Alder, OH 44001")
         if not await site.get(conn, TENANT, site.MODE):
             await site.put(conn, TENANT, site.MODE, "network")
         progress = json.loads(await site.get(conn, TENANT, PROGRESS, "{}"))

@@ -66,7 +66,14 @@ class Reply(Struct, frozen=True):
 
 
 class Unanswered(Exception):
-    """The other side could not be reached, took too long, sent too much or wants to send us elsewhere."""
+    """The other side could not be reached, took too long, sent too much or wants to send us elsewhere.
+
+    `unsent`: nothing of the request has left, so that it certainly was not acted on.
+    """
+
+    def __init__(self, words: str, *, unsent: bool = False) -> None:
+        self.unsent = unsent
+        super().__init__(words)
 
 
 def origin_of(url: str) -> Origin:
@@ -161,9 +168,9 @@ class Guard:
             async with asyncio.timeout(5):
                 found = [host] if _is_literal(host) else await self._resolve(host, port)
         except (OSError, TimeoutError, UnicodeError):
-            raise Unanswered("The name of the host is not known") from None
+            raise Unanswered("The name of the host is not known", unsent=True) from None
         if not found:
-            raise Unanswered("The name of the host is not known")
+            raise Unanswered("The name of the host is not known", unsent=True)
         if origin not in self.allowed.origins and not all(public(ip) for ip in found):
             raise Forbidden("The address is not on the public Internet")
         return Target(url, scheme, host, port, found[0])
@@ -245,7 +252,7 @@ async def _call(
     try:
         async with (
             asyncio.timeout(seconds),
-            httpx.AsyncClient(trust_env=False, follow_redirects=False, timeout=seconds) as client,
+            httpx.AsyncClient(trust_env=False, follow_redirects=False, timeout=_patience(seconds)) as client,
             client.stream(
                 method, url.copy_with(host=literal), headers=sent, content=content, extensions=extensions
             ) as answer,
@@ -255,7 +262,15 @@ async def _call(
             await _read(answer, max_bytes, keep)
             return answer.status_code, dict(answer.headers)
     except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, TimeoutError, OSError) as error:
-        raise Unanswered(_words(error)) from None
+        raise Unanswered(_words(error), unsent=isinstance(error, _UNSENT)) from None
+
+
+_UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.InvalidURL)
+
+
+def _patience(seconds: float) -> httpx.Timeout:
+    """Connecting has to fail before the whole does, so that it is known that nothing was sent."""
+    return httpx.Timeout(seconds, connect=seconds * 0.8)
 
 
 async def _read(answer: httpx.Response, max_bytes: int, keep: Callable[[bytes], Awaitable[None]]) -> None:

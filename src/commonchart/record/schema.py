@@ -15,6 +15,7 @@ PATIENT_SHARDED = frozenset(
         "text_row",
         "contained_row",
         "due",
+        "outreach_message",
     }
 )
 LOOK_UP = frozenset({"resource_loc", "person_link"})
@@ -48,6 +49,9 @@ LOCAL = frozenset(
         "subscription_ticket",
         "vaccine_lot",
         "vaccine_movement",
+        "outreach_campaign",
+        "outreach_wording",
+        "outreach_digest",
         "schedule_pack",
         "schedule_use",
     }

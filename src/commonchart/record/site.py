@@ -7,6 +7,9 @@ from typing import Any
 from psycopg import AsyncConnection
 
 MODE = "mode"
+NAME = "name"
+SMTP = "smtp_url"
+SMTP_LOGIN_FILE = "smtp_password_file"
 
 
 async def get(conn: AsyncConnection[Any], tenant: int, key: str, default: str = "") -> str:

@@ -9,6 +9,9 @@ from starlette.routing import BaseRoute, Route
 from commonchart.web import accounts, assets
 from commonchart.web.clinician import (
     due,
+    campaigns,
+    contact,
+    digest,
     exchange,
     immunizations,
     notes,
@@ -24,6 +27,7 @@ from commonchart.web.clinician import (
     terminology,
     vaccine_card,
     validating,
+    wordings,
     writing,
 )
 from commonchart.web.session import Endpoint, View, guarded, signed_in
@@ -51,6 +55,9 @@ READING: dict[str, View] = {
     "/patients/{patient}/contacts": sections.contacts,
     "/patients/{patient}/facts/{rtype}/{id}": provenance.fact,
     "/account": accounts.account,
+    "/campaigns": campaigns.listing,
+    "/campaigns/{campaign}/letters": campaigns.letters,
+    "/digest": digest.page,
     "/exchange": exchange.page,
     "/exchange/{run}/file": exchange.download,
     "/registry": registry.page,
@@ -68,6 +75,10 @@ WRITING: dict[str, tuple[View, View]] = {
     "/patients/{patient}/notes/new": (notes.new_note, notes.create_note),
     "/patients/{patient}/notes/{id}/edit": (notes.edit_note, notes.save_note),
     "/patients/{patient}/notes/{id}/amend": (notes.amend, notes.add_addendum),
+    "/patients/{patient}/contact-preferences": (contact.page, contact.save),
+    "/campaigns/new": (campaigns.new, campaigns.begin),
+    "/campaigns/{campaign}": (campaigns.one, campaigns.act),
+    "/templates": (wordings.page, wordings.save),
     "/patients/{patient}/immunizations/give": (immunizations.give, immunizations.given),
     "/patients/{patient}/immunizations/refuse": (immunizations.refuse, immunizations.refusing),
     "/schedules": (schedules.page, schedules.use),

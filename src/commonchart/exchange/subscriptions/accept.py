@@ -14,13 +14,13 @@ from commonchart.exchange.subscriptions.topics import BY_URL
 from commonchart.fhir.outcome import Forbidden, Invalid, Refused, TooCostly
 from commonchart.fhir.validate import Valid, validate
 from commonchart.record import site
+from commonchart.record.site import SMTP
 
 if TYPE_CHECKING:
     from commonchart.access.records import Transaction
     from commonchart.record.database import Connection
 
 MAX_EACH = 200
-SMTP = "smtp_url"
 EMAIL_FULL = "subscription_email_full"
 
 

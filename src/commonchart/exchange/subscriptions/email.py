@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from email.message import EmailMessage
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
@@ -10,11 +11,11 @@ import aiosmtplib
 from msgspec import Struct
 
 from commonchart.exchange.egress import Unanswered
-from commonchart.exchange.subscriptions.accept import SMTP
 from commonchart.exchange.subscriptions.plan import Plan, address_of
 from commonchart.fhir import json
 from commonchart.fhir.outcome import Invalid
 from commonchart.record import site
+from commonchart.record.site import SMTP
 
 if TYPE_CHECKING:
     from commonchart.record.database import Connection
@@ -27,6 +28,7 @@ class Mail(Struct, frozen=True):
 
     url: str
     sender: str
+    password_file: str = ""
 
 
 async def set_up(conn: Connection, tenant: int) -> Mail:
@@ -34,7 +36,8 @@ async def set_up(conn: Connection, tenant: int) -> Mail:
     url = await site.get(conn, tenant, SMTP)
     if not url:
         raise Invalid("This site has no mail server set up")
-    return Mail(url, await site.get(conn, tenant, FROM, "commonchart@localhost"))
+    sender = await site.get(conn, tenant, FROM, "commonchart@localhost")
+    return Mail(url, sender, await site.get(conn, tenant, site.SMTP_LOGIN_FILE))
 
 
 async def send(mail: Mail, plan: Plan, bundle: dict[str, Any]) -> None:
@@ -45,10 +48,17 @@ async def send(mail: Mail, plan: Plan, bundle: dict[str, Any]) -> None:
         await aiosmtplib.send(
             message(mail.sender, plan, bundle), hostname=where.hostname, port=where.port, use_tls=tls,
             username=unquote(where.username) if where.username else None,
-            password=unquote(where.password) if where.password else None, timeout=plan.timeout,
+            password=_password(mail, where.password), timeout=plan.timeout,
         )  # fmt: skip
     except (aiosmtplib.SMTPException, OSError, ValueError):
         raise Unanswered("The mail server does not take the message") from None
+
+
+def _password(mail: Mail, said: str | None) -> str | None:
+    """From the file that the site names, else from the address of the server."""
+    if mail.password_file:
+        return Path(mail.password_file).read_text("utf-8").strip()
+    return unquote(said) if said else None
 
 
 def message(sender: str, plan: Plan, bundle: dict[str, Any]) -> EmailMessage:

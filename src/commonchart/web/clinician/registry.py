@@ -32,7 +32,7 @@ class Row(Struct, frozen=True):
 
 async def page(call: Call) -> Response:
     """The registry, narrowed by what the address says; counts add up to everybody the rule is asked of."""
-    filters, number = _filters(call), _number(call)
+    filters, number = filters_of(call), _number(call)
     found = await registry(call.records, filters, as_of=call.today, limit=PAGE, offset=(number - 1) * PAGE)
     return call.page(
         "registry.html",
@@ -48,10 +48,12 @@ async def page(call: Call) -> Response:
         older=_address(call, page=number + 1) if number * PAGE < found.total else "",
         asked=sum(found.statuses.values()),
         chosen=call.request.query_params.get("status", ""),
+        contact=_address(call).replace("/registry?", "/campaigns/new?"),
     )
 
 
-def _filters(call: Call) -> Filters:
+def filters_of(call: Call) -> Filters:
+    """What the address narrows the registry to. Raises Malformed naming the field."""
     given = call.request.query_params
     status = given.get("status", "")
     if status and status not in (*ORDER, "all"):

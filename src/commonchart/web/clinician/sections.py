@@ -226,7 +226,10 @@ async def contacts(call: Call) -> Response:
     facts, _ = await chart.facts(["Patient", "RelatedPerson", "CareTeam"], limit=100)
     mine = [fact for fact in facts if fact.rtype != "Patient" or fact.id == chart.id]
     shown = people.contacts(mine, chart.lookups.names, chart.on)
-    acts = [(f"edit/Patient/{chart.id}", "Correct demographics", "e")]
+    acts = [
+        (f"edit/Patient/{chart.id}", "Correct demographics", "e"),
+        ("contact-preferences", "Contact preferences", ""),
+    ]
     others = [fact for fact in facts if fact.rtype == "Patient" and fact.id != chart.id]
     notes = (
         [f"Linked with {len(others)} other record(s) of the same person; the chart shows the union."]

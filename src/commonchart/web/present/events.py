@@ -380,7 +380,17 @@ TIMELINE: dict[str, tuple[str, Callable[[Fact, Names], str]]] = {
     "DiagnosticReport": ("Report", lambda fact, names: codes.concept(fact.body.get("code"))),
     "DocumentReference": ("Document", lambda fact, names: _document(fact, names).title),
     "Composition": ("Note", lambda fact, names: _document(fact, names).title),
+    "Communication": ("Message", lambda fact, names: message_title(fact.body)),
 }
+
+
+def message_title(body: Mapping[str, Any]) -> str:
+    """What a message is called: what it is about, who sent it, and whether it arrived."""
+    about = codes.concept(body.get("topic"), "") or codes.concepts(body.get("category")) or "Message"
+    if str((body.get("sender") or {}).get("reference", "")).startswith("Patient/"):
+        return f"Answer: {about}"
+    trouble = {"unknown": ", may have been sent", "not-done": ", not sent"}.get(str(body.get("status")), "")
+    return f"{about}{trouble}"
 
 
 def timeline(facts: Iterable[Fact], names: Names) -> list[Table]:
@@ -431,7 +441,7 @@ def event_day(fact: Fact) -> str:
         found = _day_of(body, stems[fact.rtype])
         if found != codes.NOT_RECORDED:
             return found
-    for name in ("recordedDate", "authoredOn", "date", "dateAsserted", "created"):
+    for name in ("recordedDate", "authoredOn", "date", "dateAsserted", "created", "sent", "received"):
         if isinstance(body.get(name), str):
             return dates.day(body[name])
     return codes.NOT_RECORDED
