@@ -386,7 +386,14 @@ async def test_a_coverage_is_in_the_chart_of_the_one_it_covers(sage: Client) -> 
 async def test_what_is_due_stands_beside_the_chart_with_its_reasons(sage: Client) -> None:
     page = await sage.get("/patients/ines/conditions")
     rail = page.text[page.text.index('<aside class="rail"') :]
-    for shown in ("Due now", "HbA1c", "Overdue", "Authority", "due?rule=a1c#a1c", "Worked out 18-Nov-2026 10:00 UTC"):
+    for shown in (
+        "Due now",
+        "HbA1c",
+        "Overdue",
+        "Authority",
+        "due?rule=a1c#a1c",
+        "Worked out 18-Nov-2026 10:00 UTC",
+    ):
         assert shown in rail, shown
     whole = (await sage.get("/patients/ines/due?rule=a1c")).text
     for shown in ("Facts used", "8.4", "/patients/ines/facts/Observation/h5"):

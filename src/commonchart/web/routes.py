@@ -8,10 +8,10 @@ from starlette.routing import BaseRoute, Route
 
 from commonchart.web import accounts, assets
 from commonchart.web.clinician import (
-    due,
     campaigns,
     contact,
     digest,
+    due,
     exchange,
     immunizations,
     notes,
