@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import date
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from commonchart.care.immunizations.answer import (
     CONTRAINDICATED,
@@ -100,7 +101,23 @@ def _open(answer: Assessment, as_of: date) -> Iterable[Forecast]:
             continue
         needed = [found for found in group.forecasts if found.status == NOT_COMPLETE and not found.future]
         if needed:
-            yield min(needed, key=lambda found: urgency(found, as_of))
+            yield _joined(min(needed, key=lambda found: urgency(found, as_of)), needed, as_of)
+
+
+def _joined(lead: Forecast, needed: Sequence[Forecast], as_of: date) -> Forecast:
+    """The forecast with what the others of its group that are due today ask for: one dose should serve them all."""
+    due = [
+        one for one in needed if one is not lead and not one.guidance and state(one, as_of) in (OVERDUE, DUE)
+    ]
+    if not due or lead.guidance:
+        return lead
+    every = (lead, *due)
+    return replace(
+        lead,
+        antigens=tuple(dict.fromkeys(name for one in every for name in one.antigens)),
+        products=tuple(dict.fromkeys(cvx for one in every for cvx in one.products)),
+        usable=tuple(dict.fromkeys(cvx for one in every for cvx in one.usable)),
+    )
 
 
 def _gives(due: list[Forecast], schedule: Schedule, *, early: bool = False) -> list[Give]:
@@ -120,23 +137,34 @@ def _gives(due: list[Forecast], schedule: Schedule, *, early: bool = False) -> l
 
 
 def _widest(left: dict[str, Forecast], schedule: Schedule) -> tuple[str, tuple[str, ...]]:
-    best: tuple[int, str, tuple[str, ...]] = (0, "", ())
+    """The vaccine that serves most groups, and of those the one against most of what is due in them."""
+    best: tuple[int, int, str, tuple[str, ...]] = (0, 0, "", ())
     for found in left.values():
-        for cvx in found.products or found.usable:
+        for cvx in _candidates(found, schedule):
             groups = tuple(group for group, one in left.items() if cvx in one.usable)
-            if _groups_of(cvx, schedule) <= set(groups) and len(groups) > best[0]:
-                best = (len(groups), cvx, groups)
+            covered = sum(len(_against(cvx, schedule) & set(left[group].antigens)) for group in groups)
+            if _groups_of(cvx, schedule) <= set(groups) and (len(groups), covered) > best[:2]:
+                best = (len(groups), covered, cvx, groups)
     if best[0]:
-        return best[1], best[2]
+        return best[2], best[3]
     group = next(iter(left))
     return "", (group,)
 
 
-def _groups_of(cvx: str, schedule: Schedule) -> set[str]:
+def _candidates(found: Forecast, schedule: Schedule) -> tuple[str, ...]:
+    """The recommended vaccines; where none is against everything that is due in the group, every usable one too."""
+    if any(set(found.antigens) <= _against(cvx, schedule) for cvx in found.products):
+        return found.products
+    return tuple(dict.fromkeys((*found.products, *found.usable)))
+
+
+def _against(cvx: str, schedule: Schedule) -> set[str]:
     found = schedule.vaccines.get(cvx)
-    return (
-        {schedule.antigens[antigen].group for antigen, _, _ in found.antigens} if found is not None else set()
-    )
+    return {antigen for antigen, _, _ in found.antigens} if found is not None else set()
+
+
+def _groups_of(cvx: str, schedule: Schedule) -> set[str]:
+    return {schedule.antigens[antigen].group for antigen in _against(cvx, schedule)}
 
 
 def _live(cvx: str, schedule: Schedule) -> bool:
