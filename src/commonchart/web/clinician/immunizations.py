@@ -43,7 +43,7 @@ async def section(call: Call) -> Response:
     open_, closed = present.forecast(found)
     return chart.page(
         "chart/immunizations.html", "Immunizations", open=open_, closed=closed, groups=present.groups(found),
-        plan=plan, offers=today, early=early, refused=present.not_given(found), unchecked=present.unchecked(found),
+        plan=plan, later=present.later(plan), offers=today, early=early, refused=present.not_given(found), unchecked=present.unchecked(found),
         left_out=found.facts.not_considered, untold=present.untold(found), schedule=found.schedule, facts={key: fact_of(one) for key, one in found.read.items()},
         may_give=chart.may_write and call.may("create", "Immunization"), allergies_known=_allergies_known(chart),
         others=await _others(call, found), next_visit=words.day(plan.next_visit) if plan.next_visit else "",

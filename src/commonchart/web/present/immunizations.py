@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import date
+from datetime import date, timedelta
 
 from msgspec import Struct
 
@@ -18,7 +18,7 @@ from commonchart.care.immunizations.answer import (
     Evaluation,
     Forecast,
 )
-from commonchart.care.immunizations.catch_up import Plan
+from commonchart.care.immunizations.catch_up import Later, Plan
 from commonchart.care.immunizations.compare import Comparison
 from commonchart.care.immunizations.forecast import PAST_SEASON
 from commonchart.care.immunizations.groups import standing
@@ -31,7 +31,7 @@ _STATES = {
     "not recommended": ("not", "Not recommended"), "immune": ("done", "Immune"), "complete": ("done", "Complete"),
 }  # fmt: skip
 _QUIET = ("complete", "immune", "aged out", "not recommended")
-MOST_LOTS = 8
+SOON = timedelta(days=730)
 
 
 class Next(Struct, frozen=True):
@@ -110,8 +110,19 @@ def _next(found: Forecast, about: Forecasted) -> Next:
     number = f", dose {found.number}" if found.number else ""
     return Next(
         found.group, f"{found.group}{number}", mark, word, _when(found, state), _because(found, about),
-        word == "Cannot tell" or (state not in _QUIET and not found.future),
+        word == "Cannot tell" or (state not in _QUIET and not found.future and not _far(found, about)),
     )  # fmt: skip
+
+
+def _far(found: Forecast, about: Forecasted) -> bool:
+    """Whether it is years until anything is to be done."""
+    day = found.recommended or found.earliest
+    return day is not None and day - about.answer.as_of > SOON
+
+
+def later(plan: Plan) -> list[Later]:
+    """What is not for today, as far as it comes within two years."""
+    return [one for one in plan.later if one.day is None or one.day - plan.as_of <= SOON]
 
 
 def _when(found: Forecast, state: str) -> str:
