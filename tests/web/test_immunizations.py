@@ -131,7 +131,13 @@ async def test_what_speaks_against_it_stops_it_until_a_reason_is_given(
     assert 'href="#override"' in answer.text
     assert len(await stored(otto)) == before
     assert (await given(sage, **wrong, override="given already at school")).status_code == 303
-    assert any("given already at school" in str(one.get("note")) for one in await stored(otto))
+    [kept] = [
+        one["note"][0]["text"]
+        for one in await stored(otto)
+        if "given already at school" in str(one.get("note"))
+    ]
+    assert said in kept
+    assert "no known allergies" in kept
 
 
 async def test_an_expired_lot_that_was_given_is_sub_standard_and_forecast_again(

@@ -104,7 +104,9 @@ async def given(call: Call) -> Response:
     try:
         values = parse(form, sent, context_of(call, chart.id))
         lot = next((one for one in shelf if one.id == values["lot"]), None)
-        _stop(_against(values, lot, found), values)
+        against = _against(values, lot, found)
+        _stop(against, values)
+        values["against"] = "; ".join(one.words for one in against)
         context = context_of(call, chart.id, await known_visit(chart, sheet.visit))
         made = validate(form.build(values, context, None)[0])
         stored = await _record(call, made, lot)

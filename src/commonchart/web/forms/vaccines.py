@@ -158,8 +158,11 @@ def _statement(values: Values, names: Mapping[str, str]) -> list[dict[str, Any]]
 
 def _notes(values: Values) -> str:
     said = [values["note"]] if values["note"] else []
+    asked = next(option.label for option in ASKED if option.value == values["allergies"])
+    said.append(f"Allergies asked about on the day. {asked}")
     if values["override"]:
-        said.append(f"Given although something spoke against it: {values['override']}")
+        against = values.get("against") or "nothing that was checked"
+        said.append(f"What spoke against it: {against}. Given all the same: {values['override']}")
     return "\n\n".join(said)
 
 
