@@ -16,7 +16,7 @@ import structlog
 from msgspec import Struct
 
 from commonchart.fhir.outcome import Busy
-from commonchart.jobs import bulk, due, outreach, reindex, subscriptions
+from commonchart.jobs import bulk, due, medications, outreach, reindex, subscriptions
 from commonchart.record import statistics
 from commonchart.record.changes import CHANNEL
 
@@ -61,15 +61,21 @@ async def _due(database: Database, clock: Clock, site: Site) -> int:
     return 0
 
 
+async def _medications(database: Database, clock: Clock, site: Site) -> int:
+    await medications.drain(database, clock())
+    return 0
+
+
 LANES: dict[str, Lane] = {
     "due": _due,
+    "medications": _medications,
     "bulk": bulk.drain,
     "subscriptions": subscriptions.lane,
     "reindex": reindex.drain,
     "outreach": outreach.drain,
 }
 """Lane by name. A lane does a bounded piece of what is waiting and says how much it did; 0 sleeps until woken."""
-PACE = {"due": 1.0, "bulk": 0.5, "subscriptions": 0.1, "reindex": 1.0, "outreach": 1.0}
+PACE = {"due": 1.0, "medications": 1.0, "bulk": 0.5, "subscriptions": 0.1, "reindex": 1.0, "outreach": 1.0}
 """Seconds from the beginning of one round of a lane to that of the next it is woken for."""
 
 

@@ -16,6 +16,10 @@ PATIENT_SHARDED = frozenset(
         "contained_row",
         "due",
         "outreach_message",
+        "medication_review",
+        "medication_alert",
+        "medication_check",
+        "alert_event",
     }
 )
 LOOK_UP = frozenset({"resource_loc", "person_link"})
@@ -54,6 +58,7 @@ LOCAL = frozenset(
         "outreach_digest",
         "schedule_pack",
         "schedule_use",
+        "alert_approval",
     }
 )
 
