@@ -8,16 +8,16 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from commonchart.access import policy, users
+from commonchart.access import policy, users, withheld
 from commonchart.access.medications import events, gate
-from commonchart.access.medications.approvals import approve
+from commonchart.access.medications.approvals import approve, withdraw
 from commonchart.access.medications.gate import Interrupted, with_override
 from commonchart.access.medications.report import Period, report
-from commonchart.access.medications.standing import whole
+from commonchart.access.medications.standing import Whole, refreshed, whole
 from commonchart.access.policy import ACTIONS, Grant
 from commonchart.access.records import Create, Records
 from commonchart.fhir.definitions import r4
-from commonchart.fhir.outcome import NotFound, TooCostly
+from commonchart.fhir.outcome import Invalid, NotFound, TooCostly
 from commonchart.fhir.validate import validate
 from commonchart.record.database import Database
 from tests.access.medications.people import ADA, allergy, order, put
@@ -196,11 +196,20 @@ async def test_another_order_instead_is_an_alert_accepted(records: Records, cloc
 
 
 async def test_unreviewed_rules_interrupt_only_once_approved(records: Records) -> None:
-    await put(records, order("w", "Warfarin 5 mg tablet"))
-    await put(records, order("f", "Fluconazole 150 mg tablet"))
-    passive = [one for one in (await kept(records))[-1][3].split('"rule"') if "passive" in one]
-    assert passive
-    await approve(records, "warfarin-raised", "compared with the label")
+    patch = order("f", "Fentanyl 25 mcg/hr transdermal patch", "1 patch every 3 days")
+    await put(records, patch)
+    assert '"rule":"fentanyl-patch-naive","kind":"companion","tier":"passive"' in (await kept(records))[-1][3]
+    with pytest.raises(Invalid):
+        await approve(records, "fentanyl-patch-naive", " ")
+    with pytest.raises(NotFound):
+        await approve(records, "no-such-rule", "compared with the label")
+    await approve(records, "fentanyl-patch-naive", "compared with the label of 2023")
+    (one,) = await stopped(
+        records, patch | {"id": "f2", "priorPrescription": {"reference": "MedicationRequest/f"}}
+    )
+    assert one.checked.interrupting[0].review == "approved by this site"
+    await withdraw(records, "fentanyl-patch-naive")
+    await put(records, patch | {"id": "f2", "priorPrescription": {"reference": "MedicationRequest/f"}})
 
 
 async def test_too_many_orders_at_once_are_refused(records: Records) -> None:
@@ -226,9 +235,7 @@ async def test_the_door_names_no_restricted_entry(
     assert any(one.serious for one in (await reviewed(records)).alerts)
 
 
-async def reviewed(records: Records) -> Any:
-    from commonchart.access.medications.standing import refreshed
-
+async def reviewed(records: Records) -> Whole:
     await refreshed(records, "ada")
     return await whole(records, "ada")
 
@@ -236,8 +243,6 @@ async def reviewed(records: Records) -> Any:
 async def test_where_even_a_hint_is_forbidden_it_is_not_checked(
     records: Records, database: Database, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from commonchart.access import withheld
-
     monkeypatch.setattr(withheld, "may_be_told", lambda actor, hidden: False)
     shown = frozenset(r4().resource_types) - {"AllergyIntolerance"}
     monkeypatch.setitem(policy.GRANTS, "locum", (Grant(ACTIONS, shown),))

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import Struct
 
+from commonchart.access import audit
 from commonchart.access.medications import events, reading
 from commonchart.access.medications.approvals import approved
 from commonchart.access.medications.standing import accept
+from commonchart.access.writes import new_id
 from commonchart.care.medications.answers import Alert, Checked
 from commonchart.care.medications.checking import check
 from commonchart.care.medications.from_fhir import medication
@@ -26,7 +28,7 @@ from commonchart.fhir.outcome import Invalid, Issue, TooCostly
 from commonchart.record.keys import patient_key
 
 if TYPE_CHECKING:
-    from commonchart.access.records import Transaction
+    from commonchart.access.records import Records, Transaction
     from commonchart.record.rows import Stored, Write, Written
 
 OVERRIDE = "http://commonchart.org/StructureDefinition/medication-alert-override"
@@ -94,6 +96,22 @@ async def looked_at(tx: Transaction, writes: Sequence[Write]) -> list[Looked]:
         await events.show(tx.records, [_stop(one) for one in stopped])
         raise Interrupted(stopped)
     return found
+
+
+async def preview(records: Records, body: Body) -> Looked | None:
+    """What would be found if this were ordered; nothing is stored. None for what is no order. Raises as `looked_at`."""
+    if not is_order(body):
+        return None
+    new = {**body, "id": body.get("id") or new_id(records.clock())}
+    async with records.transaction() as tx:
+        found = await _checked(tx, [new], [new])
+        await audit.note(
+            tx.conn, records.actor, records.clock(), "check-order", patients=[one.patient for one in found]
+        )
+    if any(one.checked.interrupting for one in found):
+        await events.show(records, [_stop(one) for one in found])
+        raise Interrupted(found)
+    return found[0] if found else None
 
 
 async def keep(tx: Transaction, found: Sequence[Looked], written: Sequence[Written]) -> None:
