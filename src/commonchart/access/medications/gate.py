@@ -73,9 +73,9 @@ def is_order(body: Mapping[str, Any]) -> bool:
 
 
 def with_override(body: Body, digest: str, reason: str) -> Body:
-    """The order with the reason to go on; one of an earlier decision is taken off. Empty: only taken off."""
+    """The order with the reason to go on; one of an earlier decision is taken off. Without a digest or a reason: only that."""
     kept = [one for one in body.get("extension") or () if one.get("url") != OVERRIDE]
-    if reason:
+    if digest and reason:
         parts = [{"url": "alerts", "valueString": digest}, {"url": "reason", "valueString": reason}]
         kept.append({"url": OVERRIDE, "extension": parts})
     without = {name: value for name, value in body.items() if name != "extension"}

@@ -112,7 +112,6 @@ async def given(call: Call) -> Response:
         stop = _stop_of(chart, values, against)
         await _stop(call, sheet, stop, against, sent)
         values["against"] = "; ".join(one.words for one in against)
-        values["override"] = values["override"] if against else ""
         context = context_of(call, chart.id, await known_visit(chart, sheet.visit))
         made = [form.build(values, context, None)[0], *_none_known(chart, values, context)]
         stored = await _record(call, [Create(validate(one)) for one in made], lot, stop, values["override"])
