@@ -150,7 +150,7 @@ async def test_a_day_that_ends_a_washout_closes_the_alert(loader: Records, clock
 
 
 async def test_an_approval_is_felt_by_everybody_at_once(loader: Records, clock: Clock) -> None:
-    await put(loader, ADA, order("f", "Fentanyl 25 mcg/hr transdermal patch"))
+    await put(loader, ADA, order("f", "Fentanyl 25 mcg/hr transdermal patch", "1 patch every 3 days"))
     assert not serious(await seen(loader))
     await approve(Records(loader.database, clinician(), clock), "fentanyl-patch-naive", "label of 2023")
     assert serious(await seen(loader)) == ["fentanyl-patch-naive"]

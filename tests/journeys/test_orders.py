@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from typing import Any
 
 import psycopg
@@ -43,12 +44,14 @@ async def _loaded(url: str, *bodies: dict[str, Any]) -> None:
 @pytest.fixture(scope="module")
 def orla(place: Place) -> None:
     """Somebody who takes nitroglycerin and warfarin and is allergic to penicillin."""
-    asyncio.run(
-        _loaded(
-            place.database, WHO, about(order("on", "Nitroglycerin 0.4 mg sublingual tablet", "1 tablet as needed")),
-            about(order("ow", "Warfarin 5 mg tablet")), allergy("op", "Penicillin", "orla"),
-        )
+    loading = _loaded(
+        place.database, WHO, about(order("on", "Nitroglycerin 0.4 mg sublingual tablet", "1 tablet as needed")),
+        about(order("ow", "Warfarin 5 mg tablet")), allergy("op", "Penicillin", "orla"),
     )  # fmt: skip
+    # the browser has an event loop in this thread already
+    thread = threading.Thread(target=asyncio.run, args=(loading,))
+    thread.start()
+    thread.join(60)
 
 
 def test_an_order_is_stopped_then_given_a_reason(visit: Visit, orla: None) -> None:
