@@ -149,6 +149,13 @@ async def test_an_order_moved_to_another_patient_is_an_order_of_theirs(doctor: h
     assert (await doctor.put("/fhir/MedicationRequest/s", json=BAD)).status_code == 422
 
 
+@pytest.mark.parametrize("reference", ["http://test/fhir/Patient/ada", "Patient/ada/_history/1"])
+async def test_no_spelling_of_the_patient_is_a_way_around(doctor: httpx.AsyncClient, reference: str) -> None:
+    answer = await doctor.put("/fhir/MedicationRequest/s", json=BAD | {"subject": {"reference": reference}})
+    stored = await doctor.get("/fhir/MedicationRequest?patient=ada&_id=s")
+    assert stored.json().get("total", 0) == 0 or not stored.json().get("entry"), answer.text
+
+
 async def test_conditional_writes_are_no_way_around(doctor: httpx.AsyncClient) -> None:
     bare = {k: v for k, v in BAD.items() if k != "id"} | {"identifier": [{"system": "urn:x", "value": "1"}]}
     answer = await doctor.put("/fhir/MedicationRequest?identifier=urn:x|1", json=bare)

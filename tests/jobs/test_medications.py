@@ -140,6 +140,23 @@ async def test_a_new_diagnosis_and_a_new_result_are_reviewed_only_where_somethin
     assert rows[0][0] == ["ada"]
 
 
+async def test_a_medication_that_becomes_another_is_another_for_everybody_who_takes_it(
+    loader: Records,
+) -> None:
+    kind = {"resourceType": "Medication", "id": "d", "code": {"text": "Metformin"}}
+    refers = {k: v for k, v in order("s", "").items() if k != "medicationCodeableConcept"}
+    await put(
+        loader,
+        ADA,
+        kind,
+        refers | {"medicationReference": {"reference": "Medication/d"}},
+        order("n", "Nitroglycerin"),
+    )
+    assert not serious(await seen(loader))
+    await put(loader, kind | {"code": {"text": "Sildenafil"}})
+    assert len(serious(await seen(loader))) == 1
+
+
 async def test_a_day_that_ends_a_washout_closes_the_alert(loader: Records, clock: Clock) -> None:
     ended = order("p", "Phenelzine 15 mg", status="stopped", authoredOn="2026-11-01")
     until = {"timing": {"repeat": {"boundsPeriod": {"end": "2026-11-10"}}}}

@@ -13,7 +13,7 @@ from commonchart.access import audit, users
 from commonchart.access.medications import reading, standing
 from commonchart.care.evidence import moment_day
 from commonchart.record import changes, due
-from commonchart.record.keys import patient_key
+from commonchart.record.keys import patient_key, token
 from commonchart.record.people import linked_on
 from commonchart.record.rows import Change
 
@@ -69,6 +69,9 @@ async def _touched(conn: Connection, batch: Sequence[Change]) -> set[tuple[int, 
         others = {one.patient or "" for one in asked if one not in new}
         others |= set(await due.telling(conn, tenant, new, reading.TOKENS)) if new else set()
         found |= {(tenant, one) for one in await _taking(conn, tenant, sorted(others))}
+    for tenant in {one.tenant for one in batch}:
+        medicines = [one.id for one in batch if one.tenant == tenant and one.rtype == "Medication"]
+        found |= {(tenant, one) for one in await _ordered(conn, tenant, medicines)}
     return {(t, one) for t, patient in found for one in await linked_on(conn, t, patient)}
 
 
@@ -78,6 +81,18 @@ async def _taking(conn: Connection, tenant: int, patients: list[str]) -> list[st
         "SELECT k.patient FROM unnest(%s::bigint[], %s::text[]) AS k(pk, patient) WHERE EXISTS (SELECT 1 FROM resource r "
         "WHERE r.pk = k.pk AND r.tenant = %s AND r.patient = k.patient AND r.rtype = ANY(%s) AND NOT r.deleted)",
         ([patient_key(one) for one in patients], patients, tenant, list(reading.MEDICINES)),
+    )
+    return [row[0] for row in rows]
+
+
+async def _ordered(conn: Connection, tenant: int, medicines: list[str]) -> list[str]:
+    """The patients of whatever refers to these Medications: another code there is another medicine for all of them."""
+    if not medicines:
+        return []
+    rows = await conn.fetch(
+        "SELECT DISTINCT r.patient FROM resource r WHERE r.tenant = %s AND r.rtype = ANY(%s) AND NOT r.deleted "
+        "AND r.patient IS NOT NULL AND r.tokens && %s::bigint[]",
+        (tenant, list(reading.MEDICINES), [token("medication", f"Medication/{one}") for one in medicines]),
     )
     return [row[0] for row in rows]
 

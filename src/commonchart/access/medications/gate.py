@@ -18,7 +18,7 @@ from commonchart.access import audit
 from commonchart.access.medications import events, reading
 from commonchart.access.medications.approvals import approved
 from commonchart.access.medications.standing import accept
-from commonchart.access.writes import new_id
+from commonchart.access.writes import Create, write_of
 from commonchart.care.medications.answers import Alert, Checked
 from commonchart.care.medications.checking import check
 from commonchart.care.medications.from_fhir import medication
@@ -29,6 +29,7 @@ from commonchart.record.keys import patient_key
 
 if TYPE_CHECKING:
     from commonchart.access.records import Records, Transaction
+    from commonchart.fhir.validate import Valid
     from commonchart.record.rows import Stored, Write, Written
 
 OVERRIDE = "http://commonchart.org/StructureDefinition/medication-alert-override"
@@ -84,13 +85,12 @@ def with_override(body: Body, digest: str, reason: str) -> Body:
 
 async def looked_at(tx: Transaction, writes: Sequence[Write]) -> list[Looked]:
     """Check what is ordered by these writes. Raises Interrupted, which leaves the alerts as shown; TooCostly."""
-    orders = [one.body for one in writes if one.body is not None and is_order(one.body)]
-    orders = [one for one in orders if reading.subject(one)]
+    orders = [one for one in writes if one.body is not None and one.index.patient and is_order(one.body)]
     if not orders or tx.source or tx.records.actor.role == "system":
         return []
-    old = await tx.read_many([("MedicationRequest", one["id"]) for one in orders])
-    new = [one for one in orders if _decides(old.get(("MedicationRequest", one["id"])), one)]
-    found = await _checked(tx, new, [one.body for one in writes if one.body is not None])
+    old = await tx.read_many([("MedicationRequest", one.id) for one in orders])
+    new = [one for one in orders if _decides(old.get(("MedicationRequest", one.id)), one)]
+    found = await _checked(tx, new, writes)
     stopped = [one for one in found if one.checked.interrupting and not one.reason]
     if stopped:
         await events.show(tx.records, [_stop(one) for one in stopped])
@@ -98,13 +98,13 @@ async def looked_at(tx: Transaction, writes: Sequence[Write]) -> list[Looked]:
     return found
 
 
-async def preview(records: Records, body: Body) -> Looked | None:
+async def preview(records: Records, valid: Valid) -> Looked | None:
     """What would be found if this were ordered; nothing is stored. None for what is no order. Raises as `looked_at`."""
-    if not is_order(body):
+    if not is_order(valid.resource):
         return None
-    new = {**body, "id": body.get("id") or new_id(records.clock())}
+    write = write_of(Create(valid), records.clock())
     async with records.transaction() as tx:
-        found = await _checked(tx, [new], [new])
+        found = await _checked(tx, [write], [write])
         await audit.note(
             tx.conn, records.actor, records.clock(), "check-order", patients=[one.patient for one in found]
         )
@@ -134,36 +134,36 @@ async def keep(tx: Transaction, found: Sequence[Looked], written: Sequence[Writt
         await events.changed(tx.conn, actor, patient, "medication", now)
 
 
-def _decides(old: Stored | None, new: Body) -> bool:
+def _decides(old: Stored | None, new: Write) -> bool:
     """Whether this is another order than the stored one: a note or a label is no new decision."""
-    if old is None or old.body is None:
+    if old is None or old.body is None or new.body is None:
         return True
     before = json.decode(old.body)
-    return not is_order(before) or any(before.get(name) != new.get(name) for name in _DECIDING)
+    return not is_order(before) or any(before.get(name) != new.body.get(name) for name in _DECIDING)
 
 
-async def _checked(tx: Transaction, orders: Sequence[Body], bodies: Sequence[Body]) -> list[Looked]:
+async def _checked(tx: Transaction, orders: Sequence[Write], writes: Sequence[Write]) -> list[Looked]:
     """Each order beside everything else, what is written with it included; one user at a time for a patient."""
     out: list[Looked] = []
     actor, as_of = tx.records.actor, tx.records.clock().date()
     allowed = await approved(tx.conn, actor.tenant) if orders else frozenset[str]()
-    for patient in sorted({reading.subject(one) for one in orders}):
-        own = [one for one in orders if reading.subject(one) == patient]
+    for patient in sorted({one.index.patient or "" for one in orders}):
+        own = [one.body for one in orders if one.index.patient == patient and one.body is not None]
         if len(own) > MOST_ORDERS:
             raise TooCostly(
                 f"At most {MOST_ORDERS} orders for one patient at once: send them one after the other"
             )
         await tx.alone(f"orders {patient}")
-        known = await reading.known(tx.conn, actor, patient, as_of, reading.about(bodies, [patient]))
-        for one in own if known is not None else ():
+        known = await reading.known(tx.conn, actor, patient, as_of, reading.pending(writes, patient))
+        for body in own if known is not None else ():
             assert known is not None
-            order = medication(one, built_in(), known.seen)
+            order = medication(body, built_in(), known.seen)
             record = known.record
             checked = await asyncio.to_thread(
                 check, order, record.medications, record.allergies, record.facts, built_in(), as_of, allowed,
                 known.withheld,
             )  # fmt: skip
-            out.append(await _reasoned(tx, one, Looked(one["id"], patient, order.text, checked, "")))
+            out.append(await _reasoned(tx, body, Looked(body["id"], patient, order.text, checked, "")))
     return out
 
 

@@ -19,6 +19,7 @@ from commonchart.record.people import linked_on
 
 if TYPE_CHECKING:
     from commonchart.record.database import Connection
+    from commonchart.record.rows import Write
 
 MEDICINES = ("MedicationRequest", "MedicationStatement", "MedicationDispense", "MedicationAdministration")
 TYPES = (*MEDICINES, "AllergyIntolerance", "Condition", "Observation", "Patient")
@@ -75,19 +76,13 @@ async def _withheld(
     return Withheld(record(own, whole.values(), built_in(), as_of), True)
 
 
-def subject(body: Mapping[str, Any]) -> str:
-    """The id of the Patient that an order is about, "" where it is about none here."""
-    reference = str((body.get("subject") or body.get("patient") or {}).get("reference") or "")
-    return reference.removeprefix("Patient/") if reference.startswith("Patient/") else ""
-
-
-def about(bodies: Sequence[Body], patients: Sequence[str]) -> list[Body]:
-    """Of what is about to be stored, what a check of these patients reads: theirs, and Medications."""
+def pending(writes: Sequence[Write], patient: str) -> list[Body]:
+    """Of what is about to be stored, what a check of this patient reads: theirs, and Medications."""
     return [
-        one
-        for one in bodies
-        if one["resourceType"] == "Medication"
-        or (one["resourceType"] in TYPES and (subject(one) in patients or one.get("id") in patients))
+        one.body
+        for one in writes
+        if one.body is not None
+        and (one.rtype == "Medication" or (one.rtype in TYPES and one.index.patient == patient))
     ]
 
 

@@ -91,7 +91,7 @@ async def _not_ordered(chart: Chart, sheet: Sheet, sent: Mapping[str, str]) -> R
         return go(f"/patients/{chart.id}/medications?said=withdrawn")
     context = context_of(call, chart.id, sheet.visit)
     made = validate(sheet.form.build(parse(sheet.form, sent, context), context, None)[0])
-    looked = await gate.preview(call.records, made.resource)
+    looked = await gate.preview(call.records, made)
     sheet.stop = checked(looked) if looked else None
     return await shown(chart, sheet, 200, kept=False)
 
