@@ -71,7 +71,7 @@ def test_an_order_is_stopped_then_given_a_reason(visit: Visit, orla: None) -> No
     expect(page.get_by_text("Choose or type why it is ordered all the same")).to_be_visible()
     assert visit.violations() == []
     shot(page, "order-stopped-without-reason")
-    page.get_by_label("Why it is ordered all the same").select_option("apart")
+    page.get_by_label("Why it goes on all the same").select_option("apart")
     page.get_by_role("button", name="Order all the same").click()
     expect(page.get_by_role("status").first).to_contain_text("Saved")
     shot(page, "order-stored")
@@ -95,7 +95,7 @@ def test_what_only_has_to_be_known_and_what_was_not_checked(visit: Visit, orla: 
 
 def test_the_review_and_a_decision_on_it(visit: Visit, orla: None, place: Place) -> None:
     page: Any = visit.go("/patients/orla/new/allergy")
-    page.get_by_label("Substance").fill("Warfarin")
+    page.get_by_role("textbox", name="Substance").fill("Warfarin")
     page.keyboard.press("Control+Enter")
     expect(page.get_by_text("Medication alerts").first).to_be_visible()
     shot(page, "banner-after-allergy")

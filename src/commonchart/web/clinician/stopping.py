@@ -14,7 +14,10 @@ from commonchart.web.present.alerts import Coverage, Said
 
 
 class Stopped(Struct, frozen=True):
-    """What is shown above a form: what stops it, what is said beside it, what was covered, and the reason as typed."""
+    """What is shown above a form: what stops it, what is said beside it, what was covered, and the reason as typed.
+
+    `given` is the reason with which it was stored.
+    """
 
     about: str
     stops: tuple[Said, ...]
@@ -24,6 +27,7 @@ class Stopped(Struct, frozen=True):
     error: str = ""
     chosen: str = ""
     words: str = ""
+    given: str = ""
     reasons: tuple[tuple[str, str], ...] = tuple((one.value, one.label) for one in REASONS)
 
 
@@ -41,7 +45,7 @@ def stopped(stop: Interrupted, sent: Mapping[str, str]) -> Stopped:
 
 def checked(looked: Looked) -> Stopped:
     """What a check found, with nothing to decide."""
-    found = [alerts.said(one) for one in looked.checked.alerts]
+    found = [alerts.said(one, own=f"MedicationRequest/{looked.id}") for one in looked.checked.alerts]
     return Stopped(
         looked.text, tuple(one for one in found if one.serious), tuple(one for one in found if not one.serious),
         alerts.coverage(looked.checked.lines),
@@ -51,7 +55,7 @@ def checked(looked: Looked) -> Stopped:
 def stored_check(kept: Kept) -> Stopped:
     """What was found of an order that was stored: everything is to know, nothing stops any more."""
     found = tuple(alerts.said(one) for one in kept.alerts)
-    return Stopped(kept.text, (), found, alerts.coverage(kept.lines))
+    return Stopped(kept.text, (), found, alerts.coverage(kept.lines), given=kept.reason)
 
 
 def _error(again: bool, sent: Mapping[str, str]) -> str:

@@ -59,21 +59,21 @@ class Line(Struct, frozen=True):
     unchecked: str
 
 
-def said(alert: Alert, standing: Standing | None = None) -> Said:
-    """An alert, with what was decided on it where it stands."""
+def said(alert: Alert, standing: Standing | None = None, own: str = "") -> Said:
+    """An alert, with what was decided on it where it stands. `own` is an order that is not stored, so that nothing links to it."""
     decided = standing is not None and standing.answered is not None
     return Said(
         standing.key if standing else "", alert.title, alert.why, alert.tier == "interrupt", alert.source,
-        alert.review == "not reviewed", tuple(_link(one) for one in alert.facts),
+        alert.review == "not reviewed", tuple(_link(one, own) for one in alert.facts),
         dates.stamp(standing.opened) if standing and standing.opened else "",
         f"{standing.answered_by}, {dates.stamp(standing.answered)}" if standing and standing.answered else "",
         standing.reason if standing and decided else "",
     )  # fmt: skip
 
 
-def _link(one: Source) -> tuple[str, str]:
+def _link(one: Source, own: str) -> tuple[str, str]:
     rtype, _, id = one.ref.partition("/")
-    return (one.ref if rtype and id else "", one.text)
+    return (one.ref if rtype and id and one.ref != own else "", one.text)
 
 
 def coverage(lines: Sequence[str]) -> Coverage:
