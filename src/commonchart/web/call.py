@@ -11,7 +11,7 @@ from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse
 
-from commonchart.access import policy
+from commonchart.access import policy, trail
 from commonchart.access.actors import Actor
 from commonchart.web import rendering
 
@@ -79,6 +79,7 @@ class Call:
                 "register": self.may("create", "Patient"),
                 "stock": self.may("create", "Immunization"),
                 "outreach": self.may("create", "Communication"),
+                "trail": self.actor.role in trail.REVIEWERS,
             },
             "today": self.today,
             "q": "",
