@@ -11,9 +11,10 @@ from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse
 
-from commonchart.access import policy, trail
+from commonchart.access import policy
 from commonchart.access.actors import Actor
 from commonchart.web import rendering
+from commonchart.web.menu import menu
 
 if TYPE_CHECKING:
     from commonchart.access.records import Records
@@ -74,12 +75,11 @@ class Call:
             "csrf": self.csrf,
             "prefs": self.prefs,
             "site": self.site,
+            "menu": menu(self),
             "may": {
                 "registry": self.may("search", "Condition"),
                 "register": self.may("create", "Patient"),
-                "stock": self.may("create", "Immunization"),
                 "outreach": self.may("create", "Communication"),
-                "trail": self.actor.role in trail.REVIEWERS,
             },
             "today": self.today,
             "q": "",
