@@ -59,6 +59,8 @@ LOCAL = frozenset(
         "schedule_pack",
         "schedule_use",
         "alert_approval",
+        "audit_seal",
+        "audit_archive",
     }
 )
 

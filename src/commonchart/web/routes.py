@@ -10,6 +10,7 @@ from commonchart.web import accounts, assets
 from commonchart.web.clinician import (
     alert_report,
     alert_rules,
+    access_reports,
     campaigns,
     contact,
     digest,
@@ -64,6 +65,9 @@ READING: dict[str, View] = {
     "/exchange": exchange.page,
     "/exchange/{run}/file": exchange.download,
     "/registry": registry.page,
+    "/reports/access": access_reports.page,
+    "/reports/access/csv": access_reports.download,
+    "/reports/access/unusual": access_reports.unusual,
     "/schedules/compare": schedules.compare,
     "/medication-alerts": medication_check.waiting,
     "/reports/alerts": alert_report.page,
