@@ -8,9 +8,9 @@ from starlette.routing import BaseRoute, Route
 
 from commonchart.web import accounts, assets
 from commonchart.web.clinician import (
+    access_reports,
     alert_report,
     alert_rules,
-    access_reports,
     campaigns,
     contact,
     digest,
