@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from commonchart.record.database import Connection, Database
 
 CURSOR = "medication-alerts"
-CHANGES = 2000
+CHANGES = 1000
 PATIENTS = 50
 ALWAYS = frozenset({*reading.MEDICINES, "AllergyIntolerance", "Patient"})
 """Types whose every change is reviewed; of a Condition or Observation only where the person takes something."""

@@ -76,9 +76,27 @@ def basis(allowed: frozenset[str]) -> str:
 
 async def refresh(conn: Connection, tenant: int, patient: str, now: datetime) -> None:
     """Review a person's record and make the stored alerts what it says now, one at a time for a person."""
-    await conn.execute(
-        "SELECT pg_advisory_xact_lock(%s)", (hash64(f"{tenant}\x1fmedication-alerts {patient}"),)
-    )
+    await conn.execute("SELECT pg_advisory_xact_lock(%s)", (_lock(tenant, patient),))
+    await _review(conn, tenant, patient, now)
+
+
+async def refreshed(records: Records, patient: str) -> None:
+    """Review now what a user just recorded, so that the page that follows shows it; the worker would within seconds.
+
+    Where the worker is at it already nobody waits for it: what it has not seen it is told of by the feed.
+    """
+    tenant = records.actor.tenant
+    async with records.database.connection() as conn:
+        free = await conn.fetch("SELECT pg_try_advisory_xact_lock(%s)", (_lock(tenant, patient),))
+        if free[0][0]:
+            await _review(conn, tenant, patient, records.clock())
+
+
+def _lock(tenant: int, patient: str) -> int:
+    return hash64(f"{tenant}\x1fmedication-alerts {patient}")
+
+
+async def _review(conn: Connection, tenant: int, patient: str, now: datetime) -> None:
     allowed = await approved(conn, tenant)
     known = await reading.known(conn, users.system(tenant, "medication-alerts"), patient, now.date())
     if known is None:
@@ -94,15 +112,11 @@ async def refresh(conn: Connection, tenant: int, patient: str, now: datetime) ->
     await _reviewed(conn, tenant, patient, found, basis(allowed), _again(known.record, now.date()), now)
 
 
-async def refreshed(records: Records, patient: str) -> None:
-    """Review now what a user just recorded, so that the page that follows shows it; the worker would within seconds."""
-    async with records.database.connection() as conn:
-        await refresh(conn, records.actor.tenant, patient, records.clock())
-
-
 async def _open(conn: Connection, tenant: int, patient: str, alerts: Sequence[Alert], now: datetime) -> None:
     """New ones are opened; one that had closed begins anew, undecided; what stays the same is not written."""
-    for one in alerts:
+    for one in sorted(
+        alerts, key=key_of
+    ):  # in one order, so that two writers never wait for each other crosswise
         facts = msgspec.json.encode(one.facts).decode()
         await conn.execute(
             "INSERT INTO medication_alert AS a (pk, tenant, patient, key, rule, kind, tier, title, why, source, review, pack, "
@@ -163,16 +177,24 @@ async def changing(conn: Connection, today: date, limit: int) -> list[tuple[int,
 
 async def outdated(conn: Connection, limit: int) -> list[tuple[int, str]]:
     """(tenant, patient) of those who were reviewed with another pack, or before a rule was approved."""
-    cursor = await conn.execute("SELECT DISTINCT tenant FROM medication_review")
+    cursor = await conn.execute(_BASES)
     out: list[tuple[int, str]] = []
-    for (tenant,) in await cursor.fetchall():
-        now = basis(await approved(conn, tenant))
-        cursor = await conn.execute(
-            "SELECT patient FROM medication_review WHERE tenant = %s AND basis <> %s LIMIT %s",
-            (tenant, now, limit),
-        )
-        out += [(tenant, row[0]) for row in await cursor.fetchall()]
+    for tenant, rests_on in await cursor.fetchall():
+        if rests_on != basis(await approved(conn, tenant)):
+            cursor = await conn.execute(
+                "SELECT patient FROM medication_review WHERE tenant = %s AND basis = %s LIMIT %s",
+                (tenant, rests_on, limit),
+            )
+            out += [(tenant, row[0]) for row in await cursor.fetchall()]
     return out[:limit]
+
+
+# (tenant, basis) that there are, from one to the next along the index: asked in every round
+_BASES = (
+    "WITH RECURSIVE k AS ((SELECT tenant, basis FROM medication_review ORDER BY tenant, basis LIMIT 1) UNION ALL "
+    "SELECT n.tenant, n.basis FROM k CROSS JOIN LATERAL (SELECT m.tenant, m.basis FROM medication_review m "
+    "WHERE (m.tenant, m.basis) > (k.tenant, k.basis) ORDER BY m.tenant, m.basis LIMIT 1) n) SELECT tenant, basis FROM k"
+)
 
 
 # ---- reading and deciding -----------------------------------------------------------------------------------------
