@@ -35,13 +35,21 @@ class Menu(Struct, frozen=True):
     groups: tuple[Group, ...]
 
 
-RESULTS, PLANS = ("search", "Condition"), ("create", "Communication")
+RESULTS, PLANS, ORDERS = ("search", "Condition"), ("create", "Communication"), ("create", "MedicationRequest")
 FIRST = (
     Entry("/patients", "Patients", "g p"),
     Entry("/registry", "Registry", "g r", RESULTS),
     Entry("/digest", "Today", "g t", PLANS),
 )
 GROUPS = (
+    Group(
+        "Medicines",
+        (
+            Entry("/medication-alerts", "Open medication alerts", "", ORDERS),
+            Entry("/reports/alerts", "Alert report", "", ORDERS),
+            Entry("/medication-rules", "Medication rules to review", "", ORDERS),
+        ),
+    ),
     Group(
         "Outreach",
         (Entry("/campaigns", "Campaigns", "g c", PLANS), Entry("/templates", "Templates", "", PLANS)),
