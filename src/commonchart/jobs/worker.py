@@ -16,7 +16,7 @@ import structlog
 from msgspec import Struct
 
 from commonchart.fhir.outcome import Busy
-from commonchart.jobs import bulk, due, outreach, reindex, subscriptions
+from commonchart.jobs import bulk, due, inbox, outreach, reindex, subscriptions
 from commonchart.record import statistics
 from commonchart.record.changes import CHANNEL
 
@@ -67,9 +67,10 @@ LANES: dict[str, Lane] = {
     "subscriptions": subscriptions.lane,
     "reindex": reindex.drain,
     "outreach": outreach.drain,
+    "inbox": inbox.drain,
 }
 """Lane by name. A lane does a bounded piece of what is waiting and says how much it did; 0 sleeps until woken."""
-PACE = {"due": 1.0, "bulk": 0.5, "subscriptions": 0.1, "reindex": 1.0, "outreach": 1.0}
+PACE = {"due": 1.0, "bulk": 0.5, "subscriptions": 0.1, "reindex": 1.0, "outreach": 1.0, "inbox": 0.5}
 """Seconds from the beginning of one round of a lane to that of the next it is woken for."""
 
 

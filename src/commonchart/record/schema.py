@@ -16,6 +16,10 @@ PATIENT_SHARDED = frozenset(
         "contained_row",
         "due",
         "outreach_message",
+        "inbox_item",
+        "inbox_act",
+        "critical_alert",
+        "critical_notice",
     }
 )
 LOOK_UP = frozenset({"resource_loc", "person_link"})
@@ -54,6 +58,7 @@ LOCAL = frozenset(
         "outreach_digest",
         "schedule_pack",
         "schedule_use",
+        "inbox_cover",
     }
 )
 
