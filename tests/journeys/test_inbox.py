@@ -90,7 +90,7 @@ def test_a_morning_with_the_inbox(visit: Visit) -> None:
     page.emulate_media(color_scheme="light")
     page.get_by_label("Value read back").fill("6.4")
     page.get_by_label("What you did").fill("Called the patient in")
-    page.get_by_role("button", name="Acknowledge a", exact=False).first.click()
+    page.get_by_role("button", name="Acknowledge", exact=True).click()
     expect(page.get_by_role("status")).to_contain_text("still waits to be signed")
     expect(page.get_by_label("Critical results")).to_have_count(0)
     page.keyboard.press("o")
@@ -133,9 +133,9 @@ def test_a_cover_and_the_report(visit: Visit) -> None:
     assert visit.violations() == []
     page.get_by_label("Who is away").select_option(label="Otto Tansley")
     page.get_by_label("Who covers").select_option(label="Sage Person")
-    page.get_by_label("From").fill("2026-11-18 10:00")
-    page.get_by_label("Until").fill("2026-11-30 08:00")
-    page.get_by_label("Why").fill("leave")
+    page.get_by_label("From", exact=True).fill("2026-11-18 10:00")
+    page.get_by_label("Until", exact=True).fill("2026-11-30 08:00")
+    page.get_by_label("Why", exact=True).fill("leave")
     page.get_by_role("button", name="Arrange").click()
     expect(page.get_by_role("status")).to_contain_text("Kept.")
     for theme in ("light", "dark"):

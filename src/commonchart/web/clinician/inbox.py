@@ -8,10 +8,12 @@ from urllib.parse import urlencode
 from starlette.responses import Response
 
 from commonchart.access.inbox import reading, signing, telling
+from commonchart.access.inbox.policy import Policy
 from commonchart.access.inbox.reading import MINE, PASSED_ON, POOL, Inbox, Line
 from commonchart.access.inbox.signing import Ask
 from commonchart.care.inbox.escalate import WORDS
 from commonchart.fhir.outcome import Invalid, Refused
+from commonchart.record.inbox.alerts import Alert
 from commonchart.web.call import Call, go
 from commonchart.web.clinician.lookups import fact_of
 from commonchart.web.clinician.writing import texts
@@ -60,13 +62,7 @@ def row(call: Call, one: Line, found: Inbox) -> inbox.Row:
     """An item as the list shows it."""
     item, judged, desk = one.item, one.judged, found.desk
     line = inbox.first(judged)
-    whose = (
-        ""
-        if item.owner == desk.me
-        else f"for {desk.name(item.owner)}"
-        if item.owner
-        else "addressed to nobody here"
-    )
+    whose = "" if item.owner == desk.me else f"for {desk.name(item.owner)}" if item.owner else "to nobody"
     return inbox.Row(
         f"{item.patient}|{item.item}|{item.version}", f"/patients/{item.patient}/inbox/{item.item}",
         people.listed_name(fact_of(one.patient).body), judged.title, inbox.sub(judged), inbox.brief(line.value), line.unit,
@@ -124,25 +120,30 @@ def _next(call: Call, found: Inbox) -> dict[str, Any] | None:
     return {
         "banner": banner, "href": f"/patients/{one.item.patient}/inbox/{one.item.item}", "judged": one.judged,
         "lines": [(line, inbox.flag(line)) for line in one.judged.lines[:12]], "more": max(0, len(one.judged.lines) - 12),
-        "alert": _clock(call, one, found), "why": one.item.owner_by, "taken": dates.moment(one.judged.taken),
+        "alert": _clock(call, one, found), "whose": addressed(found.desk.name(one.item.owner), one.item.owner_by), "taken": dates.moment(one.judged.taken),
     }  # fmt: skip
+
+
+def addressed(name: str, why: str) -> str:
+    """To whom an item is addressed, and why."""
+    return f"{name}, who {why}" if name else f"everybody: {why}"
 
 
 def _clock(call: Call, one: Line, found: Inbox) -> tuple[str, str] | None:
     if one.alert is None:
         return None
-    return inbox.waited(one.alert.raised, call.now), next_step(
-        call, one.alert.next_at, one.alert.level, found.desk.said
-    )
+    return inbox.waited(one.alert.raised, call.now), next_step(call, one.alert, found.desk.said)
 
 
-def next_step(call: Call, at: Any, level: int, said: Any) -> str:
+def next_step(call: Call, alert: Alert, said: Policy) -> str:
     """Who hears of it next, and when."""
-    if at is None or level + 1 >= len(said.plan):
+    if not alert.owner:
+        return "It is addressed to nobody who works here, and has reached everybody."
+    if alert.next_at is None or alert.level + 1 >= len(said.plan):
         return f"It has reached {WORDS[said.plan[-1].whom]}."
-    left = int((at - call.now).total_seconds() // 60)
-    when = f"at {at:%H:%M} UTC, in {left} min" if left > 0 else "now"
-    return f"It reaches {WORDS[said.plan[level + 1].whom]} {when}."
+    left = int((alert.next_at - call.now).total_seconds() // 60)
+    when = f"at {alert.next_at:%H:%M} UTC, in {left} min" if left > 0 else "now"
+    return f"It reaches {WORDS[said.plan[alert.level + 1].whom]} {when}."
 
 
 # ---- many at once ----------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from datetime import date, timedelta
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 from starlette.responses import Response
 
 from commonchart.access.inbox import acting, critical, reading, signing, telling
@@ -16,7 +17,7 @@ from commonchart.care.inbox.judge import Line
 from commonchart.fhir.outcome import Forbidden, Invalid, NotFound, Refused
 from commonchart.web.call import Call, go
 from commonchart.web.clinician.chart import Chart, opened
-from commonchart.web.clinician.inbox import next_step
+from commonchart.web.clinician.inbox import addressed, next_step
 from commonchart.web.clinician.writing import texts
 from commonchart.web.present import dates, inbox, readings, trend
 
@@ -179,13 +180,13 @@ async def _shown(
         "inbox/item.html", found.judged.title, status, item=item, judged=found.judged, signs=signs,
         lines=[(one, inbox.flag(one), _changes(chart, one)) for one in found.judged.lines],
         tags=inbox.tags(found.judged, item.corrected, ""), changed=_listed(item.changed), kind=inbox.KINDS[found.judged.kind],
-        alert=(inbox.waited(alert.raised, call.now), next_step(call, alert.next_at, alert.level, desk.said)) if alert else None,
+        alert=(inbox.waited(alert.raised, call.now), next_step(call, alert, desk.said)) if alert else None,
         ended=[one for one in found.alerts if one.state != "open"], names=names, stamp=dates.stamp, moment=dates.moment,
         acts=[(one, inbox.act(one.act, one.absent, names), names.get(one.actor, one.actor), state.get(one.resource.partition("/")[2])) for one in found.acts],
         messages=MESSAGES, ways=ways, choices=[(one.channel, one.words) for one in ways if not one.why],
         colleagues=[(one.id, one.name) for one in desk.staff if one.role == "clinician" and one.id != desk.me],
         tests=[(_test(one), f"Repeat: {one.name}") for one in found.judged.lines if not one.gone and one.part != "conclusion"],
-        whose=desk.name(item.owner), sender=desk.name(item.forwarded_by), receiver=desk.name(item.forwarded_to),
+        whose=addressed(desk.name(item.owner), item.owner_by), sender=desk.name(item.forwarded_by), receiver=desk.name(item.forwarded_to),
         mine=item.owner == desk.me and not item.forwarded_to, waited=inbox.waited(item.received, call.now), received=dates.stamp(item.received),
         drawn=drawn, past=past, values=sent, issues=issues, errors={at: words for at, words in reversed(issues) if at},
         here=_here(found), due_default=(call.today + timedelta(days=7)).isoformat(), said=_said(given), today=call.today,
@@ -219,5 +220,10 @@ async def _trend(chart: Chart, found: Opened) -> tuple[trend.Chart | None, list[
     if line is None or "|" not in line.key:
         return None, []
     facts, _ = await chart.facts(["Observation"], codes=(line.key.split(">")[0],), limit=VALUES)
-    shown = [one for one in readings.readings(facts) if one.key == line.key]
+    marks = {one.ref: inbox.flag(one) for one in found.judged.lines if one.key == line.key}
+    shown = [
+        replace(one, flag=marks.get(one.fact.key, one.flag))
+        for one in readings.readings(facts)
+        if one.key == line.key
+    ]
     return trend.chart(shown), shown[:12]
