@@ -9,12 +9,13 @@ from msgspec.structs import replace
 
 from commonchart.access import audit
 from commonchart.access.inbox import policy
+from commonchart.access.inbox.critical import refs_of
 from commonchart.access.inbox.reading import desk, seen
 from commonchart.access.inbox.signing import absent_of, reviewer
 from commonchart.access.records import Create
 from commonchart.fhir.outcome import Conflict, Invalid
 from commonchart.fhir.validate import validate
-from commonchart.record.inbox import items
+from commonchart.record.inbox import alerts, items
 from commonchart.record.inbox.items import Act, Item
 
 if TYPE_CHECKING:
@@ -69,6 +70,9 @@ async def take(records: Records, patient: str, item: str) -> None:
                 forward_note="",
             ),
         )
+        for one in await alerts.of_item(tx.conn, row.tenant, patient, refs_of(row)):
+            if one.state == "open":
+                await alerts.put(tx.conn, replace(one, owner=me, org=records.actor.org))
         await _acted(tx, row, "took", "")
 
 

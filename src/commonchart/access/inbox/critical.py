@@ -75,7 +75,7 @@ async def answered(tx: Transaction, row: Item, read_back: str, called: str, done
     now, actor = tx.records.clock(), tx.records.actor
     found = [
         one
-        for one in await alerts.of_item(tx.conn, row.tenant, row.patient, _refs(row))
+        for one in await alerts.of_item(tx.conn, row.tenant, row.patient, refs_of(row))
         if one.state == "open"
     ]
     for one in found:
@@ -122,12 +122,13 @@ async def answered(tx: Transaction, row: Item, read_back: str, called: str, done
     return len(found)
 
 
-def _refs(row: Item) -> set[str]:
+def refs_of(row: Item) -> set[str]:
+    """What an item is made of, each as "Type/id"."""
     return {part.rpartition("/")[0] for part in row.version.split()}
 
 
 async def _already(tx: Transaction, row: Item) -> str:
-    found = await alerts.of_item(tx.conn, row.tenant, row.patient, _refs(row))
+    found = await alerts.of_item(tx.conn, row.tenant, row.patient, refs_of(row))
     last = max((one for one in found if one.ended), key=lambda one: one.ended or one.raised, default=None)
     if last is None:
         return "There is no critical value to acknowledge"

@@ -49,7 +49,10 @@ class Line(Struct, frozen=True):
 
 
 class Desk(Struct, frozen=True):
-    """Who asks, what they are responsible for at the moment, and what the site has decided."""
+    """Who asks, what they are responsible for at the moment, and what the site has decided.
+
+    `alerts` are the open ones that have reached them, `unanswered` the items of every open one.
+    """
 
     me: str
     org: str
@@ -57,6 +60,7 @@ class Desk(Struct, frozen=True):
     staff: tuple[Colleague, ...]
     alerts: tuple[Alert, ...]
     said: Policy
+    unanswered: frozenset[str] = frozenset()
 
     def name(self, user: str) -> str:
         """The name of a colleague, "" for nobody."""
@@ -101,6 +105,7 @@ async def desk(conn: Connection, records: Records) -> Desk:
         tuple(staff),
         tuple(mine),
         said,
+        frozenset(one.item for one in waiting),
     )
 
 

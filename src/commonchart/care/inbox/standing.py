@@ -32,10 +32,10 @@ def after(was: Stands, signed: Judged | None, new: Judged) -> Stands:
     A partial result that was seen is open again with whatever follows; only a final one that says the same stays signed.
     """
     if new.gone:
-        if signed is None or signed.gone:
-            return Stands(
-                "gone" if signed is None or was.state != "open" else was.state, was.corrected, was.changed
-            )
+        if signed is None:
+            return Stands("gone")
+        if signed.gone:
+            return was
         return Stands("open", f"{new.gone} after somebody had acted on it", changes(signed.lines, new.lines))
     if signed is None:
         return Stands("open", "corrected since it came" if new.corrected else was.corrected, was.changed)

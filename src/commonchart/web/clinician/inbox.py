@@ -62,7 +62,7 @@ def row(call: Call, one: Line, found: Inbox) -> inbox.Row:
     """An item as the list shows it."""
     item, judged, desk = one.item, one.judged, found.desk
     line = inbox.first(judged)
-    whose = "" if item.owner == desk.me else f"for {desk.name(item.owner)}" if item.owner else "to nobody"
+    whose = "" if item.owner == desk.me else f"for {desk.name(item.owner)}" if item.owner else "pool"
     return inbox.Row(
         f"{item.patient}|{item.item}|{item.version}", f"/patients/{item.patient}/inbox/{item.item}",
         people.listed_name(fact_of(one.patient).body), judged.title, inbox.sub(judged), inbox.brief(line.value), line.unit,
@@ -75,6 +75,8 @@ def _tags(one: Line, found: Inbox) -> tuple[tuple[str, str], ...]:
     desk = found.desk
     sender = desk.name(one.item.forwarded_by) if one.item.forwarded_to == desk.me else ""
     tags = inbox.tags(one.judged, one.item.corrected, sender)
+    if one.judged.kind == "critical" and one.item.item not in desk.unanswered:
+        tags = (("Critical value acknowledged", ""), *tags)
     if one.item.forwarded_to and not sender:
         tags = (*tags, (f"Forwarded to {desk.name(one.item.forwarded_to)}, not taken yet", ""))
     return tags
