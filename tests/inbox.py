@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -48,14 +49,8 @@ def lab(
         "referenceRange": [{"low": {"value": low, "unit": unit}, "high": {"value": high, "unit": unit}}],
     }  # fmt: skip
     for quantity in (made["valueQuantity"], *made["referenceRange"][0].values()):
-        quantity["value"] = _decimal(quantity["value"])
+        quantity["value"] = Decimal(quantity["value"])
     return {key: held for key, held in (made | more).items() if held is not None}
-
-
-def _decimal(text: str) -> Any:
-    from decimal import Decimal
-
-    return Decimal(text)
 
 
 def flagged(code: str) -> list[Resource]:
@@ -156,7 +151,8 @@ class Ward:
                 datetime.fromisoformat("2100-01-01T00:00Z"),
             )
 
-    async def say(self, key: str, value: str) -> None:
-        """A decision of the site."""
+    async def say(self, **settings: str) -> None:
+        """Decisions of the site."""
         async with self.database.single() as conn:
-            await site.put(conn, 1, key, value)
+            for key, value in settings.items():
+                await site.put(conn, 1, key, value)

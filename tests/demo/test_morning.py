@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, time
 import pytest
 
 from commonchart.demo import morning, practice
-from commonchart.demo.courses import Entry
+from commonchart.demo.courses import Entry, Traits
 from commonchart.fhir.validate import validate
 
 UNTIL = date(2026, 11, 18)
@@ -21,7 +21,7 @@ def lately(n: int) -> list[Entry]:
     return [e for e in member.entries if f"{e.resource['resourceType']}/{e.resource['id']}" in ours]
 
 
-def _traits(n: int) -> morning.Traits:
+def _traits(n: int) -> Traits:
     from random import Random
 
     random = Random(f"{practice.SEED}/{n}")

@@ -10,7 +10,6 @@ from typing import Any
 import msgspec
 import pytest
 
-from commonchart.access.inbox.policy import LEVELS
 from commonchart.care.inbox.judge import Judged
 from commonchart.jobs import inbox
 from commonchart.record import changes
@@ -254,12 +253,12 @@ async def test_a_pause_ends_at_the_step_that_has_come(ward: Ward, clock: Clock) 
 
 
 async def test_the_steps_of_the_site(ward: Ward, clock: Clock) -> None:
-    await ward.say(LEVELS, "0=clinician 5=everyone")
+    await ward.say(critical_levels="0=clinician 5=everyone")
     await ward.put(lab("k1", value="6.4", basedOn=BASED))
     clock.advance(minutes=6)
     await ward.work()
     assert [one.level for one in await ward.alerts()] == [1]
-    await ward.say(LEVELS, "nonsense")
+    await ward.say(critical_levels="nonsense")
     await ward.put(lab("k2", value="6.5", basedOn=BASED))
     assert len(await ward.alerts()) == 2
 
