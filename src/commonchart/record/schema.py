@@ -59,6 +59,8 @@ LOCAL = frozenset(
         "schedule_pack",
         "schedule_use",
         "inbox_cover",
+        "audit_seal",
+        "audit_archive",
     }
 )
 
