@@ -2,7 +2,7 @@
 
 Why a Provenance: R4's own results belong to the laboratory and are not ours to change, Task says that work is to be done,
 and only Provenance carries a signature over a version: `target` names the versions, `agent` the reviewer (on behalf of whom),
-`signature` of the type *review signature* (ASTM E1762 1.2.840.10065.1.12.1.13) says when. docs/decisions/0023 has the rest.
+`signature` of the type *review signature* (ASTM E1762 1.2.840.10065.1.12.1.13) says when. docs/decisions/0018 has the rest.
 """
 
 from __future__ import annotations
