@@ -76,7 +76,15 @@ LANES: dict[str, Lane] = {
     "inbox": inbox.drain,
 }
 """Lane by name. A lane does a bounded piece of what is waiting and says how much it did; 0 sleeps until woken."""
-PACE = {"due": 1.0, "bulk": 0.5, "subscriptions": 0.1, "reindex": 1.0, "outreach": 1.0, "sealing": 0.5, "inbox": 0.5}
+PACE = {
+    "due": 1.0,
+    "bulk": 0.5,
+    "subscriptions": 0.1,
+    "reindex": 1.0,
+    "outreach": 1.0,
+    "sealing": 0.5,
+    "inbox": 0.5,
+}
 """Seconds from the beginning of one round of a lane to that of the next it is woken for."""
 POLL = {"sealing": 0.5}
 """Seconds after which a lane looks for itself; POLL_SECONDS for those not named. Reads wake nobody, and are sealed too."""
