@@ -16,7 +16,7 @@ import structlog
 from msgspec import Struct
 
 from commonchart.fhir.outcome import Busy
-from commonchart.jobs import bulk, due, medications, outreach, reindex, sealing, subscriptions
+from commonchart.jobs import bulk, due, inbox, medications, outreach, reindex, sealing, subscriptions
 from commonchart.record import statistics
 from commonchart.record.changes import CHANNEL
 
@@ -79,10 +79,12 @@ LANES: dict[str, Lane] = {
     "reindex": reindex.drain,
     "outreach": outreach.drain,
     "sealing": sealing.drain,
+    "inbox": inbox.drain,
 }
 """Lane by name. A lane does a bounded piece of what is waiting and says how much it did; 0 sleeps until woken."""
 PACE = {
     "due": 1.0, "medications": 1.0, "bulk": 0.5, "subscriptions": 0.1, "reindex": 1.0, "outreach": 1.0, "sealing": 0.5,
+    "inbox": 0.5,
 }  # fmt: skip
 """Seconds from the beginning of one round of a lane to that of the next it is woken for."""
 POLL = {"sealing": 0.5}

@@ -20,6 +20,10 @@ PATIENT_SHARDED = frozenset(
         "medication_alert",
         "medication_check",
         "alert_event",
+        "inbox_item",
+        "inbox_act",
+        "critical_alert",
+        "critical_notice",
     }
 )
 LOOK_UP = frozenset({"resource_loc", "person_link"})
@@ -59,6 +63,7 @@ LOCAL = frozenset(
         "schedule_pack",
         "schedule_use",
         "alert_approval",
+        "inbox_cover",
         "audit_seal",
         "audit_archive",
     }

@@ -36,8 +36,10 @@ class Menu(Struct, frozen=True):
 
 
 RESULTS, PLANS, ORDERS = ("search", "Condition"), ("create", "Communication"), ("create", "MedicationRequest")
+SIGNED = ("create", "DiagnosticReport")
 FIRST = (
     Entry("/patients", "Patients", "g p"),
+    Entry("/inbox", "Inbox", "g i", SIGNED),
     Entry("/registry", "Registry", "g r", RESULTS),
     Entry("/digest", "Today", "g t", PLANS),
 )
@@ -48,6 +50,13 @@ GROUPS = (
             Entry("/medication-alerts", "Open medication alerts", "", ORDERS),
             Entry("/reports/alerts", "Alert report", "", ORDERS),
             Entry("/medication-rules", "Medication rules to review", "", ORDERS),
+        ),
+    ),
+    Group(
+        "Results",
+        (
+            Entry("/inbox/cover", "Cover for a colleague", "", SIGNED),
+            Entry("/reports/critical", "Critical results", "", SIGNED),
         ),
     ),
     Group(

@@ -154,6 +154,31 @@ def decide(
     )  # fmt: skip
 
 
+def reachable(known: Known, channel: str, day: date, *, default_language: str = "en") -> Contact | LeftOut:
+    """Whether and how this person may be told that a result is there: a general text only, whatever the channel.
+
+    It is no reminder: nothing has to be due, hospice does not stop it, and it may follow another one closely.
+    """
+    wanted = reach.wishes(known.patients)
+    dead = "has died" if any(_dead(patient) for patient in known.patients) else ""
+    merged = "this record was merged into another one" if _merged(known) else ""
+    if why := dead or merged or _wishes(wanted, channel) or _after_pregnancy(known, day):
+        return LeftOut(why)
+    where, why = reach.point(known.patient, channel, day)
+    if where is None:
+        return LeftOut(why)
+    if channel == "portal" and not known.portal:
+        return LeftOut("has no portal account")
+    return Contact(
+        where,
+        reach.language(known.patient, default_language),
+        wanted.level,
+        (),
+        (),
+        _minor(known.patient, day),
+    )
+
+
 # ---- the person ------------------------------------------------------------------------------------------------
 
 
