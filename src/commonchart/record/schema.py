@@ -16,6 +16,8 @@ PATIENT_SHARDED = frozenset(
         "contained_row",
         "due",
         "outreach_message",
+        "quarantine",
+        "quarantine_answer",
     }
 )
 LOOK_UP = frozenset({"resource_loc", "person_link"})
