@@ -231,7 +231,9 @@ async def _against(tx: Transaction, patient: str, result: Stored, decision: Deci
 
 async def _undone(tx: Transaction, patient: str, result: Stored) -> str:
     said = await quarantine.answers(tx.conn, tx.records.actor.tenant, [patient], result.id)
-    held = [one for one in said if one.rtype == result.rtype and one.vid == result.vid and one.decision != "asked"]
+    held = [
+        one for one in said if one.rtype == result.rtype and one.vid == result.vid and one.decision != "asked"
+    ]
     if not held or held[-1].decision not in ("released", "rejected"):
         raise Conflict("There is no decision to undo")
     return held[-1].reason

@@ -61,7 +61,12 @@ class Due(Struct, frozen=True, gc=False):
 
 
 def assess(
-    evidence: Evidence, person: Person, pack: Pack, as_of: date, released: Collection[str] = (), rejected: Collection[str] = ()
+    evidence: Evidence,
+    person: Person,
+    pack: Pack,
+    as_of: date,
+    released: Collection[str] = (),
+    rejected: Collection[str] = (),
 ) -> list[Due]:
     """The answer of every rule of the pack. Nobody who has died is due for anything: then the list is empty.
 

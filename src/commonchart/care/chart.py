@@ -108,7 +108,7 @@ class Chart:
             for name in (names if codes in self.by_set else ())
             for one in self._of_analyte(name, self.by_set[codes])
         ]
-        out += self._copies(out)
+        out += list(self._copies(out))
         out += [
             Verdict(fact, self.evidence.mistaken[fact.ref], "identity")
             for fact in (self.evidence.of("observation", "report") if self.evidence.mistaken else ())

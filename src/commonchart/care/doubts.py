@@ -35,7 +35,9 @@ def doubts(chart: Chart) -> list[Verdict]:
         if one.fact.unusable not in _GONE:
             found.setdefault((one.fact.ref, one.analyte), one)
     named = {ref for ref, analyte in found if analyte}
-    return [one for (ref, analyte), one in found.items() if analyte or ref not in named or one.kind == "identity"]
+    return [
+        one for (ref, analyte), one in found.items() if analyte or ref not in named or one.kind == "identity"
+    ]
 
 
 def _units(chart: Chart) -> Iterator[Verdict]:
@@ -45,7 +47,9 @@ def _units(chart: Chart) -> Iterator[Verdict]:
                 continue
             read = [measured(chart.pack.analytes[name], fact) for name in names]
             if all(not one.unit_known for one in read):
-                wanted = " or ".join(dict.fromkeys(chart.pack.analytes[name].unit or "no unit" for name in names))
+                wanted = " or ".join(
+                    dict.fromkeys(chart.pack.analytes[name].unit or "no unit" for name in names)
+                )
                 said = f"the unit {fact.unit}" if fact.unit else "no unit"
                 yield Verdict(fact, f"has {said}: {wanted} was expected", "unit", names[0])
 

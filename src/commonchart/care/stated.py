@@ -22,7 +22,7 @@ _WORD = re.compile(r"[^\W\d_]+")
 
 
 def mistaken(resources: Iterable[JsonObject]) -> dict[str, str]:
-    """"Type/id" -> why a result seems to be somebody else's, of those whose Patient is among the resources."""
+    """ "Type/id" -> why a result seems to be somebody else's, of those whose Patient is among the resources."""
     held = list(resources)
     patients = {f"Patient/{one.get('id', '')}": one for one in held if one.get("resourceType") == "Patient"}
     out = {}

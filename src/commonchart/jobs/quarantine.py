@@ -109,12 +109,14 @@ def corrected(
         raise Invalid("The date lies in the future", at="day")
     part = _part(body, analyte)
     was = part.get("valueQuantity") or {}
-    quantity = {"value": made.value}
+    quantity: dict[str, Any] = {"value": made.value}
     if made.unit:
         quantity |= {"unit": made.unit, "system": "http://unitsofmeasure.org", "code": made.unit}
     part["valueQuantity"] = quantity
     part.pop("interpretation", None)
-    words = f"Corrected: was {was.get('value', 'no number')} {was.get('unit') or was.get('code') or ''}".strip()
+    words = (
+        f"Corrected: was {was.get('value', 'no number')} {was.get('unit') or was.get('code') or ''}".strip()
+    )
     if made.day is not None:
         words += f" on {body.get('effectiveDateTime', 'no date')}"
         body.pop("effectivePeriod", None)

@@ -78,6 +78,7 @@ class Call:
                 "registry": self.may("search", "Condition"),
                 "register": self.may("create", "Patient"),
                 "stock": self.may("create", "Immunization"),
+                "quarantine": self.may("update", "Observation"),
                 "outreach": self.may("create", "Communication"),
             },
             "today": self.today,
