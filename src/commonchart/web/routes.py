@@ -8,11 +8,13 @@ from starlette.routing import BaseRoute, Route
 
 from commonchart.web import accounts, assets
 from commonchart.web.clinician import (
+    calculators,
     campaigns,
     contact,
     digest,
     due,
     exchange,
+    growth,
     immunizations,
     notes,
     patients,
@@ -48,6 +50,7 @@ READING: dict[str, View] = {
     "/patients/{patient}/due": due.page,
     "/patients/{patient}/results": results.sheet,
     "/patients/{patient}/results/trend": results.one_test,
+    "/patients/{patient}/growth": growth.page,
     "/patients/{patient}/procedures": sections.procedure_list,
     "/patients/{patient}/family": sections.family_history,
     "/patients/{patient}/documents": sections.document_list,
@@ -76,6 +79,7 @@ WRITING: dict[str, tuple[View, View]] = {
     "/patients/{patient}/notes/new": (notes.new_note, notes.create_note),
     "/patients/{patient}/notes/{id}/edit": (notes.edit_note, notes.save_note),
     "/patients/{patient}/notes/{id}/amend": (notes.amend, notes.add_addendum),
+    "/patients/{patient}/calculators": (calculators.page, calculators.act),
     "/patients/{patient}/contact-preferences": (contact.page, contact.save),
     "/campaigns/new": (campaigns.new, campaigns.begin),
     "/campaigns/{campaign}": (campaigns.one, campaigns.act),

@@ -14,7 +14,7 @@ from commonchart.web.present.trend import BOTTOM, HEIGHT, LEFT, TOP, WIDTH, Poin
 from commonchart.web.present.values import number
 
 RIGHT = 34
-_NAMES = {
+NAMES = {
     "weight": "Weight for age", "length": "Length or height for age", "bmi": "BMI for age",
     "head": "Head circumference for age", "weight-for-length": "Weight for length",
 }  # fmt: skip
@@ -73,7 +73,7 @@ def chart(curves: Curves, found: Sequence[Plotted]) -> GrowthChart:
     x, y, ticks = _axes(curves, [one.value for _, one in drawn if one.value is not None])
     spots = [(x(at), y(one.value), one) for at, one in drawn if one.value is not None]
     return GrowthChart(
-        _NAMES[curves.measure],
+        NAMES[curves.measure],
         _describe(curves, [one for _, one in drawn], len(found)),
         curves.across,
         curves.unit,
@@ -85,7 +85,7 @@ def chart(curves: Curves, found: Sequence[Plotted]) -> GrowthChart:
         _path([(a, b) for a, b, _ in spots]),
         ticks,
         _below(curves, x),
-        tuple(_row(one) for one in sorted(found, key=lambda one: str(one.given.day), reverse=True)),
+        rows(found),
         curves.source,
     )
 
@@ -134,11 +134,16 @@ def _below(curves: Curves, x: Callable[[float], float]) -> tuple[Tick, ...]:
 
 
 def _describe(curves: Curves, drawn: Sequence[Plotted], total: int) -> str:
-    said = f"{_NAMES[curves.measure]}, {'girls' if curves.sex == 'female' else 'boys'}, {curves.source}."
+    said = f"{NAMES[curves.measure]}, {'girls' if curves.sex == 'female' else 'boys'}, {curves.source}."
     if not drawn:
         return f"{said} None of {total} measurements can be drawn; the table says why."
     last = max(drawn, key=lambda one: str(one.given.day))
     return f"{said} {len(drawn)} of {total} measurements; the newest is at the {last.text}. The numbers are in the table."
+
+
+def rows(found: Sequence[Plotted]) -> tuple[GrowthRow, ...]:
+    """Every measurement for the table, newest first."""
+    return tuple(_row(one) for one in sorted(found, key=lambda one: str(one.given.day), reverse=True))
 
 
 def _row(one: Plotted) -> GrowthRow:
