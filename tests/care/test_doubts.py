@@ -37,6 +37,16 @@ def test_each_kind_of_doubt_is_listed_once() -> None:
     assert listed(observation("2823-3", "2026-10-01", 4, "mmol/L")) == []
 
 
+def test_what_is_possible_as_any_analyte_of_its_codes_is_possible() -> None:
+    """170 cm is no length of an infant; the code stands for a height too."""
+    assert listed(observation("8302-2", "2026-10-01", 170, "cm")) == []
+    assert listed(observation("8302-2", "2026-10-01", 290, "cm")) == [
+        ("implausible", "height"),
+        ("implausible", "length"),
+    ]
+    assert listed(observation("8306-3", "2026-10-01", 170, "cm")) == [("implausible", "length")]
+
+
 @pytest.mark.parametrize("status", ["entered-in-error", "cancelled"])
 def test_what_was_taken_back_waits_for_nobody(status: str) -> None:
     assert listed(observation("2823-3", "2026-10-01", 13, "mmol/L", status=status)) == []

@@ -107,6 +107,7 @@ class Chart:
             for codes, names in self.pack.analytes_of.items()
             for name in (names if codes in self.by_set else ())
             for one in self._of_analyte(name, self.by_set[codes])
+            if one.kind != "implausible" or not self._possible(one.fact)
         ]
         out += list(self._copies(out))
         out += [
@@ -121,6 +122,11 @@ class Chart:
             for fact in (self.evidence.of("observation") if specimens else ())
             if fact.shown in specimens and fact.ref not in self.released and id(fact) not in done
         ]
+
+    def _possible(self, fact: Fact) -> bool:
+        """Whether a value is possible as any other analyte of its codes: 170 cm is no length of an infant, and a height."""
+        names = (name for held in self._sets(fact) for name in self.pack.analytes_of.get(held, ()))
+        return any(measured(self.pack.analytes[name], fact).value is not None for name in names)
 
     def _of_analyte(self, name: str, facts: list[Fact]) -> list[Verdict]:
         analyte = self.pack.analytes[name]

@@ -47,7 +47,7 @@ def _charts(found: Growth, on: date) -> list[tuple[str, str, drawing.GrowthChart
     for measure in _ORDER:
         points = [
             one for one in found.measures.get(measure, ())
-            if measure != "bmi" or one.months is None or one.months >= 24
+            if one.months is None or _judged(measure, one.months)
         ]  # fmt: skip
         curves = fitting(found.child, measure, points) if points else None
         drawn = drawing.chart(curves, points) if curves else None
@@ -56,6 +56,11 @@ def _charts(found: Growth, on: date) -> list[tuple[str, str, drawing.GrowthChart
                 (measure, drawing.NAMES[measure], drawn, list(drawn.rows if drawn else drawing.rows(points)))
             )
     return out
+
+
+def _judged(measure: Measure, months: float) -> bool:
+    """Is this measure judged at this age at all? Weight for length gives way to BMI at two years."""
+    return measure not in ("bmi", "weight-for-length") or (months >= 24) == (measure == "bmi")
 
 
 def _problem(found: Growth) -> str:

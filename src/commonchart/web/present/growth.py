@@ -14,6 +14,7 @@ from commonchart.web.present.trend import BOTTOM, HEIGHT, LEFT, TOP, WIDTH, Poin
 from commonchart.web.present.values import number
 
 RIGHT = 34
+LINE_SPOTS = 30
 NAMES = {
     "weight": "Weight for age", "length": "Length or height for age", "bmi": "BMI for age",
     "head": "Head circumference for age", "weight-for-length": "Weight for length",
@@ -77,7 +78,7 @@ def chart(curves: Curves, found: Sequence[Plotted]) -> GrowthChart:
         _describe(curves, [one for _, one in drawn], len(found)),
         curves.across,
         curves.unit,
-        tuple(_curve(line.percentile, [(x(a), y(v)) for a, v in line.spots]) for line in curves.lines),
+        tuple(_curve(line.percentile, [(x(a), y(v)) for a, v in _some(line.spots)]) for line in curves.lines),
         tuple(
             Point(a, b, number(Decimal(str(one.value))), "", label=n == len(spots) - 1)
             for n, (a, b, one) in enumerate(spots)
@@ -110,6 +111,12 @@ def _axes(
 
     count = int((top - bottom) / step) + 1
     return x, y, tuple(Tick(y(float(bottom + step * n)), number(bottom + step * n)) for n in range(count))
+
+
+def _some(spots: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Enough of a line's spots to look the same: the first, the last, and every n-th between."""
+    every = max(1, len(spots) // LINE_SPOTS)
+    return [*spots[:-1:every], spots[-1]]
 
 
 def _curve(percentile: int, spots: Sequence[tuple[float, float]]) -> Curve:
