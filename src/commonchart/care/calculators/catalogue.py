@@ -15,10 +15,7 @@ from commonchart.care.calculators.sheet import Given, Result
 VERSION = "1"
 """Of the formulas as they are programmed here: it changes whenever an answer would."""
 SYSTEM = "https://commonchart.example/calculator"
-CHECKED = (
-    "The men's ASCVD coefficients of PREVENT were compared with independent implementations, not with the publication itself: "
-    "review needed"
-)
+CHECKED = "The men's ASCVD coefficients of PREVENT were compared with independent implementations, not with the publication itself"
 
 
 class Calculator(Struct, frozen=True):
