@@ -8,8 +8,8 @@ from starlette.routing import BaseRoute, Route
 
 from commonchart.web import accounts, assets
 from commonchart.web.clinician import (
-    calculators,
     access_reports,
+    calculators,
     campaigns,
     contact,
     digest,
