@@ -61,16 +61,34 @@ class Due(Struct, frozen=True, gc=False):
 
 
 def assess(
-    evidence: Evidence, person: Person, pack: Pack, as_of: date, released: Collection[str] = ()
+    evidence: Evidence,
+    person: Person,
+    pack: Pack,
+    as_of: date,
+    released: Collection[str] = (),
+    rejected: Collection[str] = (),
 ) -> list[Due]:
     """The answer of every rule of the pack. Nobody who has died is due for anything: then the list is empty.
 
-    `released` are the references ("Observation/1") of results that a clinician took out of quarantine.
+    `released` are the references ("Observation/1") of results that a clinician took out of quarantine, `rejected` those that
+    a clinician keeps out for good.
     """
-    if person.died:
+    return answers(charted(evidence, person, pack, as_of, released, rejected))
+
+
+def charted(
+    evidence: Evidence, person: Person, pack: Pack, as_of: date, released: Collection[str] = (), rejected: Collection[str] = ()
+) -> Chart:  # fmt: skip
+    """What `answers` asks: the facts as clinicians settled them."""
+    return Chart(evidence.settled(released, rejected), person, pack, as_of, released)
+
+
+def answers(chart: Chart) -> list[Due]:
+    """The answer of every rule of the chart's pack, as `assess` gives them."""
+    pack = chart.pack
+    if chart.person.died:
         return []
-    chart = Chart(evidence, person, pack, as_of, released)
-    quiet = chart.future is None and person.born is not None
+    quiet = chart.future is None and chart.person.born is not None
     return [
         (_idle(chart, rule) if quiet else None) or _due(_answer(Question(chart, rule)), pack, rule) for rule in pack.rules
     ]  # fmt: skip

@@ -13,6 +13,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from commonchart.care.evidence import Evidence, Fact, codes_of, first_day, first_moment, words_of
+from commonchart.care.stated import mistaken
 
 JsonObject = dict[str, Any]
 
@@ -23,7 +24,7 @@ def evidence(resources: Iterable[JsonObject]) -> Evidence:
     medicines = {f"Medication/{r.get('id')}": r for r in held if r.get("resourceType") == "Medication"}
     found = [fact for resource in held for fact in _facts(resource, medicines)]
     found.sort(key=lambda fact: (first_moment(fact.shown), fact.ref), reverse=True)
-    return Evidence(tuple(found))
+    return Evidence(tuple(found), mistaken(held))
 
 
 def _facts(resource: JsonObject, medicines: dict[str, JsonObject]) -> Iterator[Fact]:

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import date, datetime
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
+from msgspec import Struct
 
 from commonchart.access import audit, forecasts, users
-from commonchart.care.assess import Due, assess, kept
+from commonchart.care.assess import Due, charted, kept
+from commonchart.care.assess import answers as assess_chart
+from commonchart.care.chart import Chart
+from commonchart.care.doubts import doubts
 from commonchart.care.evidence import QUESTION_SYSTEM, moment_day
 from commonchart.care.facts import evidence
 from commonchart.care.immunizations.compile import Schedule
 from commonchart.care.person import person
+from commonchart.care.quarantine import Verdict
 from commonchart.care.rules import built_in
 from commonchart.care.schema import Pack
 from commonchart.jobs import immunizations
-from commonchart.record import changes, due, schedules
+from commonchart.record import changes, due, quarantine, schedules
 from commonchart.record.due import DueRow, InUse
 from commonchart.record.keys import token
 from commonchart.record.people import linked_on
+from commonchart.record.quarantine import Doubt
 from commonchart.record.rows import Change
 from commonchart.record.vaccine_codes import to_cvx
 
@@ -137,11 +143,25 @@ async def everyone(
 async def _assess_all(conn: Connection, patients: Iterable[tuple[int, str]], now: datetime) -> None:
     by_tenant: dict[int, list[str]] = {}
     for tenant, patient in patients:
-        rows = await assessed(conn, tenant, patient, built_in(), now)
-        await due.replace(conn, tenant, patient, rows)
+        await again(conn, tenant, patient, now)
         by_tenant.setdefault(tenant, []).append(patient)
     for tenant, done in by_tenant.items():
         await audit.note(conn, users.system(tenant, "due-worker"), now, "assess", patients=done)
+
+
+async def again(conn: Connection, tenant: int, patient: str, now: datetime) -> list[DueRow]:
+    """Assess one patient and keep what came of it: the due rows, which are given back, and the quarantine."""
+    found = await weighed(conn, tenant, patient, built_in(), now)
+    await due.replace(conn, tenant, patient, found.rows)
+    await quarantine.keep(conn, tenant, patient, found.doubts, now)
+    return found.rows
+
+
+class Weighed(Struct, frozen=True):
+    """What one assessment gives: the due rows, and the results that wait in quarantine."""
+
+    rows: list[DueRow]
+    doubts: list[Doubt]
 
 
 async def assessed(
@@ -151,16 +171,59 @@ async def assessed(
 
     A rule that is not about this person, and will not be by time alone, has no row.
     """
+    return (await weighed(conn, tenant, patient, pack, now, as_of)).rows
+
+
+async def weighed(
+    conn: Connection,
+    tenant: int,
+    patient: str,
+    pack: Pack,
+    now: datetime,
+    as_of: date | None = None,
+    suppose: Collection[str] = (),
+) -> Weighed:
+    """As `assessed`, with what is in quarantine. `suppose`: results ("Observation/1") taken to be released, to see what that does."""
     day = as_of or moment_day(now)
     schedule = await schedules.active(conn, tenant, day)
     same = await linked_on(conn, tenant, patient)
     found = await due.resources(conn, tenant, same, _wanted(schedule, pack))
     own = next((r for r in found if r["resourceType"] == "Patient" and r.get("id") == patient), None)
     if own is None:
+        return Weighed([], [])
+    settled = await quarantine.settled(conn, tenant, same, versions(found))
+    released, rejected = {*settled.released, *suppose}, settled.rejected - {*suppose}
+    chart = charted(evidence(found), person(own, day), pack, day, released, rejected)
+    out = {*rejected, *(one.fact.ref for one in chart.verdicts)}
+    sound = [one for one in found if f"{one['resourceType']}/{one.get('id', '')}" not in out]
+    answers = assess_chart(chart)
+    answers += immunizations.assessed(own, sound, schedule, day, await to_cvx(conn))
+    rows = [_row(patient, one, day, now) for one in answers if kept(one)]
+    return Weighed(rows, _doubts(chart, found, patient))
+
+
+def versions(found: Iterable[dict[str, Any]]) -> dict[str, int]:
+    """The version of each result by its reference."""
+    return {
+        f"{one['resourceType']}/{one['id']}": int(one["meta"]["versionId"])
+        for one in found if one["resourceType"] in quarantine.TYPES
+    }  # fmt: skip
+
+
+def _doubts(chart: Chart, found: Iterable[dict[str, Any]], patient: str) -> list[Doubt]:
+    """The open verdicts on this patient's own results; those of a linked record are kept with that one."""
+    open_ = doubts(chart)
+    if not open_:
         return []
-    answers = assess(evidence(found), person(own, day), pack, day)
-    answers += immunizations.assessed(own, found, schedule, day, await to_cvx(conn))
-    return [_row(patient, one, day, now) for one in answers if kept(one)]
+    mine = [one for one in found if (one.get("subject") or {}).get("reference") == f"Patient/{patient}"]
+    own = versions(mine)
+    return [_doubt(chart, one, own[one.fact.ref]) for one in open_ if one.fact.ref in own]
+
+
+def _doubt(chart: Chart, one: Verdict, vid: int) -> Doubt:
+    rtype, _, id = one.fact.ref.partition("/")
+    label = chart.pack.analytes[one.analyte].label if one.analyte else one.fact.text
+    return Doubt(rtype, id, one.analyte, one.kind, one.reason, label, vid, list(one.also))
 
 
 def _row(patient: str, one: Due, day: date, now: datetime) -> DueRow:

@@ -24,6 +24,8 @@ PATIENT_SHARDED = frozenset(
         "inbox_act",
         "critical_alert",
         "critical_notice",
+        "quarantine",
+        "quarantine_answer",
     }
 )
 LOOK_UP = frozenset({"resource_loc", "person_link"})

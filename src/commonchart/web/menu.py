@@ -44,6 +44,7 @@ FIRST = (
     Entry("/digest", "Today", "g t", PLANS),
 )
 GROUPS = (
+    Group("Results", (Entry("/quarantine", "Quarantine", "g q", ("update", "Observation")),)),
     Group(
         "Medicines",
         (
