@@ -56,6 +56,16 @@ def _extras(verdict: Verdict) -> dict[str, Any]:
         "within": verdict.within,
         "note": verdict.note,
         "follow_up": verdict.follow_up,
+        "told": [
+            {
+                "question": one.question,
+                "answer": one.fact.unsaid,
+                "when": one.fact.shown,
+                "link": one.fact.ref,
+                "again": one.again.isoformat(),
+            }
+            for one in verdict.told
+        ],
     }
     return {name: value for name, value in found.items() if value}
 

@@ -12,6 +12,7 @@ from msgspec import Struct
 from starlette.responses import HTMLResponse
 
 from commonchart.access.due import due_of
+from commonchart.care.rules import built_in
 from commonchart.fhir.outcome import Gone, Invalid, NotFound
 from commonchart.record.rows import Stored
 from commonchart.web.call import Call
@@ -279,4 +280,4 @@ async def learn_evidence(chart: Chart, items: Iterable[due.Item]) -> None:
 
 async def due_rail(call: Call, id: str) -> due.Rail:
     """The stored due list of a patient; never worked out here."""
-    return due.rail(await due_of(call.records, id), call.today)
+    return due.rail(await due_of(call.records, id), call.today, built_in())
