@@ -59,9 +59,9 @@ def acts(rule: Rule, pack: Pack) -> tuple[Act, ...]:
     if rule.monitor:
         return (_measurement(rule, pack),)
     found = [one for n, way in enumerate(rule.satisfied_by) if (one := _act(str(n), way, pack)) is not None]
-    kept: dict[tuple[str, str], Act] = {}
+    kept: dict[str, Act] = {}
     for one in found:
-        kept.setdefault((one.type, one.label), one)
+        kept.setdefault(one.label, one)
     return tuple(kept.values())
 
 

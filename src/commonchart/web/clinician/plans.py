@@ -161,7 +161,7 @@ def _sheet(call: Call, form: Form, values: Values, row: DueRow | None) -> Sheet:
 
 # ---- changing and ending ---------------------------------------------------------------------------------------
 
-END = Field("why", "Why", "long", required=True, max_length=1000)
+END = Field("why", "Reason", "long", required=True, max_length=1000)
 ENDINGS: dict[str, tuple[str, str]] = {
     "end": ("End", "revoked"), "done": ("Mark as done", "completed"), "again": ("Put back", "active"),
 }  # fmt: skip

@@ -55,7 +55,7 @@ def record(rule: Rule, pack: Pack, ways: Sequence[Act]) -> Form:
 def _fields(pack: Pack, ways: Sequence[Act]) -> Iterator[Field]:
     if len(ways) > 1:
         choices = tuple(Option(one.key, one.label) for one in ways)
-        yield Field("way", "What was done", "choice", required=True, options=choices)
+        yield Field("way", "Test or procedure", "choice", required=True, options=choices)
     yield Field("when", "When", "date", required=True, default="@today", hint="The day it was done. A month or a year, if no more is known.")  # fmt: skip
     for one in {m.analyte: m for way in ways for m in way.measures}.values():
         yield from _number(pack, one)
@@ -63,7 +63,7 @@ def _fields(pack: Pack, ways: Sequence[Act]) -> Iterator[Field]:
     if answers:
         yield Field("answer", "Answer", "choice", options=tuple(Option(*pair) for pair in answers))
     if any(way.reads_results and not way.measures for way in ways):
-        yield Field("outcome", "What came out", "choice", options=OUTCOMES)
+        yield Field("outcome", "Result", "choice", options=OUTCOMES)
     if any(not way.answers for way in ways):
         yield Field("words", "Result in words", "long", max_length=1000)
     yield Field("where", "Where", "choice", required=True, default="here", options=WHERE)

@@ -31,7 +31,7 @@ from commonchart.web.forms.fhir import (
 from commonchart.web.forms.fields import Context, Field, Form, Option, Values, options, problem
 
 ACT_REASON = f"{TERM}v3-ActReason"
-_WHY = Field("why", "Why", "long", required=True, max_length=1000)
+_WHY = Field("why", "Reason", "long", required=True, max_length=1000)
 _NOTE = Field("note", "Note", "long", max_length=2000)
 SAID_BY = options(
     "patient=The patient", "parent=A parent or guardian", "proxy=Somebody who decides for the patient", "other=Somebody else",
@@ -107,7 +107,7 @@ def defer(rule: Rule) -> Form:
     """Put off until a day: it becomes due again then."""
     return Form(
         key="defer", title=f"Defer: {rule.title}", rtype="ServiceRequest", section="due", noun="deferrals",
-        fields=(_until("Until", "It is due again from that day on."), _WHY),
+        fields=(_until("Day until which it waits", "It is due again from that day on."), _WHY),
         build=lambda values, context, base: _planned(rule, context, base, {
             "doNotPerform": True, "occurrencePeriod": _period(values, context), "reasonCode": _reason(values),
         }),
@@ -120,7 +120,7 @@ def decline(rule: Rule) -> Form:
     return Form(
         key="decline", title=f"Not wanted: {rule.title}", rtype="ServiceRequest", section="due", noun="refusals",
         fields=(
-            Field("who", "Who said so", "choice", required=True, default="patient", options=SAID_BY), _WHY,
+            Field("who", "Person who said so", "choice", required=True, default="patient", options=SAID_BY), _WHY,
             _until("Ask again on", "A refusal is not for ever: it is asked again from that day on."), _NOTE,
         ),
         build=lambda values, context, base: _planned(rule, context, base, {
@@ -161,8 +161,8 @@ def interval(rule: Rule) -> Form:
         key="interval", title=f"Own interval: {rule.title}", rtype="ServiceRequest", section="due", noun="intervals",
         fields=(
             Field("every", "Every", required=True, pattern=_WHOLE, pattern_hint="a whole number such as 3", max_length=3),
-            Field("unit", "of", "choice", required=True, default="mo", options=UNITS),
-            Field("why", "Why", "long", required=True, max_length=1000, hint="For example: two adenomas in 2025"),
+            Field("unit", "Unit of time", "choice", required=True, default="mo", options=UNITS),
+            Field("why", "Reason", "long", required=True, max_length=1000, hint="For example: two adenomas in 2025"),
             Field("until", "Until", "date", future=True, hint="Empty: without an end. Afterwards the rule's own interval counts again."),
         ),
         build=lambda values, context, base: _planned(rule, context, base, {
@@ -306,7 +306,7 @@ def order(
     return Form(
         key="order", title=f"Order: {rule.title}", rtype="ServiceRequest", section="due", noun="orders",
         fields=(
-            Field("what", "What", "choice", required=True, default=first_one, options=tuple(one for one, _, _ in choices)),
+            Field("what", "Test or procedure", "choice", required=True, default=first_one, options=tuple(one for one, _, _ in choices)),
             Field("priority", "Priority", "choice", required=True, default="routine", options=PRIORITIES),
             Field("when", "Wanted by", "date", future=True),
             Field("to", "To whom", max_length=200, hint="A laboratory, a department, a colleague"),
