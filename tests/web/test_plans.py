@@ -280,3 +280,12 @@ async def test_a_past_day_has_no_due_list_and_no_decisions(app: Starlette, sage:
         text = (await sage.get(f"{path}?as_of=2026-11-18")).text
         assert text
     assert (await sage.get(f"{DUE}/colorectal/defer?as_of=2026-11-10")).status_code in (403, 404)
+
+
+async def test_a_worker_that_does_not_come_is_told(app: Starlette, sage: Client) -> None:
+    await done(sage, f"{DUE}/colorectal/defer", until="2027-03-01", why="Later")
+    early = (await sage.get(f"{DUE}/colorectal?waited=3")).text
+    assert 'hx-get="?waited=4"' in early
+    late = (await sage.get(f"{DUE}/colorectal?waited=20")).text
+    assert 'hx-trigger="every 1s"' not in late
+    assert "do not rely on this list" in late

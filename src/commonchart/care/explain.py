@@ -27,6 +27,7 @@ def _fixed(rule: Rule, pack: Pack) -> tuple[dict[str, Any], str]:
         "plain": rule.plain,
         "authority": f"{rule.authority}{f', grade {rule.grade}' if rule.grade else ''}",
         "source": rule.source,
+        "date": rule.date,
         "review": rule.review,
         "outreach": rule.outreach,
         "pack_hash": pack.hash[:16],

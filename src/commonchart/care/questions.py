@@ -121,13 +121,19 @@ def _tasks(name: str, found: list[Due]) -> list[Asked]:
 
 _WORDS = {
     "code-problems": "Give the problems without a code one that rules can read",
+    "read-result": "Complete the result: its value or its unit cannot be read",
     "code-medications": "Give the medications without a code one that rules can read",
 }
 
 
 def group(name: str) -> str:
     """The group a question stands in."""
-    return next((title for title, starts in _GROUPS if name.startswith(starts)), OTHER_GROUP)
+    return next((title for title, of in _GROUPS if any(_belongs(name, one) for one in of)), OTHER_GROUP)
+
+
+def _belongs(name: str, one: str) -> bool:
+    """Whole names, or beginnings that end with a hyphen."""
+    return name.startswith(one) if one.endswith("-") else name == one
 
 
 def whole(pack: Pack) -> dict[str, Any]:

@@ -152,7 +152,7 @@ def _order(rule: Rule, done: Sequence[Act], row: DueRow | None) -> Form:
 def _sheet(call: Call, form: Form, values: Values, row: DueRow | None) -> Sheet:
     path = call.request.url.path
     one = due.item(row) if row else None
-    now = f"{one.word}{f' {one.when}' if one.when else ''}. {one.because}" if one else ""
+    now = f"{one.word}. {one.because}" if one else ""
     form = replace(form, intro=" ".join(filter(None, (now, form.intro))))
     back = f"/patients/{call.request.path_params['patient']}/due/{_rule_id(call)}"
     visit = call.request.query_params.get("visit", "")

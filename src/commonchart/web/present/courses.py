@@ -16,8 +16,8 @@ from commonchart.web.present.values import number
 
 _SHOWN = 24
 _WAYS = {
-    "better": "towards the target",
-    "worse": "away from the target",
+    "better": "moving towards the target",
+    "worse": "moving away from the target",
     "steady": "steady against the target",
 }
 
@@ -98,7 +98,8 @@ def _way(found: Trend | None, unit: str) -> str:
     if found is None:
         return "Fewer than three readings in two years: no trend."
     sign = "+" if found.per_year > 0 else ""
-    return f"Over two years {_WAYS[found.way]}: {sign}{number(_short(found.per_year))} {unit} a year, over {found.count} readings."
+    by = f"{sign}{number(_short(found.per_year))} {unit} a year"
+    return f"Over two years: {_WAYS[found.way]}, {by}, by {found.count} readings."
 
 
 def _chart(one: Course, facts: Mapping[str, Fact]) -> trend.Chart | None:

@@ -227,6 +227,8 @@ def _rule_lines(row: Any, why: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
     for label, name in (("States", "states"), ("Authority", "authority"), ("Source", "source")):
         if why.get(name):
             yield label, _sentence(why[name])
+    if why.get("date"):
+        yield "Dated", dates.day(str(why["date"]))
     if row.due_on and row.status in ("overdue", "due") and not why.get("used"):
         yield "Since", dates.of_date(row.due_on)
     review = " (not reviewed by a clinician)" if why.get("review") == "needed" else ""
