@@ -116,9 +116,9 @@ def test_the_questionnaire_is_answered_and_printed(visit: Visit, place: Place) -
     page.get_by_role("button", name="Save the answers").click()
     expect(page.get_by_role("alert")).to_be_visible()
     assert visit.violations() == []
-    page.get_by_role("group", name="Who answered").get_by_label("The patient").check()
+    page.get_by_role("group", name="Who answered").get_by_label("The patient", exact=True).check()
     first = page.get_by_role("group", name="Has it been a year or more since your last period?")
-    first.get_by_label("Yes").check()
+    first.get_by_label("Yes", exact=True).check()
     page.keyboard.press("Control+Enter")
     expect(page.get_by_role("status").first).to_contain_text("Saved")
     work(place)

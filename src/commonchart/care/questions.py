@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from commonchart.care.assess import Due
 from commonchart.care.facts import QUESTIONNAIRE
-from commonchart.care.schema import Pack
+from commonchart.care.schema import Pack, Risk
 
 PRE_VISIT = f"{QUESTIONNAIRE}pre-visit"
 Audience = Literal["patient", "staff"]
@@ -95,11 +95,16 @@ def _asked(name: str, found: list[Due], pack: Pack) -> list[Asked]:
         return _tasks(name, found)
     risk = pack.risks.get(name)
     other: tuple[str, AnswerKind, Audience] = ("", "boolean", "staff")
-    text, kind, audience = (risk.question, other[1], risk.ask) if risk else _OTHERS[name]
+    text, kind, audience = (_asks(risk), other[1], risk.ask) if risk else _OTHERS[name]
     told = next((one for row in found for one in row.why.get("told", ()) if one["question"] == name), None)
     sensitive = risk.sensitive if risk else name == "pregnancy-end"
     rules, titles = tuple(one.rule for one in found), tuple(one.title for one in found)
     return [Asked(name, text, kind, audience, sensitive, rules, group(name), titles, (), told)]
+
+
+def _asks(risk: Risk) -> str:
+    """A question that can be answered with yes or no, also where the pack only says what to find out."""
+    return risk.question if risk.question.endswith("?") else f"{risk.question}. Is it so: {risk.label}?"
 
 
 def _tasks(name: str, found: list[Due]) -> list[Asked]:

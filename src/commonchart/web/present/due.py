@@ -144,9 +144,16 @@ def item(row: Any, pack: Pack | None = None) -> Item:
         _do(row, why, pack.by_id.get(row.rule) if pack else None, pack),
         row.kind,
         str(why.get("plain", "")),
-        str(why.get("note", "")),
+        _note(row, why),
         str(why.get("within", "")),
     )
+
+
+def _note(row: Any, why: Mapping[str, Any]) -> str:
+    """What stands beside the answer; of a decision, what the answer would be without it."""
+    note = str(why.get("note", ""))
+    decided = row.status in ("deferred", "declined") or str(why.get("because", "")).startswith("Set aside")
+    return f"Without this decision: {note}" if note and decided else note
 
 
 def _do(
