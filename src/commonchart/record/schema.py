@@ -54,6 +54,8 @@ LOCAL = frozenset(
         "outreach_digest",
         "schedule_pack",
         "schedule_use",
+        "audit_seal",
+        "audit_archive",
     }
 )
 
