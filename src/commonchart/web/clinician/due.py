@@ -19,7 +19,7 @@ from commonchart.web.present.due import STATUSES, Item
 from commonchart.web.present.plans import Decision
 
 PAGE = 25
-DECISIONS = 300
+DECISIONS = 1000
 READINGS = 200
 PATIENCE = 20
 """How often a page looks again whether something new is worked out, once a second, before it says that this takes long."""

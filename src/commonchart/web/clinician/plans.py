@@ -220,6 +220,7 @@ async def end(call: Call) -> Response:
         await call.records.commit([Put(validate(body), fact.id, if_match=sheet.vid)])
     except Refused as refusal:
         return await refused(chart, sheet, refusal)
+    await drafts.drop(call.records, sheet.draft_key)
     return go(f"/patients/{chart.id}/due/{decision.rules[0]}?saved={fact.key}")
 
 
