@@ -12,7 +12,7 @@ from msgspec import Struct
 from commonchart.access import audit, policy
 from commonchart.care.calendar import birthday
 from commonchart.fhir.outcome import NotFound, TooCostly
-from commonchart.record import due, store
+from commonchart.record import changes, due, store
 from commonchart.record.due import DueRow
 from commonchart.record.keys import token
 from commonchart.record.rows import Stored
@@ -66,6 +66,21 @@ async def due_of(records: Records, patient: str) -> list[DueRow]:
         rows = await due.of_patient(conn, records.actor.tenant, patient)
         await audit.note(conn, records.actor, records.clock(), "read-due", patients=[patient])
     return rows
+
+
+class Standing(Struct, frozen=True):
+    """The stored due rows of one patient; `waiting`: something of theirs was written that is not worked into them yet."""
+
+    rows: tuple[DueRow, ...]
+    waiting: bool
+
+
+async def standing(records: Records, patient: str) -> Standing:
+    """The due rows, and whether they are behind the record. Raises Forbidden, NotFound."""
+    async with records.database.connection() as conn:
+        behind = await changes.waiting_about(conn, due.CURSOR, records.actor.tenant, patient)
+    rows = await due_of(records, patient)
+    return Standing(tuple(rows), not due.READ.isdisjoint(behind))
 
 
 async def registry(

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
+from commonchart.care.asking import told
 from commonchart.care.chart import Chart
 from commonchart.care.evidence import Evidence
 from commonchart.care.explain import describe
@@ -128,7 +129,7 @@ def _answer(asked: Question) -> Verdict:
     for step in made.steps:
         verdict = step(asked)
         if verdict is not None:
-            return put_off(asked, _with_next_change(asked, verdict))
+            return put_off(asked, _with_next_change(asked, told(asked, verdict)))
     verdict = monitored(asked) if asked.rule.monitor else screened(asked)
     return put_off(asked, _noted(asked, _with_next_change(asked, verdict)))
 

@@ -26,6 +26,8 @@ Kind = Literal[
 
 RULE_SYSTEM = "https://commonchart.example/rule"
 QUESTION_SYSTEM = "https://commonchart.example/question"
+DECISION_SYSTEM = "https://commonchart.example/decision"
+NOT_FOR_THEM = "not-applicable"
 SYSTEMS = {
     "http://loinc.org": "loinc",
     "http://snomed.info/sct": "sct",
@@ -52,7 +54,9 @@ class Fact(Struct, frozen=True, gc=False):
     `day` is the first day it may mean (a year means its 1 January), None without a date; `shown` is the date as written.
     `codes` say what it is about, `answers` are coded results, `flags` interpretation codes (N, H, LL, POS), `truth` a yes or
     no, `moment` a result that is a date. `declined` is the reason of something that was not done. `by` is who said so.
-    `absent`: a result is expected and the record says why there is none. `span` is an interval somebody set, as (number, unit); `low` and `high` are a goal's limits.
+    `absent`: a result is expected and the record says why there is none; `unsaid` is that reason where somebody was asked (asked-unknown,
+    asked-declined). `aside`: a plan that says the rule is not for this patient. `span` is an interval somebody set, as (number, unit); `low`
+    and `high` are a goal's limits.
     `believed`: a clinician looked at it and took it out of quarantine.
     """
 
@@ -77,6 +81,8 @@ class Fact(Struct, frozen=True, gc=False):
     absent: bool = False
     declined: str = ""
     refused: bool = False
+    aside: bool = False
+    unsaid: str = ""
     by: str = ""
     span: str = ""
     low: Decimal | None = None

@@ -272,6 +272,12 @@ class Rule(Struct, frozen=True, forbid_unknown_fields=True):
     grace_days: int = 90
     young_adult_months: int | None = None
     young_adult_until: int | None = None
+    set_aside: bool | None = None
+
+    @property
+    def may_be_set_aside(self) -> bool:
+        """Whether a clinician may say that it is not for a patient: unless it says otherwise, not where it watches a drug."""
+        return not self.applies.drugs if self.set_aside is None else self.set_aside
 
 
 @dataclass(frozen=True)

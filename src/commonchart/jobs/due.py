@@ -34,7 +34,7 @@ from commonchart.record.vaccine_codes import to_cvx
 if TYPE_CHECKING:
     from commonchart.record.database import Connection, Database
 
-CURSOR = "due"
+CURSOR = due.CURSOR
 CHANGES = 2000
 PATIENTS = 50
 

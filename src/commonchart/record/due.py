@@ -19,6 +19,8 @@ from commonchart.record.rows import Change
 if TYPE_CHECKING:
     from commonchart.record.database import Connection
 
+CURSOR = "due"
+"""The name of the place in the change feed up to which due lists were worked out."""
 READ = frozenset({*TYPES, "Patient", "AllergyIntolerance"})
 """The types that rules and schedules look at: a change of any other changes no answer."""
 COLUMNS = "patient, rule, kind, title, status, due_on, overdue_on, until, next_change_on, why, pack, version, assessed_on, assessed_at"
