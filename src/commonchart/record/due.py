@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from commonchart.care.facts import TYPES
+from commonchart.care.review import Approval
 from commonchart.fhir import json
 from commonchart.record.connection import Asked
 from commonchart.record.keys import patient_key, resource_key
@@ -37,7 +38,10 @@ Part = tuple[int, int]
 
 
 class DueRow(Struct, frozen=True):
-    """A row of the due table; `why` is the explanation as JSON text."""
+    """A row of the due table; `why` is the explanation as JSON text.
+
+    `approved` is no column: the approval by which a rule that was not reviewed stands now (see `access.approvals`).
+    """
 
     patient: str
     rule: str
@@ -53,6 +57,12 @@ class DueRow(Struct, frozen=True):
     version: str
     assessed_on: date
     assessed_at: datetime
+    approved: Approval | None = None
+
+    @property
+    def rule_version(self) -> str:
+        """The version of the rule, without that of its pack."""
+        return self.version.rpartition("/")[2]
 
 
 class InUse(Struct, frozen=True):

@@ -16,6 +16,7 @@ PATIENT_SHARDED = frozenset(
         "contained_row",
         "due",
         "outreach_message",
+        "rule_preview_change",
     }
 )
 LOOK_UP = frozenset({"resource_loc", "person_link"})
@@ -54,6 +55,10 @@ LOCAL = frozenset(
         "outreach_digest",
         "schedule_pack",
         "schedule_use",
+        "site_rule",
+        "rule_use",
+        "rule_approval",
+        "rule_preview",
     }
 )
 
