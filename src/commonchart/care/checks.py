@@ -57,22 +57,27 @@ def circles(pack: Pack) -> list[list[str]]:
 
 
 def _names(pack: Pack, rule: Rule) -> Iterator[str]:
-    applies, sets = rule.applies, []
-    sets += [*rule.excluded_by, *applies.conditions, *applies.drugs, *applies.after]
-    sets += [name for one in rule.excluded_together for name in one.all]
-    sets += [name for one in rule.hand_over for name in one.codes]
-    for way in rule.satisfied_by:
-        sets += [way.codes, way.follow_up, way.abnormal_codes, way.normal_codes]
-    analytes = [*(rule.monitor.analytes if rule.monitor else ()), *(way.analyte for way in rule.satisfied_by)]
-    risks = [
-        *applies.risks,
-        *rule.excluded_by_risks,
-        *(name for one in rule.excluded_together for name in one.risks),
+    applies, ways = rule.applies, rule.satisfied_by
+    named: list[tuple[str, str, Iterable[str], object]] = [
+        ("excluded_by", "code set", rule.excluded_by, pack.sets),
+        ("applies.conditions", "code set", applies.conditions, pack.sets),
+        ("applies.drugs", "code set", applies.drugs, pack.sets),
+        ("applies.after", "code set", applies.after, pack.sets),
+        ("excluded_together.all", "code set", [n for one in rule.excluded_together for n in one.all], pack.sets),
+        ("hand_over.codes", "code set", [n for one in rule.hand_over for n in one.codes], pack.sets),
+        *(
+            (f"satisfied_by.{field}", "code set", [getattr(way, field) for way in ways], pack.sets)
+            for field in ("codes", "follow_up", "abnormal_codes", "normal_codes")
+        ),
+        ("satisfied_by.analyte", "analyte", [way.analyte for way in ways], pack.analytes),
+        ("monitor.analytes", "analyte", rule.monitor.analytes if rule.monitor else (), pack.analytes),
+        ("applies.risks", "risk", applies.risks, pack.risks),
+        ("excluded_by_risks", "risk", rule.excluded_by_risks, pack.risks),
+        ("excluded_together.risks", "risk", [n for one in rule.excluded_together for n in one.risks], pack.risks),
+        ("hand_over.to", "rule", _successors(rule), pack.by_id),
     ]
-    yield from _unknown("code set", sets, pack.sets)
-    yield from _unknown("analyte", analytes, pack.analytes)
-    yield from _unknown("risk", risks, pack.risks)
-    yield from _unknown("rule", _successors(rule), pack.by_id)
+    for field, what, names, known in named:
+        yield from (f"{field} {text}" for text in _unknown(what, names, known))
     if not all(one.all or one.risks for one in rule.excluded_together):
         yield "excluded_together names code sets or risks"
     if applies.organ and applies.organ not in ORGANS:

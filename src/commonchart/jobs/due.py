@@ -8,7 +8,6 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 import msgspec
-from msgspec import Struct
 from msgspec.structs import replace
 
 from commonchart.access import audit, forecasts, users
@@ -20,8 +19,8 @@ from commonchart.care.person import person
 from commonchart.care.rules import built_in
 from commonchart.care.schema import Pack
 from commonchart.jobs import immunizations
-from commonchart.record import changes, due, rules, schedules, site
-from commonchart.record.due import DueRow, InUse
+from commonchart.record import changes, due, rules, schedules
+from commonchart.record.due import DueRow, InUse, Run
 from commonchart.record.keys import token
 from commonchart.record.people import linked_on
 from commonchart.record.rows import Change
@@ -34,8 +33,6 @@ CURSOR = "due"
 CHANGES = 2000
 PATIENTS = 50
 ROUNDS = 20
-RUN = "assess.pack"
-EVERY_TENANT = 0
 
 _SYSTEMS = {"loinc": "http://loinc.org", "sct": "http://snomed.info/sct", "question": QUESTION_SYSTEM}
 
@@ -43,21 +40,6 @@ Progress = Callable[[int], None]
 
 
 _TOKENS: dict[str, tuple[int, ...]] = {}
-
-
-class Run(Struct, frozen=True):
-    """Everybody being assessed again because a pack is another: which packs, how far, of how many.
-
-    `first` and `last` are the tenants whom it concerns.
-    """
-
-    wanted: str
-    began: datetime
-    total: int
-    first: int = 0
-    last: int = 2**31 - 1
-    after: tuple[int, str] = (-1, "")
-    done: int = 0
 
 
 def wanted_tokens(pack: Pack) -> tuple[int, ...]:
@@ -144,28 +126,22 @@ async def follow_pack(database: Database, now: datetime) -> bool:
             if not found:
                 for pack in new:
                     await due.activate_pack(conn, pack, now)
-                await site.put(conn, EVERY_TENANT, RUN, "")
+                await due.keep_run(conn, None)
                 return False
             run = replace(run, after=found[-1], done=run.done + len(found))
-            await site.put(conn, EVERY_TENANT, RUN, msgspec.json.encode(run).decode())
+            await due.keep_run(conn, run)
     return True
-
-
-async def running(conn: Connection) -> Run | None:
-    """How far the run has come that assesses everybody again; None when there is none."""
-    said = await site.get(conn, EVERY_TENANT, RUN)
-    return msgspec.json.decode(said, type=Run) if said else None
 
 
 async def _run(conn: Connection, new: Sequence[InUse], now: datetime) -> Run:
     """The run to go on with, or a new one when the packs are others again."""
     wanted = sha256("\n".join(sorted(f"{one.id} {one.hash}" for one in new)).encode()).hexdigest()
-    kept = await running(conn)
+    kept = await due.running(conn)
     if kept is not None and kept.wanted == wanted:
         return kept
-    tenants = [int(one.id.partition(":")[2] or EVERY_TENANT) for one in new]
+    tenants = [int(one.id.partition(":")[2] or due.EVERY_TENANT) for one in new]
     total = await due.how_many(conn)
-    if EVERY_TENANT in tenants:
+    if due.EVERY_TENANT in tenants:
         return Run(wanted, now, total)
     first, last = min(tenants), max(tenants)
     return Run(wanted, now, total, first, last, (first, ""))

@@ -85,7 +85,7 @@ async def _batch(conn: Connection, one: Preview, compared: Compared, now: dateti
 async def _compared(conn: Connection, one: Preview) -> Compared | None:
     """The two packs, unless they are no longer those that the preview began with."""
     before = (await rules.active(conn, one.tenant)).pack
-    after = (await rules.chosen(conn, one.tenant, {one.rule: Choice(one.state, one.n)}, whole=True)).pack
+    after = await rules.chosen(conn, one.tenant, one.rule, Choice(one.state, one.n))
     if (before.hash, after.hash) != (one.before_hash, one.after_hash):
         return None
     return Compared(_only(before, one.rule), _only(after, one.rule))

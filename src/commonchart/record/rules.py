@@ -17,6 +17,7 @@ from commonchart.care.editions import Edition
 from commonchart.care.review import Approval
 from commonchart.care.rules import built_in
 from commonchart.care.schema import Pack
+from commonchart.fhir.outcome import Invalid
 
 if TYPE_CHECKING:
     from commonchart.record.database import Connection
@@ -75,10 +76,14 @@ class Choice(Struct, frozen=True):
 
 
 class Active(Struct, frozen=True):
-    """The rules of a tenant now. `unused`: rules of the site that do not fit the pack in the box any more, and why."""
+    """The rules of a tenant now. `unused`: rules of the site that do not fit the pack in the box any more, and why.
+
+    `wanted` is what the site has chosen, by rule.
+    """
 
     pack: Pack
     unused: dict[str, str] = {}
+    wanted: dict[str, Choice] = {}
 
 
 class Signed(Struct, frozen=True):
@@ -164,33 +169,66 @@ async def use(conn: Connection, tenant: int, one: Use) -> None:
 
 async def active(conn: Connection, tenant: int) -> Active:
     """The rules of a tenant now: the pack in the box, overlaid by what the site uses and still fits."""
-    return await chosen(conn, tenant, {})
-
-
-async def chosen(conn: Connection, tenant: int, instead: dict[str, Choice], *, whole: bool = False) -> Active:
-    """The rules as they would be with other choices for some.
-
-    With `whole` everything has to fit: raises Invalid naming rules and fields.
-    """
-    wanted = {rule: Choice(one.state, one.n) for rule, one in (await current(conn, tenant)).items()} | instead
+    wanted = {rule: Choice(one.state, one.n) for rule, one in (await current(conn, tenant)).items()}
     asked = [(rule, one.n) for rule, one in wanted.items() if one.state == SITE]
-    off = sorted(rule for rule, one in wanted.items() if one.state == OFF)
+    off = tuple(sorted(rule for rule, one in wanted.items() if one.state == OFF))
     boxed = built_in()
     if not asked and not off:
         return Active(boxed)
+    texts = await _texts(conn, tenant, asked)
+    key = (boxed.hash, texts, off)
+    if key not in _MADE:
+        read, unread = _readable(texts)
+        pack, unused = editions.fitting(boxed, read, off)
+        _MADE[key] = Active(pack, unused | unread, wanted)
+        while len(_MADE) > _KEPT:
+            _MADE.popitem(last=False)
+    return _MADE[key]
+
+
+async def chosen(conn: Connection, tenant: int, rule: str, choice: Choice) -> Pack:
+    """The rules as they would be with another choice for one. Raises Invalid naming rules and fields that do not fit."""
+    now = await active(conn, tenant)
+    wanted = {id: one for id, one in now.wanted.items() if id not in now.unused} | {rule: choice}
+    asked = [(id, one.n) for id, one in wanted.items() if one.state == SITE]
+    off = [id for id, one in wanted.items() if one.state == OFF]
+    return editions.overlaid(built_in(), _read(await _texts(conn, tenant, asked)), off)
+
+
+async def with_edition(conn: Connection, tenant: int, edition: Edition) -> Pack:
+    """The rules as they would be with this text. Raises Invalid naming rules and fields that do not fit."""
+    now, id = await active(conn, tenant), edition.rule.id
+    wanted = {other: one for other, one in now.wanted.items() if other not in (*now.unused, id)}
+    asked = [(other, one.n) for other, one in wanted.items() if one.state == SITE]
+    off = [other for other, one in wanted.items() if one.state == OFF]
+    return editions.overlaid(built_in(), _read(await _texts(conn, tenant, asked)) | {id: edition}, off)
+
+
+async def _texts(
+    conn: Connection, tenant: int, asked: list[tuple[str, int]]
+) -> tuple[tuple[str, int, str], ...]:
     cursor = await conn.execute(
         "SELECT s.rule, s.n, s.body FROM site_rule s JOIN unnest(%s::text[], %s::int[]) k(rule, n) "
         "ON k.rule = s.rule AND k.n = s.n WHERE s.tenant = %s ORDER BY s.rule",
         ([rule for rule, _ in asked], [n for _, n in asked], tenant),
     )
-    texts = [(rule, n, body) for rule, n, body in await cursor.fetchall()]
-    key = (boxed.hash, tuple(texts), tuple(off), whole)
-    if key not in _MADE:
-        read = {rule: editions.parsed(body, editions.version_name(n)) for rule, n, body in texts}
-        _MADE[key] = Active(editions.overlaid(boxed, read, off)) if whole else Active(*editions.fitting(boxed, read, off))
-        while len(_MADE) > _KEPT:
-            _MADE.popitem(last=False)
-    return _MADE[key]
+    return tuple((rule, n, body) for rule, n, body in await cursor.fetchall())
+
+
+def _read(texts: tuple[tuple[str, int, str], ...]) -> dict[str, Edition]:
+    return {rule: editions.parsed(body, editions.version_name(n)) for rule, n, body in texts}
+
+
+def _readable(texts: tuple[tuple[str, int, str], ...]) -> tuple[dict[str, Edition], dict[str, str]]:
+    """The texts that this program can still read, and why it cannot read the others."""
+    read: dict[str, Edition] = {}
+    unread: dict[str, str] = {}
+    for one in texts:
+        try:
+            read |= _read((one,))
+        except Invalid as wrong:
+            unread[one[0]] = str(wrong)
+    return read, unread
 
 
 # ---- approvals -------------------------------------------------------------------------------------------------

@@ -21,11 +21,10 @@ from commonchart.access.outreach.words import Content
 from commonchart.access.records import Put
 from commonchart.care.outreach import reach
 from commonchart.care.outreach.decide import Contact, LeftOut, decide
-from commonchart.care.rules import built_in
 from commonchart.fhir import json
 from commonchart.fhir.outcome import Conflict, Invalid, NotFound
 from commonchart.fhir.validate import validate
-from commonchart.record import outreach
+from commonchart.record import outreach, rules
 from commonchart.record.outreach import Campaign, Message
 
 if TYPE_CHECKING:
@@ -95,7 +94,7 @@ async def _decided(tx: Transaction, campaign: Campaign, message: Message, site: 
         )
         return None
     answer = decide(
-        about, campaign.channel, built_in(), now, site.day(now), gap_days=site.gap_days,
+        about, campaign.channel, (await rules.active(tx.conn, campaign.tenant)).pack, now, site.day(now), gap_days=site.gap_days,
         default_language=site.language,
     )  # fmt: skip
     if isinstance(answer, LeftOut):

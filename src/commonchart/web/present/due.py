@@ -47,6 +47,7 @@ class Item(Struct, frozen=True):
     rule_lines: tuple[tuple[str, str], ...]
     unreviewed: bool
     do: tuple[str, str] | None = None
+    approved: str = ""
 
 
 class Ask(Struct, frozen=True):
@@ -134,9 +135,16 @@ def item(row: Any) -> Item:
         tuple(_used(one) for one in why.get("unused") or why.get("not_used") or ()),
         _sentence(why.get("satisfied_by")),
         tuple(_rule_lines(row, why)),
-        why.get("review") == "needed",
+        why.get("review") == "needed" and not _approved(row),
         _do(row, why),
+        _approved(row),
     )
+
+
+def _approved(row: Any) -> str:
+    """By whom and when a rule that was not reviewed was approved here."""
+    one = getattr(row, "approved", None)
+    return f"approved by {one.by} on {dates.of_date(one.at.date())}" if one is not None else ""
 
 
 def _do(row: Any, why: Mapping[str, Any]) -> tuple[str, str] | None:
@@ -188,8 +196,9 @@ def _rule_lines(row: Any, why: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
             yield label, _sentence(why[name])
     if row.due_on and row.status in ("overdue", "due") and not why.get("used"):
         yield "Since", dates.of_date(row.due_on)
-    review = " (not reviewed by a clinician)" if why.get("review") == "needed" else ""
-    yield "Version", f"{row.rule} in pack {row.pack} {row.version}{review}"
+    review = _approved(row) or ("not reviewed by a clinician" if why.get("review") == "needed" else "")
+    site = ", changed by this site" if why.get("site") else ""
+    yield "Version", f"{row.rule} in pack {row.pack} {row.version}{site}{f' ({review})' if review else ''}"
     considered = why.get("exclusions") or why.get("exclusions_considered")
     if considered:
         yield "Excluded by", _sentence(considered)
