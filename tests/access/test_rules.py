@@ -38,7 +38,9 @@ async def drafted(records: Records, n: int = 1, **changes: Any) -> None:
 
 async def trail(database: Database) -> list[tuple[str, str, str]]:
     async with database.connection() as conn:
-        cursor = await conn.execute("SELECT action, id, detail FROM audit WHERE action LIKE '%rule%' OR action LIKE '%approval%' ORDER BY seq")
+        cursor = await conn.execute(
+            "SELECT action, id, detail FROM audit WHERE action LIKE '%rule%' OR action LIKE '%approval%' ORDER BY seq"
+        )
         return [tuple(row) for row in await cursor.fetchall()]  # type: ignore[misc]
 
 
@@ -48,7 +50,9 @@ async def in_use(database: Database) -> tuple[str, int]:
         return found.version, found.soon_days
 
 
-async def test_versions_are_used_and_gone_back_from_with_their_trace(records: Records, database: Database) -> None:
+async def test_versions_are_used_and_gone_back_from_with_their_trace(
+    records: Records, database: Database
+) -> None:
     await drafted(records)
     assert await in_use(database) == ("2", 60)
     await rules.activate(records, "breast", Choice("site", 1), "Agreed", 0, anyway=True)
@@ -100,7 +104,10 @@ async def test_nothing_is_kept_of_what_is_refused(records: Records, database: Da
 
 
 async def test_only_who_may(database: Database, clock: Clock) -> None:
-    desk, patient = Records(database, front_desk(), clock), Records(database, structs.replace(clinician(), role="patient", patient="ada"), clock)
+    desk, patient = (
+        Records(database, front_desk(), clock),
+        Records(database, structs.replace(clinician(), role="patient", patient="ada"), clock),
+    )
     for somebody in (desk, patient):
         for act in (
             rules.library(somebody), rules.sheet(somebody, "breast"), rules.draft(somebody, edition(), "x", "box", 0),
@@ -110,7 +117,11 @@ async def test_only_who_may(database: Database, clock: Clock) -> None:
         ):  # fmt: skip
             with pytest.raises((Forbidden, NotFound)):
                 await act
-    for other in (users.system(1, "program"), structs.replace(clinician(), role="administrator"), structs.replace(clinician(), name=" ")):
+    for other in (
+        users.system(1, "program"),
+        structs.replace(clinician(), role="administrator"),
+        structs.replace(clinician(), name=" "),
+    ):
         with pytest.raises(Forbidden, match="by name"):
             await rules.approve(Records(database, other, clock), "breast", "2", "x")
     administrator = Records(database, structs.replace(clinician(), role="administrator"), clock)
@@ -156,12 +167,13 @@ async def test_a_version_is_not_used_unseen(records: Records, database: Database
     assert await in_use(database) == ("site.1", 1)
 
 
-async def test_an_approval_is_for_one_version(records: Records, database: Database) -> None:
+async def test_an_approval_is_for_one_version(records: Records, clock: Clock) -> None:
     await rules.approve(records, "breast", "2", "Read it")
     assert (await rules.sheet(records, "breast")).entry.standing == "approved"
     await drafted(records)
     await rules.activate(records, "breast", Choice("site", 1), "x", 0, anyway=True)
     assert (await rules.sheet(records, "breast")).entry.standing == "needed"
+    clock.advance(hours=1)
     await rules.approve(records, "breast", "site.1", "Read our change")
     assert (await rules.sheet(records, "breast")).entry.standing == "approved"
     with pytest.raises(Conflict):
@@ -174,7 +186,9 @@ async def test_an_approval_is_for_one_version(records: Records, database: Databa
     ]  # fmt: skip
 
 
-async def test_a_site_rule_that_no_longer_fits_is_said_and_the_box_is_used(records: Records, database: Database) -> None:
+async def test_a_site_rule_that_no_longer_fits_is_said_and_the_box_is_used(
+    records: Records, database: Database
+) -> None:
     await drafted(records)
     await rules.activate(records, "breast", Choice("site", 1), "x", 0, anyway=True)
     async with database.connection() as conn:

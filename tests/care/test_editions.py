@@ -35,7 +35,10 @@ PACK = built_in()
 PEOPLE = [
     (patient("1970-05-10"), []),
     (patient("1970-05-10"), [report("24606-6", "2025-03-01", "negative")]),
-    (patient("1950-05-10", "male"), [condition(DIABETES), observation("4548-4", "2026-09-01", Decimal("8.1"), "%")]),
+    (
+        patient("1950-05-10", "male"),
+        [condition(DIABETES), observation("4548-4", "2026-09-01", Decimal("8.1"), "%")],
+    ),
     (patient("2019-01-02"), []),
     (patient("", "female"), [condition(DIABETES)]),
 ]
@@ -59,7 +62,11 @@ def test_every_rule_of_the_box_is_the_same_after_writing_and_reading(rule: str) 
     assert words(PACK.by_id[rule], PACK).who
 
 
-@given(st.text(min_size=1, max_size=60).filter(lambda text: text.strip()), st.integers(0, 3000), st.decimals("0.001", "999", places=3))
+@given(
+    st.text(min_size=1, max_size=60).filter(lambda text: text.strip()),
+    st.integers(0, 3000),
+    st.decimals("0.001", "999", places=3),
+)
 def test_any_words_and_numbers_survive(said: str, days: int, limit: Decimal) -> None:
     monitor = PACK.by_id["a1c"].monitor
     assert monitor is not None
@@ -68,7 +75,10 @@ def test_any_words_and_numbers_survive(said: str, days: int, limit: Decimal) -> 
 
 
 @settings(max_examples=25)
-@given(st.lists(st.sampled_from(["breast", "a1c", "colorectal", "wellness-adult", "tobacco"]), unique=True), st.integers(0, 400))
+@given(
+    st.lists(st.sampled_from(["breast", "a1c", "colorectal", "wellness-adult", "tobacco"]), unique=True),
+    st.integers(0, 400),
+)
 def test_laid_over_and_taken_off_again_is_the_first_assessment(changed: list[str], days: int) -> None:
     made = {rule: edition(rule, "site.1", soon_days=days, grace_days=days) for rule in changed}
     over = overlaid(PACK, made)
@@ -107,11 +117,27 @@ TEXT = text_of(edition("breast"))
         ('id = "breast"\nmin_age = 4', "min_age", "breast: there is no field min_age"),
         (TEXT.replace("months = 24", "monthss = 24"), "satisfied_by.monthss", "did you mean months?"),
         (TEXT.replace("months = 24", 'months = "two"'), "satisfied_by.months", "breast: satisfied_by.months"),
-        (TEXT.replace('label = "Mammogram"\n', ""), "satisfied_by.label", "breast: satisfied_by.label is missing"),
-        (TEXT.replace('authority = "USPSTF"', 'authority = " "'), "authority", "authority must say something"),
+        (
+            TEXT.replace('label = "Mammogram"\n', ""),
+            "satisfied_by.label",
+            "breast: satisfied_by.label is missing",
+        ),
+        (
+            TEXT.replace('authority = "USPSTF"', 'authority = " "'),
+            "authority",
+            "authority must say something",
+        ),
         (TEXT.replace("2024-04-30", "2024-13-30"), "date", "date is a day"),
-        (TEXT + '[sets.mine]\nicd11 = ["5A11"]', "sets.mine", "unknown code system icd11: it is one of loinc"),
-        (TEXT + '[analytes.mine]\nlabel = "X"\ncodes = "hba1c"\nlow = 1\nhigh = 2', "analytes.mine.unit", "unit is missing"),
+        (
+            TEXT + '[sets.mine]\nicd11 = ["5A11"]',
+            "sets.mine",
+            "unknown code system icd11: it is one of loinc",
+        ),
+        (
+            TEXT + '[analytes.mine]\nlabel = "X"\ncodes = "hba1c"\nlow = 1\nhigh = 2',
+            "analytes.mine.unit",
+            "unit is missing",
+        ),
         (TEXT.replace("id =", "sets = 3\nid ="), "sets", "sets holds tables"),
     ],
 )
@@ -147,11 +173,15 @@ def test_no_time_at_all_between_measurements_is_refused() -> None:
     monitor = PACK.by_id["a1c"].monitor
     assert monitor is not None
     with pytest.raises(Invalid, match="longer than nothing"):
-        overlaid(PACK, {"a1c": edition("a1c", monitor=structs.replace(monitor, months_in=0, months_out=None))})
+        overlaid(
+            PACK, {"a1c": edition("a1c", monitor=structs.replace(monitor, months_in=0, months_out=None))}
+        )
 
 
 def test_a_circle_of_a_sites_rule_is_refused() -> None:
-    back = body_of(edition("breast-surveillance")) | {"hand_over": [{"codes": ["breast-cancer"], "to": "breast"}]}
+    back = body_of(edition("breast-surveillance")) | {
+        "hand_over": [{"codes": ["breast-cancer"], "to": "breast"}]
+    }
     with pytest.raises(Invalid, match="hand_over goes in a circle"):
         overlaid(PACK, {"breast-surveillance": edition_of(back)})
 
@@ -193,7 +223,9 @@ def test_what_no_longer_fits_the_box_is_left_out_alone_and_said() -> None:
 
 def test_two_new_rules_that_name_each_other_fit_in_any_order() -> None:
     target = edition_of(body_of(edition("breast-surveillance")) | {"id": "z-target"}, "site.1")
-    source = edition_of(body_of(edition("breast")) | {"hand_over": [{"codes": ["breast-cancer"], "to": "z-target"}]}, "site.1")
+    source = edition_of(
+        body_of(edition("breast")) | {"hand_over": [{"codes": ["breast-cancer"], "to": "z-target"}]}, "site.1"
+    )
     bad = edition("tobacco", "site.1", excluded_by=("gone",))
     pack, unused = fitting(PACK, {"breast": source, "tobacco": bad, "z-target": target})
     assert set(unused) == {"tobacco"}
@@ -201,7 +233,10 @@ def test_two_new_rules_that_name_each_other_fit_in_any_order() -> None:
 
 
 def test_differences_name_the_field() -> None:
-    before, after = body_of(edition("breast")), body_of(edition("breast", soon_days=30, excluded_by=("a", "b")))
+    before, after = (
+        body_of(edition("breast")),
+        body_of(edition("breast", soon_days=30, excluded_by=("a", "b"))),
+    )
     assert [(one.field, one.before, one.after) for one in differences(before, after)] == [
         ("excluded_by", "breasts-absent", "a, b"), ("soon_days", "", "30"),
     ]  # fmt: skip

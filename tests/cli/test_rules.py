@@ -33,7 +33,9 @@ def place(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def run(place: Path, *arguments: str | Path) -> Result:
-    return CliRunner().invoke(main, ["rules", *(str(one) for one in arguments), "--data", str(place / "data")])
+    return CliRunner().invoke(
+        main, ["rules", *(str(one) for one in arguments), "--data", str(place / "data")]
+    )
 
 
 def good(result: Result) -> str:
@@ -47,7 +49,9 @@ def test_a_rule_is_changed_in_a_file_tried_used_and_gone_back_from(place: Path, 
     text = good(run(place, "show", "breast", "--text"))
     file = place / "breast.toml"
     file.write_text(text.replace("min_age = 40", "min_age = 90"))
-    assert "applies.min_age is above applies.max_age" in str(run(place, "check", file).output) + str(run(place, "check", file).exception)
+    assert "applies.min_age is above applies.max_age" in str(run(place, "check", file).output) + str(
+        run(place, "check", file).exception
+    )
     file.write_text(text.replace("min_age = 40", "min_age = 70"))
     assert "applies.min_age: 40 -> 70" in good(run(place, "check", file))
     assert "kept as site.1" in good(run(place, "import", file, "--why", "Local policy"))

@@ -47,7 +47,7 @@ def test_a_rule_is_changed_tried_used_approved_and_gone_back_from(visit: Visit, 
     _looks(visit, "library")
     page.get_by_label("Find", exact=True).fill("mammogram")
     page.keyboard.press("Enter")
-    page.get_by_role("link", name="Screening mammogram").click()
+    page.get_by_role("link", name="Screening mammogram", exact=True).click()
     expect(page.get_by_role("heading", name="Approval")).to_be_visible()
     _looks(visit, "rule")
     page.get_by_role("link", name="Change", exact=True).click()

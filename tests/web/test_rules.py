@@ -22,7 +22,9 @@ from tests.web.conftest import Client, SignIn, token_of
 async def women(app: Any, database: Database, clock: Clock) -> Records:
     """Three women of 56: nobody of them has had a mammogram."""
     records = Records(database, Actor(1, "loader", "Loader", "system", "alder", "test"), clock)
-    await records.commit([Put(validate(one), one["id"]) for one in (woman("ada"), woman("bea"), woman("eva"))])
+    await records.commit(
+        [Put(validate(one), one["id"]) for one in (woman("ada"), woman("bea"), woman("eva"))]
+    )
     await worker.drain(database, clock)
     return records
 
@@ -30,9 +32,11 @@ async def women(app: Any, database: Database, clock: Clock) -> Records:
 def fields(page: Any) -> dict[str, str]:
     """What the form of fields sends as it stands."""
     form = page.text[page.text.index('name="mode" value="fields"') - 400 : page.text.index("The whole text")]
-    out = {name: value for name, value in re.findall(r'<input class="in" id="[^"]*" name="([^"]*)" type="text" value="([^"]*)"', form)}
+    out = dict(re.findall(r'<input class="in" id="[^"]*" name="([^"]*)" type="text" value="([^"]*)"', form))
     out |= dict(re.findall(r'<textarea class="in" id="[^"]*" name="([^"]*)"[^>]*>([^<]*)</textarea>', form))
-    for name, options in re.findall(r'<select class="in" id="[^"]*" name="([^"]*)"[^>]*>(.*?)</select>', form, re.S):
+    for name, options in re.findall(
+        r'<select class="in" id="[^"]*" name="([^"]*)"[^>]*>(.*?)</select>', form, re.S
+    ):
         chosen = re.search(r'value="([^"]*)" selected', options)
         out[name] = chosen[1] if chosen else ""
     return out | dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', form))
@@ -41,7 +45,9 @@ def fields(page: Any) -> dict[str, str]:
 async def draft(sage: Client, rule: str = "breast", why: str = "Local policy", **changes: str) -> Any:
     page = await sage.get(f"/rules/{rule}/edit")
     assert page.status_code == 200, page.text
-    return await sage.post(f"/rules/{rule}/edit", data=fields(page) | {"csrf": token_of(page), "why": why} | changes)
+    return await sage.post(
+        f"/rules/{rule}/edit", data=fields(page) | {"csrf": token_of(page), "why": why} | changes
+    )
 
 
 async def used(client: Client, rule: str = "breast", to: str = "site.1", **more: str) -> Any:
@@ -54,7 +60,10 @@ async def used(client: Client, rule: str = "breast", to: str = "site.1", **more:
 
 async def status(database: Database, patient: str, rule: str = "breast") -> tuple[str, str]:
     async with database.connection() as conn:
-        return next(((r.status, r.version) for r in await due.of_patient(conn, 1, patient) if r.rule == rule), ("none", ""))
+        return next(
+            ((r.status, r.version) for r in await due.of_patient(conn, 1, patient) if r.rule == rule),
+            ("none", ""),
+        )
 
 
 async def test_the_library_is_found_filtered_and_counted(sage: Client, women: Records) -> None:
@@ -91,7 +100,12 @@ async def test_who_may_not_look_or_change(sage: Client, sign_in: SignIn) -> None
     root = await sign_in("root")
     page = await root.get("/rules/breast")
     assert "A clinician approves." in page.text
-    sent = {"csrf": token_of(await root.get("/rules/breast/edit")), "do": "approve", "version": "2", "comment": "I am not one"}
+    sent = {
+        "csrf": token_of(await root.get("/rules/breast/edit")),
+        "do": "approve",
+        "version": "2",
+        "comment": "I am not one",
+    }
     assert (await root.post("/rules/breast", data=sent)).status_code == 403
 
 
@@ -140,7 +154,9 @@ async def test_a_rule_is_changed_tried_used_and_gone_back_from(
     assert (await sage.post("/rules/breast", data=back | {"why": "again"})).status_code == 409
 
 
-async def test_what_is_wrong_stands_at_its_field_and_nothing_is_kept(sage: Client, database: Database, app: Any) -> None:
+async def test_what_is_wrong_stands_at_its_field_and_nothing_is_kept(
+    sage: Client, database: Database, app: Any
+) -> None:
     for field, value, words in (
         ("applies-min_age", "80", "applies.min_age is above applies.max_age"),
         ("satisfied_by-0-months", "24 months", "a whole number"),
@@ -166,16 +182,24 @@ async def test_the_whole_text_is_checked_too(sage: Client, app: Any) -> None:
     plain = text[1].replace("&#34;", '"').replace("&quot;", '"').replace("&#39;", "'")
     sent = {"csrf": token_of(page), "mode": "text", "seen": "0", "why-text": "Tighter"}
     for change, words in (
-        (plain.replace("months_in", "month_in"), "there is no field monitor.month_in; did you mean months_in?"),
+        (
+            plain.replace("months_in", "month_in"),
+            "there is no field monitor.month_in; did you mean months_in?",
+        ),
         (plain + '\n[sets.mine]\nicd11 = ["5A11"]\n', "unknown code system icd11"),
-        (plain + '\n[analytes.mine]\nlabel = "X"\ncodes = "hba1c"\nlow = 1\nhigh = 2\n', "analytes.mine.unit is missing"),
+        (
+            plain + '\n[analytes.mine]\nlabel = "X"\ncodes = "hba1c"\nlow = 1\nhigh = 2\n',
+            "analytes.mine.unit is missing",
+        ),
         (plain.replace('id = "a1c"', 'id = "other"'), "its id cannot be changed"),
         ("not toml", "not TOML"),
     ):
         answer = await sage.post("/rules/a1c/edit", data=sent | {"text": change})
         assert answer.status_code == 422, words
         assert words.replace("'", "&#39;") in answer.text, (words, answer.text[:3000])
-    good = await sage.post("/rules/a1c/edit", data=sent | {"text": plain.replace("months_in = 6", "months_in = 5")})
+    good = await sage.post(
+        "/rules/a1c/edit", data=sent | {"text": plain.replace("months_in = 6", "months_in = 5")}
+    )
     assert good.status_code == 303, good.text[:3000]
 
 
@@ -189,9 +213,18 @@ async def test_two_people_do_not_overwrite_each_other(sage: Client, app: Any) ->
     assert 'value="30"' in answer.text
 
 
-async def test_a_new_rule_begins_as_a_copy(sage: Client, women: Records, database: Database, clock: Clock) -> None:
+async def test_a_new_rule_begins_as_a_copy(
+    sage: Client, women: Records, database: Database, clock: Clock
+) -> None:
     page = await sage.get("/rules/new")
-    sent = {"csrf": token_of(page), "like": "colorectal", "id": "stool-at-40", "title": "Stool test at 40", "why": "A local study", "text": ""}
+    sent = {
+        "csrf": token_of(page),
+        "like": "colorectal",
+        "id": "stool-at-40",
+        "title": "Stool test at 40",
+        "why": "A local study",
+        "text": "",
+    }
     assert (await sage.post("/rules/new", data=sent | {"id": "breast"})).status_code == 422
     assert (await sage.post("/rules/new", data=sent | {"id": "Not A Name"})).status_code == 422
     assert (await sage.post("/rules/new", data=sent | {"like": ""})).status_code == 422
@@ -223,7 +256,9 @@ async def test_an_approval_is_shown_in_rail_registry_and_library_and_can_be_with
     empty = await sage.post("/rules/breast", data=sent | {"comment": ""})
     assert empty.status_code == 422
     assert 'href="#comment"' in empty.text
-    assert (await sage.post("/rules/breast", data=sent | {"comment": "Read in the USPSTF text of 2024"})).status_code == 303
+    assert (
+        await sage.post("/rules/breast", data=sent | {"comment": "Read in the USPSTF text of 2024"})
+    ).status_code == 303
     said = "approved by Sage Person on 18-Nov-2026"
     assert said in (await sage.get("/patients/ada/due?rule=breast")).text
     assert said in (await sage.get("/registry?rule=breast")).text

@@ -71,9 +71,7 @@ async def today(records: Records) -> list[Visitor]:
         times = await _appointments(conn, records, lo, hi)
         names = await names_of(conn, records, list(times))
         visitors = [
-            await _visitor(conn, records, id, names[id], at)
-            for id, at in times.items()
-            if id in names
+            await _visitor(conn, records, id, names[id], at) for id, at in times.items() if id in names
         ]
         await audit.note(conn, records.actor, now, "digest", patients=sorted(times), query="day")
     return sorted(visitors, key=lambda one: (one.at, one.name))
@@ -86,7 +84,9 @@ async def panel(records: Records) -> Panel:
     where, args = _panel(records)
     async with records.database.connection() as conn:
         people = await _number(conn, f"SELECT count(*) FROM resource r WHERE {where}", args)
-        lines, left_out = await _lines(conn, records.actor.tenant, where, args, now.date() - timedelta(days=7))
+        lines, left_out = await _lines(
+            conn, records.actor.tenant, where, args, now.date() - timedelta(days=7)
+        )
         reminded = await _number(
             conn, "SELECT count(*) FROM outreach_message m JOIN resource r ON r.pk = m.pk AND r.tenant = m.tenant AND r.rtype = "
             f"'Patient' AND r.id = m.patient WHERE {where} AND m.state = 'sent' AND m.sent_at > %s",
@@ -177,6 +177,7 @@ async def _visitor(conn: Connection, records: Records, patient: str, name: str, 
     rows = await approvals.told(conn, tenant, await due.of_patient(conn, tenant, patient))
     waiting = [one for one in rows if one.status in OPEN]
     shown = sorted(
-        (one for one in waiting if approvals.stands(one)), key=lambda one: (ORDER.index(one.status), one.title)
+        (one for one in waiting if approvals.stands(one)),
+        key=lambda one: (ORDER.index(one.status), one.title),
     )
     return Visitor(patient, name, at, tuple(shown), len(waiting) - len(shown))

@@ -61,7 +61,9 @@ def summary(one: Preview, dates: int = 0) -> Summary:
             moves[old, new] = n
             before[old] = before.get(old, 0) + n
             after[new] = after.get(new, 0) + n
-    by_group = {group: sum(n for move, n in moves.items() if _is(move, group)) for group in GROUPS if group != "dates"}
+    by_group = {
+        group: sum(n for move, n in moves.items() if _is(move, group)) for group in GROUPS if group != "dates"
+    }
     return Summary(**by_group, dates=dates, before=before, after=after, moves=moves)
 
 

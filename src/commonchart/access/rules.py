@@ -89,7 +89,10 @@ async def library(records: Records) -> list[Entry]:
     await reading(records)
     tenant = records.actor.tenant
     async with records.database.connection() as conn:
-        now, latest = await rules.active(conn, tenant), {one.rule: one for one in await rules.latest(conn, tenant)}
+        now, latest = (
+            await rules.active(conn, tenant),
+            {one.rule: one for one in await rules.latest(conn, tenant)},
+        )
         signed, counts = await rules.standing(conn, tenant), await rules.counts(conn, tenant)
     out: list[Entry] = []
     for id in dict.fromkeys((*built_in().by_id, *now.pack.by_id, *latest)):
@@ -123,7 +126,12 @@ async def _sheet(conn: Connection, records: Records, id: str) -> Sheet:
     edition = _shown(id, now, versions, uses)
     signed = await rules.approvals(conn, tenant, id)
     stands = next(
-        (one.approval for one in signed if one.approval.version == edition.rule.version and not one.approval.withdrawn), None
+        (
+            one.approval
+            for one in signed
+            if one.approval.version == edition.rule.version and not one.approval.withdrawn
+        ),
+        None,
     )
     counts = (await rules.counts(conn, tenant, id)).get(id, {})
     preview = await previews.of_rule(conn, tenant, id)
@@ -174,7 +182,9 @@ async def reading(records: Records) -> None:
 # ---- drafts ----------------------------------------------------------------------------------------------------
 
 
-async def draft(records: Records, edition: Edition, why: str, based_on: str, seen: int, *, new: bool = False) -> Version:
+async def draft(
+    records: Records, edition: Edition, why: str, based_on: str, seen: int, *, new: bool = False
+) -> Version:
     """Keep a version that nobody uses yet. `seen` is the newest of the site's versions when writing began.
 
     Raises Forbidden, Invalid by field, Conflict when somebody else has written one meanwhile.
@@ -188,7 +198,9 @@ async def draft(records: Records, edition: Edition, why: str, based_on: str, see
         if new and (id in built_in().by_id or versions):
             raise Invalid(f"There is a rule {id} already: change that one, or choose another name", at="id")
         if (versions[0].n if versions else 0) != seen:
-            raise Conflict("Somebody else has written a version since you opened this one. Compare, then save again")
+            raise Conflict(
+                "Somebody else has written a version since you opened this one. Compare, then save again"
+            )
         await rules.with_edition(conn, actor.tenant, edition)
         text = editions.text_of(edition)
         if versions and versions[0].body == text:
@@ -251,7 +263,9 @@ async def rollback(records: Records, rule: str, why: str, seen: int) -> Choice:
 async def _decided(conn: Connection, records: Records, rule: str, seen: int) -> Sheet:
     found = await _sheet(conn, records, rule)
     if found.seq != seen:
-        raise Conflict("Somebody else has changed what is used since you opened this page. Look again, then decide")
+        raise Conflict(
+            "Somebody else has changed what is used since you opened this page. Look again, then decide"
+        )
     return found
 
 
@@ -271,13 +285,18 @@ def _previewed(found: Sheet, choice: Choice) -> None:
     other = one is not None and (one.state, one.n) != (choice.state, choice.n)
     why = "the latest preview was of another version" if other else found.stale
     if why:
-        raise Invalid(f"This would be used unseen: {why}. Make a preview, or say that it is to be used all the same", at="anyway")
+        raise Invalid(
+            f"This would be used unseen: {why}. Make a preview, or say that it is to be used all the same",
+            at="anyway",
+        )
 
 
 async def _use(conn: Connection, records: Records, rule: str, choice: Choice, why: str, act: str) -> None:
     actor, now = records.actor, records.clock()
     await rules.chosen(conn, actor.tenant, rule, choice)
-    await rules.use(conn, actor.tenant, Use(rule, 0, choice.state, choice.n, actor.user, actor.name, now, why))
+    await rules.use(
+        conn, actor.tenant, Use(rule, 0, choice.state, choice.n, actor.user, actor.name, now, why)
+    )
     said = editions.version_name(choice.n) if choice.state == SITE else choice.state
     await audit.note(conn, actor, now, act, id=rule, detail=said)
     await conn.execute("SELECT pg_notify(%s, '')", (CHANNEL,))

@@ -63,7 +63,12 @@ def _names(pack: Pack, rule: Rule) -> Iterator[str]:
         ("applies.conditions", "code set", applies.conditions, pack.sets),
         ("applies.drugs", "code set", applies.drugs, pack.sets),
         ("applies.after", "code set", applies.after, pack.sets),
-        ("excluded_together.all", "code set", [n for one in rule.excluded_together for n in one.all], pack.sets),
+        (
+            "excluded_together.all",
+            "code set",
+            [n for one in rule.excluded_together for n in one.all],
+            pack.sets,
+        ),
         ("hand_over.codes", "code set", [n for one in rule.hand_over for n in one.codes], pack.sets),
         *(
             (f"satisfied_by.{field}", "code set", [getattr(way, field) for way in ways], pack.sets)
@@ -73,7 +78,12 @@ def _names(pack: Pack, rule: Rule) -> Iterator[str]:
         ("monitor.analytes", "analyte", rule.monitor.analytes if rule.monitor else (), pack.analytes),
         ("applies.risks", "risk", applies.risks, pack.risks),
         ("excluded_by_risks", "risk", rule.excluded_by_risks, pack.risks),
-        ("excluded_together.risks", "risk", [n for one in rule.excluded_together for n in one.risks], pack.risks),
+        (
+            "excluded_together.risks",
+            "risk",
+            [n for one in rule.excluded_together for n in one.risks],
+            pack.risks,
+        ),
         ("hand_over.to", "rule", _successors(rule), pack.by_id),
     ]
     for field, what, names, known in named:

@@ -68,11 +68,17 @@ def edition_of(body: Mapping[str, Any], version: str = "draft") -> Edition:
     mine = {name: value for name, value in body.items() if name not in (*GIVEN, "sets", "analytes")}
     id = mine.get("id")
     if not isinstance(id, str) or not ID.fullmatch(id):
-        raise Invalid("id is a short name of small letters, digits and hyphens, such as blood-pressure", at="id")
+        raise Invalid(
+            "id is a short name of small letters, digits and hyphens, such as blood-pressure", at="id"
+        )
     rule = _read(mine | {"version": version, "review": "needed"}, Rule, id, "")
     sets = _named(body, "sets", CodeSet, id)
     analytes = _named(body, "analytes", Analyte, id)
-    issues = [Issue("required", f"{id}: {name} must say something", name) for name in _SPOKEN if not getattr(rule, name).strip()]
+    issues = [
+        Issue("required", f"{id}: {name} must say something", name)
+        for name in _SPOKEN
+        if not getattr(rule, name).strip()
+    ]
     if rule.date and not _is_day(rule.date):
         issues.append(Issue("value", f"{id}: date is a day such as 2026-11-18", "date"))
     if issues:
@@ -109,7 +115,10 @@ def _explained(error: str, kind: type[Any], where: str) -> tuple[str, str]:
     if unknown:
         path = _joined(where, unknown[2])
         if kind is CodeSet:
-            return path, f"{path} names the unknown code system {unknown[1]}: it is one of {', '.join(_SYSTEMS)}"
+            return (
+                path,
+                f"{path} names the unknown code system {unknown[1]}: it is one of {', '.join(_SYSTEMS)}",
+            )
         close = get_close_matches(unknown[1], _fields_of(kind), 1)
         hint = f"; did you mean {close[0]}?" if close else ""
         return _joined(path, unknown[1]), f"there is no field {_joined(path, unknown[1])}{hint}"
@@ -202,19 +211,30 @@ def _clashes(pack: Pack, editions: Mapping[str, Edition]) -> Iterator[Issue]:
     """A name that something else has already would change other rules."""
     seen: dict[str, tuple[str, Any]] = {}
     for id, edition in editions.items():
-        for table, held, known in (("sets", edition.sets, pack.sets), ("analytes", edition.analytes, pack.analytes)):
+        for table, held, known in (
+            ("sets", edition.sets, pack.sets),
+            ("analytes", edition.analytes, pack.analytes),
+        ):
             for name, value in held.items():
                 at = f"{table}.{name}"
                 other = seen.setdefault(at, (id, value))
                 if name in known:
-                    yield Issue("value", f"{id}: {at} is a name that the pack has already: choose another", at)
+                    yield Issue(
+                        "value", f"{id}: {at} is a name that the pack has already: choose another", at
+                    )
                 elif other[1] != value:
-                    yield Issue("value", f"{id}: {at} is defined otherwise in {other[0]}: choose another name", at)
+                    yield Issue(
+                        "value", f"{id}: {at} is defined otherwise in {other[0]}: choose another name", at
+                    )
 
 
 def _wrong(pack: Pack) -> Iterator[Issue]:
     for problem in shared_problems(pack):
-        yield Issue("value", problem.replace("analytes.toml: ", "analytes: ").replace("codes.toml: ", "sets: "), "text")
+        yield Issue(
+            "value",
+            problem.replace("analytes.toml: ", "analytes: ").replace("codes.toml: ", "sets: "),
+            "text",
+        )
     for rule in pack.rules:
         for problem in problems(pack, rule):
             found = _FIELD.search(problem)
@@ -240,7 +260,8 @@ def _plain(value: Any) -> Any:
         return {
             one.encode_name: _plain(held)
             for one in fields(value)
-            if (held := getattr(value, one.name)) != one.default and not (held in ({}, ()) and not one.required)
+            if (held := getattr(value, one.name)) != one.default
+            and not (held in ({}, ()) and not one.required)
         }
     if isinstance(value, tuple | list):
         return [_plain(one) for one in value]

@@ -75,7 +75,13 @@ def _who(applies: Applies, pack: Pack) -> Iterator[str]:
 def _age(applies: Applies) -> str:
     if applies.min_age is not None and applies.max_age is not None:
         return f"aged {applies.min_age} to {applies.max_age} (both included)"
-    low = f"{applies.min_age} years" if applies.min_age is not None else span_words(applies.from_age) if applies.from_age else ""
+    low = (
+        f"{applies.min_age} years"
+        if applies.min_age is not None
+        else span_words(applies.from_age)
+        if applies.from_age
+        else ""
+    )
     if applies.max_age is not None:
         high = f"up to and including the age of {applies.max_age}"
     else:
@@ -129,7 +135,9 @@ def _results(way: Satisfied, pack: Pack) -> str:
     said = f"; only {label} {limits} is normal" if label else "; a result that is not normal does not count"
     if way.follow_up:
         within = f" within {way.follow_up_days} days" if way.follow_up_days else ""
-        said += f"; one that is not normal needs {way.follow_up_label or way.follow_up.replace('-', ' ')}{within}"
+        said += (
+            f"; one that is not normal needs {way.follow_up_label or way.follow_up.replace('-', ' ')}{within}"
+        )
     return said
 
 
@@ -200,7 +208,11 @@ def _excluded(rule: Rule, pack: Pack) -> Iterator[str]:
     for name in rule.excluded_by_risks:
         yield pack.risks[name].label
     for one in rule.excluded_together:
-        age = f" (from the age of {one.min_age})" if one.min_age is not None and str(one.min_age) not in one.label else ""
+        age = (
+            f" (from the age of {one.min_age})"
+            if one.min_age is not None and str(one.min_age) not in one.label
+            else ""
+        )
         yield f"{one.label}{age}{_to(one.to, pack)}"
     for handed in rule.hand_over:
         yield f"{_names(handed.codes)}{_to(handed.to, pack)}"

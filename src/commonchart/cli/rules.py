@@ -37,8 +37,14 @@ def rules_() -> None:
 
 
 @rules_.command("list")
-@click.option("--changed", is_flag=True, help="Only those that the site changed, switched off or has drafts of.")
-@click.option("--review", type=click.Choice(["reviewed", "approved", "needed"]), help="Only those with this review state.")
+@click.option(
+    "--changed", is_flag=True, help="Only those that the site changed, switched off or has drafts of."
+)
+@click.option(
+    "--review",
+    type=click.Choice(["reviewed", "approved", "needed"]),
+    help="Only those with this review state.",
+)
 @data_option
 @awaited
 async def list_(changed: bool, review: str | None, data: Path | None) -> None:
@@ -52,7 +58,9 @@ async def list_(changed: bool, review: str | None, data: Path | None) -> None:
             used = one.state if one.state != SITE else one.rule.version
             note = f" (draft {one.draft})" if one.draft else ""
             n = one.counts.get("due", 0) + one.counts.get("overdue", 0)
-            table.add_row(one.rule.id, one.rule.title, one.rule.authority, one.standing, used + note, f"{n:,}")
+            table.add_row(
+                one.rule.id, one.rule.title, one.rule.authority, one.standing, used + note, f"{n:,}"
+            )
     Console(width=None if Console().is_terminal else 200).print(table)
 
 
@@ -82,7 +90,9 @@ async def show(rule: str, as_text: bool, version: str | None, data: Path | None)
     for one in sheet.versions:
         click.echo(f"{one.name}\t{one.at:%d-%b-%Y}\t{one.author_name}\t{one.why}")
     for use in sheet.uses:
-        click.echo(f"used from {use.at:%d-%b-%Y %H:%M}\t{use.version or use.state}\t{use.actor_name}\t{use.why}")
+        click.echo(
+            f"used from {use.at:%d-%b-%Y %H:%M}\t{use.version or use.state}\t{use.actor_name}\t{use.why}"
+        )
 
 
 def _version(sheet: Sheet, name: str | None) -> Edition:
@@ -113,10 +123,9 @@ def choice_of(text: str) -> Choice:
 async def check(file: Path, data: Path | None) -> None:
     """Say everything that is wrong with the rule in FILE, and what it changes; nothing is kept."""
     edition = _read(file)
-    async with opened(data) as database:
-        async with database.connection() as conn:
-            await record.with_edition(conn, TENANT, edition)
-            now = (await record.active(conn, TENANT)).pack.by_id.get(edition.rule.id)
+    async with opened(data) as database, database.connection() as conn:
+        await record.with_edition(conn, TENANT, edition)
+        now = (await record.active(conn, TENANT)).pack.by_id.get(edition.rule.id)
     if now is None:
         click.echo(f"{edition.rule.id}: good, a new rule")
         return
@@ -139,7 +148,9 @@ async def import_(file: Path, why: str, data: Path | None) -> None:
         async with database.connection() as conn:
             known = await record.versions(conn, TENANT, edition.rule.id)
         made = await rules.draft(records, edition, why, f"file {file.name}", known[0].n if known else 0)
-    click.echo(f"{made.rule}: kept as {made.name}; it is not used before `commonchart rules activate {made.rule} {made.name}`")
+    click.echo(
+        f"{made.rule}: kept as {made.name}; it is not used before `commonchart rules activate {made.rule} {made.name}`"
+    )
 
 
 def _read(file: Path) -> Edition:
@@ -170,14 +181,18 @@ async def preview(rule: str, version: str, data: Path | None) -> None:
 
 def _say(one: Preview, dates: int) -> None:
     if one.run != "done":
-        raise Invalid(f"The preview was not finished: {one.error or 'another program works on it: look at the page'}")
+        raise Invalid(
+            f"The preview was not finished: {one.error or 'another program works on it: look at the page'}"
+        )
     found = rule_previews.summary(one, dates)
     click.echo(
         f"{found.more:,} more become due or overdue, {found.fewer:,} fewer, {found.unknown:,} become cannot tell, "
         f"{found.known:,} can be told now, {found.dates:,} from another day on"
     )
     for status in sorted({*found.before, *found.after}):
-        click.echo(f"  {status or 'not asked'}: {found.before.get(status, 0):,} -> {found.after.get(status, 0):,}")
+        click.echo(
+            f"  {status or 'not asked'}: {found.before.get(status, 0):,} -> {found.after.get(status, 0):,}"
+        )
 
 
 @rules_.command()

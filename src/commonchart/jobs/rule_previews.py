@@ -78,7 +78,9 @@ async def _batch(conn: Connection, one: Preview, compared: Compared, now: dateti
         if (found.before, found.before_due) != (found.after, found.after_due):
             changed.append(found)
     await previews.advance(conn, one, people[-1], changed, counts)
-    await audit.note(conn, users.system(one.tenant, "rule-preview"), now, "preview-rule", id=one.rule, patients=people)
+    await audit.note(
+        conn, users.system(one.tenant, "rule-preview"), now, "preview-rule", id=one.rule, patients=people
+    )
     return len(people)
 
 

@@ -74,7 +74,8 @@ async def begin(conn: Connection, one: Preview) -> None:
 async def of_rule(conn: Connection, tenant: int, rule: str) -> Preview | None:
     """The latest preview of a rule."""
     cursor = await conn.execute(
-        f"SELECT {_COLUMNS} FROM rule_preview WHERE tenant = %s AND rule = %s ORDER BY begun DESC LIMIT 1", (tenant, rule)
+        f"SELECT {_COLUMNS} FROM rule_preview WHERE tenant = %s AND rule = %s ORDER BY begun DESC LIMIT 1",
+        (tenant, rule),
     )
     row = await cursor.fetchone()
     return Preview(*row) if row else None
@@ -89,14 +90,26 @@ async def take(conn: Connection) -> Preview | None:
     return Preview(*row) if row else None
 
 
-async def advance(conn: Connection, one: Preview, after: str, changed: Sequence[Changed], more: dict[str, int]) -> None:
+async def advance(
+    conn: Connection, one: Preview, after: str, changed: Sequence[Changed], more: dict[str, int]
+) -> None:
     """Some more people are done, up to the id `after`: whom it changes, and the counts."""
     async with conn.cursor() as cursor:
         await cursor.executemany(
             "INSERT INTO rule_preview_change (pk, tenant, patient, preview, before, after, before_due, after_due, because) "
             "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
             [
-                (patient_key(c.patient), one.tenant, c.patient, one.id, c.before, c.after, c.before_due, c.after_due, c.because)
+                (
+                    patient_key(c.patient),
+                    one.tenant,
+                    c.patient,
+                    one.id,
+                    c.before,
+                    c.after,
+                    c.before_due,
+                    c.after_due,
+                    c.because,
+                )
                 for c in changed
             ],
         )

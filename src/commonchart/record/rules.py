@@ -117,7 +117,8 @@ async def versions(conn: Connection, tenant: int, rule: str) -> list[Version]:
 async def latest(conn: Connection, tenant: int) -> list[Version]:
     """The newest version of every rule that the site wrote."""
     cursor = await conn.execute(
-        f"SELECT DISTINCT ON (rule) {_VERSION} FROM site_rule WHERE tenant = %s ORDER BY rule, n DESC", (tenant,)
+        f"SELECT DISTINCT ON (rule) {_VERSION} FROM site_rule WHERE tenant = %s ORDER BY rule, n DESC",
+        (tenant,),
     )
     return [Version(*row) for row in await cursor.fetchall()]
 
@@ -280,7 +281,8 @@ async def counts(conn: Connection, tenant: int, rule: str = "") -> dict[str, dic
     """Rule -> status -> how many people, from the due table."""
     where, more = (" AND rule = %s", (rule,)) if rule else ("", ())
     cursor = await conn.execute(
-        f"SELECT rule, status, count(*) FROM due WHERE tenant = %s{where} GROUP BY rule, status", (tenant, *more)
+        f"SELECT rule, status, count(*) FROM due WHERE tenant = %s{where} GROUP BY rule, status",
+        (tenant, *more),
     )
     out: dict[str, dict[str, int]] = {}
     for name, status, n in await cursor.fetchall():

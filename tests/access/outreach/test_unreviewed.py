@@ -40,7 +40,9 @@ async def preview(practice: Practice) -> list[tuple[str, str]]:
     return [(one.patient, one.why) for one in found.people]
 
 
-async def test_it_shows_labelled_and_is_left_out_of_a_campaign_until_it_is_approved(practice: Practice) -> None:
+async def test_it_shows_labelled_and_is_left_out_of_a_campaign_until_it_is_approved(
+    practice: Practice,
+) -> None:
     [row] = [row for row in await due_of(practice.records, "ada") if row.rule == "breast"]
     assert row.status == "overdue"
     assert row.approved is None
@@ -71,7 +73,9 @@ async def test_an_approval_that_is_withdrawn_before_sending_stops_the_message(pr
 
 async def test_the_approval_of_one_version_does_not_count_for_the_next(practice: Practice) -> None:
     await rules.approve(practice.records, "breast", "2", "Read in the source")
-    changed = Edition(structs.replace(built_in().by_id["breast"], soon_days=30, version="draft", review="needed"))
+    changed = Edition(
+        structs.replace(built_in().by_id["breast"], soon_days=30, version="draft", review="needed")
+    )
     await rules.draft(practice.records, changed, "Local policy", "box", 0)
     await rules.activate(practice.records, "breast", Choice("site", 1), "Agreed", 0, anyway=True)
     assert await preview(practice) == [("ada", CHANGED)], "the row still rests on the version before"
@@ -84,14 +88,18 @@ async def test_the_approval_of_one_version_does_not_count_for_the_next(practice:
 async def test_a_rule_that_is_switched_off_sends_nothing_at_once(practice: Practice) -> None:
     wanted = Wanted(Filters(rule="colorectal"), "letter", title="Screening")
     assert [one.why for one in (await campaigns.preview(practice.records, wanted)).people] == [""]
-    await rules.activate(practice.records, "colorectal", Choice("off"), "Another programme does it", 0, anyway=True)
+    await rules.activate(
+        practice.records, "colorectal", Choice("off"), "Another programme does it", 0, anyway=True
+    )
     assert [one.why for one in (await campaigns.preview(practice.records, wanted)).people] == [CHANGED]
 
 
 async def test_the_digest_leaves_it_out_and_says_how_many(practice: Practice) -> None:
     def shown(visitors: list[Any], panel: Any) -> tuple[bool, bool]:
         [visitor] = visitors
-        return any(row.rule == "breast" for row in visitor.due), any(one.rule == "breast" for one in panel.lines)
+        return any(row.rule == "breast" for row in visitor.due), any(
+            one.rule == "breast" for one in panel.lines
+        )
 
     visitors, panel = await digest.today(practice.records), await digest.panel(practice.records)
     assert shown(visitors, panel) == (False, False)

@@ -127,9 +127,14 @@ async def _reminders(conn: Connection, tenant: int, patients: Sequence[str]) -> 
         said, of_rule = msgspec.json.decode(why or "{}"), version.rpartition("/")[2]
         out.setdefault(patient, []).append(
             reminder(
-                rule, title, status, said, pack, approved=(rule, of_rule) in approved,
+                rule,
+                title,
+                status,
+                said,
+                pack,
+                approved=(rule, of_rule) in approved,
                 current=kind == VACCINES or _used(pack, rule) == of_rule,
-            )  # fmt: skip
+            )
         )
     return out
 

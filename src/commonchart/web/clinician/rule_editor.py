@@ -57,7 +57,8 @@ def _issues(refusal: Refused, sheet: Sheet, edition: Edition, whole: bool) -> li
     named = {one.name for one in fields} | {"why"}
     placed = at_fields(Invalid(issues=refusal.issues), fields)
     return [
-        (one.at if one.at in named else two.at, one.message) for one, two in zip(refusal.issues, placed, strict=True)
+        (one.at if one.at in named else two.at, one.message)
+        for one, two in zip(refusal.issues, placed, strict=True)
     ]
 
 
@@ -133,7 +134,9 @@ async def _begun(call: Call, sent: Mapping[str, str]) -> Edition:
     return parsed(text_of(Edition(made, found.sets, found.analytes)))
 
 
-async def _new(call: Call, sent: Mapping[str, str], issues: list[tuple[str, str]], status: int = 200) -> Response:
+async def _new(
+    call: Call, sent: Mapping[str, str], issues: list[tuple[str, str]], status: int = 200
+) -> Response:
     known: list[Any] = await rules.library(call.records)
     return call.page(
         "rule-new.html", status, title="New rule", idle=False, sent={name: sent.get(name, "") for name in ("id", "title", "like", "why", "text")},

@@ -55,15 +55,18 @@ def _here(rule: str, choice: Choice, more: str = "") -> str:
     return f"/rules/{rule}/try?to={present.address_of(choice)}{more}"
 
 
-async def _page(call: Call, sent: dict[str, str], issues: list[tuple[str, str]], status: int = 200) -> Response:
+async def _page(
+    call: Call, sent: dict[str, str], issues: list[tuple[str, str]], status: int = 200
+) -> Response:
     choice, sheet = _choice(call), await rules.sheet(call.records, call.request.path_params["rule"])
     rule, one = sheet.edition.rule.id, sheet.preview
     mine = one is not None and (one.state, one.n) == (choice.state, choice.n)
     running = mine and one is not None and one.run == "running"
+    changes = _changes(sheet, choice)
     context = await _found(call, one, choice) if mine and one is not None and one.run == "done" else {}
     response = call.page(
         "rule-try.html", status, title=f"Try: {sheet.edition.rule.title}", sheet=sheet, rule=sheet.edition.rule, choice=choice,
-        what=present.choice_words(choice), now=_now(sheet), changes=_changes(sheet, choice), issues=issues, sent=sent,
+        what=present.choice_words(choice), now=_now(sheet), changes=changes, unsaid=present.unsaid(changes), issues=issues, sent=sent,
         errors={at: text for at, text in reversed(issues) if at}, preview=one if mine else None, running=running,
         stale=sheet.stale if mine else "no preview of this version has been made", here=_here(rule, choice),
         may_change=may_change(call), found=context, idle=not running,
@@ -97,9 +100,7 @@ async def _found(call: Call, one: Preview, choice: Choice) -> dict[str, Any]:
     show = call.request.query_params.get("show", "")
     shown = show if show in rule_previews.GROUPS else ""
     number = page_number(call)
-    rows, total = await rule_previews.people(
-        call.records, one, shown, limit=PAGE, offset=(number - 1) * PAGE
-    )
+    rows, total = await rule_previews.people(call.records, one, shown, limit=PAGE, offset=(number - 1) * PAGE)
     more = f"&show={shown}" if shown else ""
     return {
         "findings": [(n, words, _here(one.rule, choice, f"&show={group}"), group == shown) for group, n, words in present.findings(summary)],

@@ -16,6 +16,7 @@ from commonchart.fhir.outcome import Forbidden, Invalid, NotFound, Refused
 from commonchart.record.due import Run
 from commonchart.web.call import Call, go
 from commonchart.web.clinician.writing import texts
+from commonchart.web.present import dates
 from commonchart.web.present import rules as present
 from commonchart.web.present.rules import Filter
 
@@ -112,7 +113,9 @@ async def act(call: Call) -> Response:
         raise
     except Refused as refusal:
         field = {"approve": "comment", "withdraw": "why-withdraw", "rollback": "why-rollback"}.get(todo, "")
-        issues = [(field if issue.at in ("comment", "why") else "", issue.message) for issue in refusal.issues]
+        issues = [
+            (field if issue.at in ("comment", "why") else "", issue.message) for issue in refusal.issues
+        ]
         return await _page(call, sent, issues, refusal.status)
     return go(f"/rules/{rule}?said={todo}")
 
@@ -124,16 +127,21 @@ def whole_number(text: str) -> int:
     return int(text)
 
 
-async def _page(call: Call, sent: dict[str, str], issues: list[tuple[str, str]], status: int = 200) -> Response:
-    sheet, run = await rules.sheet(call.records, call.request.path_params["rule"]), await rules.progress(call.records)
-    rule, before = sheet.entry.rule, sheet.before
+async def _page(
+    call: Call, sent: dict[str, str], issues: list[tuple[str, str]], status: int = 200
+) -> Response:
+    sheet, run = (
+        await rules.sheet(call.records, call.request.path_params["rule"]),
+        await rules.progress(call.records),
+    )
+    rule, before, changes = sheet.entry.rule, sheet.before, _from_box(sheet)
     response = call.page(
         "rule.html", status, title=rule.title, sheet=sheet, rule=rule, entry=sheet.entry, words=words(rule, sheet.pack),
         kind=present.KINDS[rule.kind], state=present.STATES[sheet.entry.state],
         standing=present.standing_words(sheet.entry.standing, sheet.entry.approval), outreach=OUTREACH[rule.outreach],
         steps=present.steps(sheet), decisions=present.decisions(sheet.uses), counts=present.how_used(sheet.entry.counts),
         signed=[present.signed(one) for one in sheet.approvals], before=present.choice_words(before) if before else "",
-        changes=_from_box(sheet), typed=sent, issues=issues, errors={at: text for at, text in reversed(issues) if at},
+        changes=changes, unsaid=present.unsaid(changes), source_day=dates.day(rule.date) or rule.date, typed=sent, issues=issues, errors={at: text for at, text in reversed(issues) if at},
         run=run_words(run), said=SAID.get(call.request.query_params.get("said", ""), ""),
         may_change=may_change(call), may_approve=call.actor.role == "clinician",
     )  # fmt: skip

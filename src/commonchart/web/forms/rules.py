@@ -85,9 +85,23 @@ def _shown(value: Any) -> str:
 def _words(edition: Edition) -> Iterator[Field]:
     yield _field(edition, "Title", "text", "title", required=True, hint="What clinicians read.")
     yield _field(edition, "In plain words", "text", "plain", required=True, hint="What the patient reads.")
-    yield _field(edition, "The rule in a sentence", "long", "states", required=True)
+    yield _field(
+        edition,
+        "The rule in a sentence",
+        "long",
+        "states",
+        required=True,
+        hint="It does not follow by itself: change it with the rule.",
+    )
     yield _field(edition, "What to ask when it cannot be told", "text", "question")
-    yield _field(edition, "In messages to patients", "choice", "outreach", required=True, options=tuple(OUTREACH.items()))
+    yield _field(
+        edition,
+        "In messages to patients",
+        "choice",
+        "outreach",
+        required=True,
+        options=tuple(OUTREACH.items()),
+    )
 
 
 def _who(edition: Edition) -> Iterator[Field]:
@@ -106,13 +120,37 @@ def _ways(edition: Edition) -> Iterator[Field]:
     for n, way in enumerate(edition.rule.satisfied_by):
         if way.full_months is not None:
             yield _field(
-                edition, f"{way.label} counts for", "number", "satisfied_by", n, "full_months", unit="whole calendar months"
+                edition,
+                f"{way.label} counts for",
+                "number",
+                "satisfied_by",
+                n,
+                "full_months",
+                unit="whole calendar months",
+                required=True,
             )
         elif way.lasts:
-            yield _field(edition, f"{way.label} counts for", "text", "satisfied_by", n, "lasts", hint=SPAN)
+            yield _field(
+                edition,
+                f"{way.label} counts for",
+                "text",
+                "satisfied_by",
+                n,
+                "lasts",
+                hint=SPAN,
+                required=True,
+            )
         elif way.months is not None:
             yield _field(
-                edition, f"{way.label} counts for", "number", "satisfied_by", n, "months", unit="months", hint="0: for good."
+                edition,
+                f"{way.label} counts for",
+                "number",
+                "satisfied_by",
+                n,
+                "months",
+                unit="months",
+                hint="0: for good.",
+                required=True,
             )
 
 
@@ -131,11 +169,29 @@ def _monitor(edition: Edition, pack: Pack) -> Iterator[Field]:
 
 def _intervals(edition: Edition, monitor: Monitor) -> Iterator[Field]:
     if monitor.every_in:
-        yield _field(edition, "Measured again, in the target, after", "text", "monitor", "every_in", hint=SPAN)
+        yield _field(
+            edition,
+            "Measured again, in the target, after",
+            "text",
+            "monitor",
+            "every_in",
+            hint=SPAN,
+            required=True,
+        )
         yield _field(edition, "Measured again, outside it, after", "text", "monitor", "every_out", hint=SPAN)
     else:
-        yield _field(edition, "Measured again, in the target, after", "number", "monitor", "months_in", unit="months")
-        yield _field(edition, "Measured again, outside it, after", "number", "monitor", "months_out", unit="months")
+        yield _field(
+            edition,
+            "Measured again, in the target, after",
+            "number",
+            "monitor",
+            "months_in",
+            unit="months",
+            required=True,
+        )
+        yield _field(
+            edition, "Measured again, outside it, after", "number", "monitor", "months_out", unit="months"
+        )
 
 
 def _windows(edition: Edition) -> Iterator[Field]:
@@ -156,7 +212,10 @@ def _authority(edition: Edition) -> Iterator[Field]:
 def typed(groups: Iterable[Group], sent: Mapping[str, str]) -> list[Group]:
     """The form with what was typed."""
     return [
-        Group(group.title, tuple(Field(**_as_dict(one) | {"value": sent.get(one.name, one.value)}) for one in group.fields))
+        Group(
+            group.title,
+            tuple(Field(**_as_dict(one) | {"value": sent.get(one.name, one.value)}) for one in group.fields),
+        )
         for group in groups
     ]
 
@@ -253,5 +312,7 @@ def _tidied(body: dict[str, Any], edition: Edition) -> Iterator[Issue]:
             monitor.pop(limit, None)
         elif any(one is None for one in given):
             n = given.index(None)
-            message = f"{edition.rule.id}: {words.lower()}: say a limit for each of what is measured, or for none"
+            message = (
+                f"{edition.rule.id}: {words.lower()}: say a limit for each of what is measured, or for none"
+            )
             yield Issue("value", message, f"monitor-{limit}-{n}")

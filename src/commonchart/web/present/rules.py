@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from commonchart.access.rule_previews import Summary
 from commonchart.access.rules import Entry, Sheet
+from commonchart.care.editions import Difference
 from commonchart.care.review import Approval
 from commonchart.record.rules import BOX, OFF, SITE, Choice, Signed, Use, Version
 from commonchart.web.present import dates
@@ -60,7 +61,10 @@ def fits(one: Entry, wanted: Filter) -> bool:
 def line(one: Entry) -> Line:
     """A rule as a row."""
     rule = one.rule
-    notes = [f"draft {one.draft} waits" if one.draft else "", "NOT USED: it does not fit the pack any more" if one.unused else ""]
+    notes = [
+        f"draft {one.draft} waits" if one.draft else "",
+        "NOT USED: it does not fit the pack any more" if one.unused else "",
+    ]
     return Line(
         rule.id, rule.title, KINDS[rule.kind], rule.authority + (f", {rule.grade}" if rule.grade else ""),
         standing_words(one.standing, one.approval), one.standing == "needed", STATES[one.state],
@@ -78,7 +82,14 @@ def standing_words(standing: str, approval: Approval | None) -> str:
 
 def authorities(entries: Iterable[Entry]) -> list[str]:
     """The authorities named, each once."""
-    return sorted({part.strip() for one in entries for part in one.rule.authority.replace("/", ",").split(",") if part.strip()})
+    return sorted(
+        {
+            part.strip()
+            for one in entries
+            for part in one.rule.authority.replace("/", ",").split(",")
+            if part.strip()
+        }
+    )
 
 
 # ---- one rule --------------------------------------------------------------------------------------------------
@@ -94,6 +105,13 @@ class Step(Struct, frozen=True):
     why: str
     used: str
     current: bool
+
+
+def unsaid(changes: Sequence[Difference]) -> bool:
+    """Whether the rule does something else while the sentence that says so is as it was."""
+    names = {one.field for one in changes}
+    worded = {"title", "plain", "authority", "source", "grade", "date", "question", "outreach", "rows"}
+    return bool(names - worded) and "states" not in names
 
 
 def choice_of(text: str) -> Choice | None:
@@ -113,7 +131,9 @@ def address_of(choice: Choice) -> str:
 
 def choice_words(choice: Choice) -> str:
     """A choice in words."""
-    return {SITE: f"version {choice.n} of this site", BOX: "the version in the box", OFF: "not used at all"}[choice.state]
+    return {SITE: f"version {choice.n} of this site", BOX: "the version in the box", OFF: "not used at all"}[
+        choice.state
+    ]
 
 
 def steps(sheet: Sheet) -> list[Step]:
@@ -123,7 +143,7 @@ def steps(sheet: Sheet) -> list[Step]:
     if sheet.boxed is not None:
         current = now is None or now.state == BOX
         out.append(
-            Step(BOX, f"in the box, version {sheet.boxed.version}", sheet.boxed.authority, sheet.boxed.date, sheet.boxed.source,
+            Step(BOX, f"in the box, version {sheet.boxed.version}", sheet.boxed.authority, dates.day(sheet.boxed.date) or sheet.boxed.date, sheet.boxed.source,
                  "in use" if current else _was(sheet.uses, BOX, 0) or "not in use", current)
         )  # fmt: skip
     return out
@@ -131,18 +151,26 @@ def steps(sheet: Sheet) -> list[Step]:
 
 def _step(one: Version, now: Use | None, sheet: Sheet) -> Step:
     current = now is not None and (now.state, now.n) == (SITE, one.n)
-    used = f"in use since {dates.stamp(now.at)}" if current and now else _was(sheet.uses, SITE, one.n) or "draft, never used"
+    used = (
+        f"in use since {dates.stamp(now.at)}"
+        if current and now
+        else _was(sheet.uses, SITE, one.n) or "draft, never used"
+    )
     based = f" (from {one.based_on})" if one.based_on else ""
     return Step(one.name, one.name, one.author_name, dates.stamp(one.at), one.why + based, used, current)
 
 
 def _was(uses: Sequence[Use], state: str, n: int) -> str:
-    return next((f"was used from {dates.stamp(one.at)}" for one in uses if (one.state, one.n) == (state, n)), "")
+    return next(
+        (f"was used from {dates.stamp(one.at)}" for one in uses if (one.state, one.n) == (state, n)), ""
+    )
 
 
 def decisions(uses: Iterable[Use]) -> list[tuple[str, str, str, str]]:
     """(when, what, who, why) of each decision about what is used, the latest first."""
-    return [(dates.stamp(one.at), choice_words(Choice(one.state, one.n)), one.actor_name, one.why) for one in uses]
+    return [
+        (dates.stamp(one.at), choice_words(Choice(one.state, one.n)), one.actor_name, one.why) for one in uses
+    ]
 
 
 # ---- previews --------------------------------------------------------------------------------------------------
@@ -179,7 +207,11 @@ def status_word(name: str) -> str:
 
 def how_used(counts: Mapping[str, int]) -> list[tuple[str, str, int]]:
     """(status, in words, how many) for everything the rule says of people now, deferrals and refusals included."""
-    return [(name, words, counts.get(name, 0)) for name, (_, words) in STATUSES.items() if name in counts or name in SHOWN]
+    return [
+        (name, words, counts.get(name, 0))
+        for name, (_, words) in STATUSES.items()
+        if name in counts or name in SHOWN
+    ]
 
 
 def changed_row(row: Any, banner: Any) -> dict[str, str]:
@@ -192,14 +224,22 @@ def changed_row(row: Any, banner: Any) -> dict[str, str]:
 
 
 def _status(name: str, day: Any) -> str:
-    shown = f" {dates.of_date(day)}" if day is not None and name in ("due", "due-soon", "overdue", "up-to-date") else ""
+    shown = (
+        f" {dates.of_date(day)}"
+        if day is not None and name in ("due", "due-soon", "overdue", "up-to-date")
+        else ""
+    )
     return status_word(name) + shown
 
 
 def signed(one: Signed) -> dict[str, str]:
     """An approval as the rule's page lists it."""
     approval = one.approval
-    gone = f"withdrawn by {one.withdrawn_by} on {dates.stamp(approval.withdrawn)}: {one.withdrawn_why}" if approval.withdrawn else ""
+    gone = (
+        f"withdrawn by {one.withdrawn_by} on {dates.stamp(approval.withdrawn)}: {one.withdrawn_why}"
+        if approval.withdrawn
+        else ""
+    )
     return {
         "version": approval.version, "who": approval.by, "when": dates.stamp(approval.at), "comment": approval.comment,
         "withdrawn": gone,
