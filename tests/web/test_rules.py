@@ -238,6 +238,11 @@ async def test_a_new_rule_begins_as_a_copy(
     assert (await used(sage, "stool-at-40", "off", anyway="yes")).status_code == 303
     await worker.drain(database, clock)
     assert (await status(database, "ada", "stool-at-40"))[0] == "none"
+    assert (await used(sage, "tobacco", "off", anyway="yes")).status_code == 303
+    assert (
+        "NOT CHECKED, since this site does not use this rule: Ask about tobacco."
+        in (await sage.get("/patients/ada/due")).text
+    )
     assert "Not used." in (await sage.get("/rules/stool-at-40")).text
 
 

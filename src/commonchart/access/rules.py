@@ -172,6 +172,14 @@ async def progress(records: Records) -> Run | None:
         return await due.running(conn)
 
 
+async def switched_off(records: Records) -> list[str]:
+    """The titles of rules in the box that the site does not use: a due list says so, or their silence would look like safety."""
+    await records.require("read", "Condition")
+    async with records.database.connection() as conn:
+        pack = (await rules.active(conn, records.actor.tenant)).pack
+    return sorted(rule.title for rule in built_in().rules if rule.id not in pack.by_id)
+
+
 async def reading(records: Records) -> None:
     """Whether the actor may look at rules. Raises Forbidden, NotFound: the library is for those who treat or administer."""
     await records.require("read", "Condition")

@@ -46,14 +46,14 @@ async def known(
     contacts = await outreach.last_contacts(conn, tenant, everyone, states, but)
     portals = await _portals(conn, tenant, everyone)
     out: dict[str, Known] = {}
-    for patient, rules in wanted.items():
+    for patient, asked in wanted.items():
         linked = people[patient]
         found = [one for id in linked for one in bodies.get(id, ())]
         patients = _patients(linked, found)
         if not patients or patients[0].get("id") != patient:
             continue
         last = max((contacts[id] for id in linked if id in contacts), default=None)
-        mine = [one for one in due.get(patient, ()) if one.rule in rules]
+        mine = [one for one in due.get(patient, ()) if one.rule in asked]
         out[patient] = known_of(
             patients, found, mine, survivor=_survivor(patients, kept.get(patient, "")), last_contact=last,
             portal=any(id in portals for id in linked),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
+from commonchart.access import rules
 from commonchart.fhir.outcome import Forbidden
 from commonchart.web.call import Call
 from commonchart.web.clinician.chart import Chart, due_rail, learn_evidence, opened
@@ -29,6 +30,7 @@ async def page(call: Call) -> Response:
     return chart.page(
         "chart/due.html", "Due list", words=rail.words, chips=_chips(chart, items, show), items=shown, rule=rule,
         asks=rail.asks if show in ("", "cannot-tell") and start == 0 else (), empty=rail.empty if not items else "None.",
+        off=await rules.switched_off(call.records),
         newer=chart.url("due", show=show, start=max(0, start - PAGE)) if start else "",
         older=chart.url("due", show=show, start=start + PAGE) if start + PAGE < len(wanted) else "",
         paging=f"{start + 1} to {min(start + PAGE, len(wanted))} of {len(wanted)}",
