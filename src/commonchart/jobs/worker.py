@@ -16,7 +16,7 @@ import structlog
 from msgspec import Struct
 
 from commonchart.fhir.outcome import Busy
-from commonchart.jobs import bulk, due, outreach, reindex, rule_previews, subscriptions
+from commonchart.jobs import bulk, due, outreach, reindex, rule_previews, sealing, subscriptions
 from commonchart.record import statistics
 from commonchart.record.changes import CHANNEL
 
@@ -36,6 +36,11 @@ class Site(Struct, frozen=True):
     data_dir: Path
     secret: bytes = b""
     base_url: str = ""
+
+    @property
+    def audit_dir(self) -> Path:
+        """Where the keys and checkpoints of the audit trail lie."""
+        return self.data_dir / "audit"
 
 
 Lane = Callable[["Database", Clock, Site], Awaitable[int]]
@@ -69,10 +74,21 @@ LANES: dict[str, Lane] = {
     "reindex": reindex.drain,
     "outreach": outreach.drain,
     "previews": rule_previews.lane,
+    "sealing": sealing.drain,
 }
 """Lane by name. A lane does a bounded piece of what is waiting and says how much it did; 0 sleeps until woken."""
-PACE = {"due": 1.0, "bulk": 0.5, "subscriptions": 0.1, "reindex": 1.0, "outreach": 1.0, "previews": 0.5}
+PACE = {
+    "due": 1.0,
+    "bulk": 0.5,
+    "subscriptions": 0.1,
+    "reindex": 1.0,
+    "outreach": 1.0,
+    "sealing": 0.5,
+    "previews": 0.5,
+}
 """Seconds from the beginning of one round of a lane to that of the next it is woken for."""
+POLL = {"sealing": 0.5}
+"""Seconds after which a lane looks for itself; POLL_SECONDS for those not named. Reads wake nobody, and are sealed too."""
 
 
 async def run(database: Database, *, clock: Clock, site: Site) -> None:
@@ -99,14 +115,14 @@ async def _keep(
         except Exception as error:
             log.error("worker round failed", lane=name, kind=type(error).__name__)
             await asyncio.sleep(POLL_SECONDS)
-        await _wait(woken)
+        await _wait(woken, POLL.get(name, POLL_SECONDS))
         await asyncio.sleep(begun + PACE[name] - loop.time())
         woken.clear()
 
 
-async def _wait(woken: asyncio.Event) -> None:
+async def _wait(woken: asyncio.Event, seconds: float) -> None:
     try:
-        async with asyncio.timeout(POLL_SECONDS):
+        async with asyncio.timeout(seconds):
             await woken.wait()
     except TimeoutError:
         return

@@ -59,6 +59,8 @@ LOCAL = frozenset(
         "rule_use",
         "rule_approval",
         "rule_preview",
+        "audit_seal",
+        "audit_archive",
     }
 )
 

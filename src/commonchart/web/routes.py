@@ -8,6 +8,7 @@ from starlette.routing import BaseRoute, Route
 
 from commonchart.web import accounts, assets
 from commonchart.web.clinician import (
+    access_reports,
     campaigns,
     contact,
     digest,
@@ -65,6 +66,9 @@ READING: dict[str, View] = {
     "/exchange/{run}/file": exchange.download,
     "/registry": registry.page,
     "/rules": rules.library,
+    "/reports/access": access_reports.page,
+    "/reports/access/csv": access_reports.download,
+    "/reports/access/unusual": access_reports.unusual,
     "/schedules/compare": schedules.compare,
     "/receipts": receipts.recent,
     "/receipts/{run}": receipts.one,
