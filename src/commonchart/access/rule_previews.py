@@ -8,6 +8,7 @@ from uuid import uuid4
 from msgspec import Struct
 
 from commonchart.access import audit, rules
+from commonchart.care.rules import built_in
 from commonchart.fhir.outcome import NotFound
 from commonchart.record import rule_previews as previews
 from commonchart.record import rules as record
@@ -95,12 +96,12 @@ async def begin(records: Records, rule: str, choice: Choice) -> Preview:
     async with records.database.connection() as conn:
         await record.alone(conn, actor.tenant)
         before = (await record.active(conn, actor.tenant)).pack
-        if choice.state == record.SITE and not any(
-            one.n == choice.n for one in await record.versions(conn, actor.tenant, rule)
-        ):
-            raise NotFound("There is no such version of this rule")
-        if choice.state != record.SITE and rule not in before.by_id and choice.state == record.OFF:
-            raise NotFound("This rule is not used")
+        known = {one.n for one in await record.versions(conn, actor.tenant, rule)}
+        there = {
+            record.SITE: choice.n in known, record.BOX: rule in built_in().by_id, record.OFF: rule in before.by_id,
+        }  # fmt: skip
+        if not there[choice.state]:
+            raise NotFound("There is no such version of this rule, or it is not used anyhow")
         after = await record.chosen(conn, actor.tenant, rule, choice)
         one = Preview(
             actor.tenant, uuid4().hex, rule, choice.state, choice.n, before.hash, after.hash, now.date(), "running", "", 0,

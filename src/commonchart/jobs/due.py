@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 CURSOR = "due"
 CHANGES = 2000
 PATIENTS = 50
-ROUNDS = 20
+ROUNDS = 5
 
 _SYSTEMS = {"loinc": "http://loinc.org", "sct": "http://snomed.info/sct", "question": QUESTION_SYSTEM}
 
