@@ -119,7 +119,7 @@ async def test_a_rule_is_changed_tried_used_and_gone_back_from(
     page = await sage.get("/rules/breast")
     assert "A draft, site.1, is not used yet" in page.text
     trial = await sage.get("/rules/breast/try?to=site.1")
-    assert "applies.min_age" in trial.text
+    assert 'From the age of <span class="q">applies.min_age</span>' in trial.text
     assert "no preview of this version has been made" in trial.text
     unseen = await used(sage)
     assert unseen.status_code == 422

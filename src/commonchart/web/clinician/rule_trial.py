@@ -16,6 +16,7 @@ from commonchart.web.call import Call, go
 from commonchart.web.clinician.lookups import fact_of
 from commonchart.web.clinician.rules import may_change, page_number, refreshing, whole_number
 from commonchart.web.clinician.writing import texts
+from commonchart.web.forms.rules import labels
 from commonchart.web.present import dates, people
 from commonchart.web.present import rules as present
 
@@ -66,7 +67,8 @@ async def _page(
     context = await _found(call, one, choice) if mine and one is not None and one.run == "done" else {}
     response = call.page(
         "rule-try.html", status, title=f"Try: {sheet.edition.rule.title}", sheet=sheet, rule=sheet.edition.rule, choice=choice,
-        what=present.choice_words(choice), now=_now(sheet), changes=changes, unsaid=present.unsaid(changes), issues=issues, sent=sent,
+        what=present.choice_words(choice), now=_now(sheet), changes=changes,
+        labels=labels(sheet.edition, sheet.pack), unsaid=present.unsaid(changes), issues=issues, sent=sent,
         errors={at: text for at, text in reversed(issues) if at}, preview=one if mine else None, running=running,
         stale=sheet.stale if mine else "no preview of this version has been made", here=_here(rule, choice),
         may_change=may_change(call), found=context, idle=not running,

@@ -16,6 +16,7 @@ from commonchart.fhir.outcome import Forbidden, Invalid, NotFound, Refused
 from commonchart.record.due import Run
 from commonchart.web.call import Call, go
 from commonchart.web.clinician.writing import texts
+from commonchart.web.forms.rules import labels
 from commonchart.web.present import dates
 from commonchart.web.present import rules as present
 from commonchart.web.present.rules import Filter
@@ -141,7 +142,8 @@ async def _page(
         standing=present.standing_words(sheet.entry.standing, sheet.entry.approval), outreach=OUTREACH[rule.outreach],
         steps=present.steps(sheet), decisions=present.decisions(sheet.uses), counts=present.how_used(sheet.entry.counts),
         signed=[present.signed(one) for one in sheet.approvals], before=present.choice_words(before) if before else "",
-        changes=changes, unsaid=present.unsaid(changes), source_day=dates.day(rule.date) or rule.date, typed=sent, issues=issues, errors={at: text for at, text in reversed(issues) if at},
+        changes=changes, labels=labels(sheet.edition, sheet.pack), unsaid=present.unsaid(changes),
+        source_day=dates.day(rule.date), typed=sent, issues=issues, errors={at: text for at, text in reversed(issues) if at},
         run=run_words(run), said=SAID.get(call.request.query_params.get("said", ""), ""),
         may_change=may_change(call), may_approve=call.actor.role == "clinician",
     )  # fmt: skip

@@ -206,6 +206,24 @@ def _authority(edition: Edition) -> Iterator[Field]:
     yield _field(edition, "Date of the source", "text", "date", hint="Such as 2026-11-18.")
 
 
+def labels(edition: Edition, pack: Pack) -> dict[str, str]:
+    """The form's words for fields, by the path that `care.editions.differences` gives them."""
+    out = {f"monitor.{limit}": words for limit, words in LIMITS}
+    for group in form(edition, pack):
+        for one in group.fields:
+            if not isinstance(one.path[-1], int):
+                out.setdefault(_difference_path(one.path), one.label)
+    return out
+
+
+def _difference_path(path: tuple[str | int, ...]) -> str:
+    """`satisfied_by 1.months` for the first way."""
+    joined = ""
+    for part in path:
+        joined += f" {part + 1}" if isinstance(part, int) else f".{part}" if joined else part
+    return joined
+
+
 # ---- back ------------------------------------------------------------------------------------------------------
 
 
