@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import Struct
 
-from commonchart.access import audit, policy
+from commonchart.access import approvals, audit, policy
 from commonchart.care.calendar import birthday
 from commonchart.fhir.outcome import NotFound, TooCostly
 from commonchart.record import changes, due, store
@@ -63,7 +63,8 @@ async def due_of(records: Records, patient: str) -> list[DueRow]:
     if not visible.everything and patient not in visible.patients:
         raise NotFound("There is no Patient with this id")
     async with records.database.connection() as conn:
-        rows = await due.of_patient(conn, records.actor.tenant, patient)
+        tenant = records.actor.tenant
+        rows = await approvals.told(conn, tenant, await due.of_patient(conn, tenant, patient))
         await audit.note(conn, records.actor, records.clock(), "read-due", patients=[patient])
     return rows
 
@@ -92,7 +93,7 @@ async def registry(
     async with records.database.connection() as conn:
         statuses = await _counts(conn, "d.status", where, args)
         rules = await _rules(conn, records, filters, as_of)
-        rows = await _rows(conn, where, args, filters, limit, offset)
+        rows = await _told(conn, records, await _rows(conn, where, args, filters, limit, offset))
         seen = sorted({row.due.patient for row in rows})
         await audit.note(
             conn,
@@ -104,6 +105,11 @@ async def registry(
         )
     total = sum(n for status, n in statuses.items() if not filters.statuses or status in filters.statuses)
     return Registry(tuple(rows), total, statuses, rules)
+
+
+async def _told(conn: Any, records: Records, rows: list[RegistryRow]) -> list[RegistryRow]:
+    found = await approvals.told(conn, records.actor.tenant, [row.due for row in rows])
+    return [RegistryRow(told, row.patient) for told, row in zip(found, rows, strict=True)]
 
 
 async def selected(

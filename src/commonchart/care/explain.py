@@ -30,8 +30,10 @@ def _fixed(rule: Rule, pack: Pack) -> tuple[dict[str, Any], str]:
         "date": rule.date,
         "review": rule.review,
         "outreach": rule.outreach,
-        "pack_hash": pack.hash[:16],
+        "pack_hash": (pack.boxed or pack.hash)[:16],
     }
+    if rule.id in pack.site:
+        fixed["site"] = rule.version
     return fixed, ", ".join(names)
 
 

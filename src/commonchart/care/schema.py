@@ -282,7 +282,9 @@ class Rule(Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True)
 class Pack:
-    """A set of rules with everything they name."""
+    """A set of rules with everything they name. `site` are the rules in a version of the site's own, `boxed` is then the hash
+    of the pack beneath them.
+    """
 
     id: str
     version: str
@@ -294,6 +296,8 @@ class Pack:
     risks: Mapping[str, Risk]
     everywhere: tuple[str, ...]
     replaces: tuple[str, ...] = ()
+    site: frozenset[str] = frozenset()
+    boxed: str = ""
     explained: dict[str, tuple[dict[str, Any], str]] = field(default_factory=dict, compare=False, repr=False)
     idle: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
     _plans: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)

@@ -18,6 +18,7 @@ from commonchart.fhir import json
 from commonchart.fhir.outcome import Conflict, Invalid, NotFound
 from commonchart.fhir.validate import validate
 from commonchart.jobs import due
+from commonchart.record import rules
 from commonchart.record.due import DueRow
 from commonchart.record.people import linked_on
 from commonchart.record.rows import Stored
@@ -53,8 +54,9 @@ async def effects(records: Records, patient: str, ref: str) -> list[Effect]:
     await records.require("read", "Condition")
     actor, now = records.actor, records.clock()
     async with records.database.connection() as conn:
-        before = await due.weighed(conn, actor.tenant, patient, built_in(), now)
-        after = await due.weighed(conn, actor.tenant, patient, built_in(), now, suppose=[ref])
+        pack = (await rules.active(conn, actor.tenant)).pack
+        before = await due.weighed(conn, actor.tenant, patient, pack, now)
+        after = await due.weighed(conn, actor.tenant, patient, pack, now, suppose=[ref])
     return differences(before.rows, after.rows)
 
 
@@ -186,5 +188,6 @@ async def _again(tx: Transaction, patient: str) -> None:
     found = await linked_on(tx.conn, tenant, patient)
     if not found:
         raise NotFound("There is no Patient with this id")
+    pack = (await rules.active(tx.conn, tenant)).pack
     for one in found:
-        await due.again(tx.conn, tenant, one, tx.records.clock())
+        await due.again(tx.conn, tenant, one, pack, tx.records.clock())

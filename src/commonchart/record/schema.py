@@ -26,6 +26,7 @@ PATIENT_SHARDED = frozenset(
         "critical_notice",
         "quarantine",
         "quarantine_answer",
+        "rule_preview_change",
     }
 )
 LOOK_UP = frozenset({"resource_loc", "person_link"})
@@ -66,6 +67,10 @@ LOCAL = frozenset(
         "schedule_use",
         "alert_approval",
         "inbox_cover",
+        "site_rule",
+        "rule_use",
+        "rule_approval",
+        "rule_preview",
         "audit_seal",
         "audit_archive",
     }

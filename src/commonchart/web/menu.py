@@ -67,6 +67,7 @@ GROUPS = (
     Group(
         "Practice",
         (
+            Entry("/rules", "Rules of care", "g u", RESULTS),
             Entry("/stock", "Vaccine stock", "g s", ("create", "Immunization")),
             Entry("/schedules", "Vaccine schedules", "", RESULTS),
             Entry("/receipts", "Import receipts", "", ("create", "Observation")),

@@ -11,11 +11,11 @@ from urllib.parse import urlencode
 from msgspec import Struct
 from starlette.responses import HTMLResponse
 
+from commonchart.access import rules
 from commonchart.access.due import due_of
 from commonchart.access.medications import standing
 from commonchart.access.medications.reading import MEDICINES
 from commonchart.care.calendar import age_on
-from commonchart.care.rules import built_in
 from commonchart.fhir.outcome import Gone, Invalid, NotFound
 from commonchart.record.rows import Stored
 from commonchart.web.call import Call
@@ -305,4 +305,4 @@ async def learn_evidence(chart: Chart, items: Iterable[due.Item]) -> None:
 
 async def due_rail(call: Call, id: str) -> due.Rail:
     """The stored due list of a patient; never worked out here."""
-    return due.rail(await due_of(call.records, id), call.today, built_in())
+    return due.rail(await due_of(call.records, id), call.today, await rules.in_use(call.records))

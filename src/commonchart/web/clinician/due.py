@@ -6,10 +6,10 @@ from typing import Any
 
 from starlette.responses import Response
 
+from commonchart.access import rules
 from commonchart.access.due import standing
 from commonchart.care import course
 from commonchart.care.person import person
-from commonchart.care.rules import built_in
 from commonchart.care.schema import Rule
 from commonchart.fhir.outcome import Forbidden, NotFound
 from commonchart.web.call import Call
@@ -31,7 +31,7 @@ async def page(call: Call) -> Response:
     if chart.past:
         return chart.page("chart/due.html", "Due list", **_nothing())
     found = await standing(call.records, chart.id)
-    rail = due.rail(found.rows, call.today, built_in())
+    rail = due.rail(found.rows, call.today, await rules.in_use(call.records))
     items = (*rail.open, *rail.closed)
     show = call.request.query_params.get("show", "")
     wanted = [one for one in items if not show or one.status == show]
@@ -44,6 +44,7 @@ async def page(call: Call) -> Response:
     return chart.page(
         "chart/due.html", "Due list", words=rail.words, chips=_chips(chart, items, show), items=shown, rule=rule,
         asks=rail.asks if show in ("", "cannot-tell") and start == 0 else (), empty=rail.empty if not items else "None.",
+        off=await rules.switched_off(call.records),
         newer=chart.url("due", show=show, start=max(0, start - PAGE)) if start else "",
         older=chart.url("due", show=show, start=start + PAGE) if start + PAGE < len(wanted) else "",
         paging=f"{start + 1} to {min(start + PAGE, len(wanted))} of {len(wanted)}", decided=decided, missing=missing(chart),
@@ -55,12 +56,13 @@ async def item(call: Call) -> Response:
     """One rule for this patient, with everything that speaks for it and everything that can be done about it."""
     chart = await _opened(call, 2)
     id = call.request.path_params["rule"]
-    rule = built_in().by_id.get(id)
+    pack = await rules.in_use(call.records)
+    rule = pack.by_id.get(id)
     found = await standing(call.records, chart.id)
     row = next((one for one in found.rows if one.rule == id), None)
     if row is None and rule is None:
         raise NotFound("There is no such rule")
-    one = due.item(row, built_in()) if row and not chart.past else None
+    one = due.item(row, pack) if row and not chart.past else None
     await learn_evidence(chart, [one] if one else [])
     decided = [d for d in await decisions(chart) if id in d.rules]
     return chart.page(
@@ -74,7 +76,7 @@ async def item(call: Call) -> Response:
 async def decisions(chart: Chart) -> list[Decision]:
     """What was decided and ordered for this patient about rules, newest first."""
     found, _ = await chart.facts(["ServiceRequest", "Goal"], limit=DECISIONS, named=False)
-    return plans.decisions(found, built_in(), chart.call.today)
+    return plans.decisions(found, await rules.in_use(chart.call.records), chart.call.today)
 
 
 def actions(rule: Rule, one: Item | None) -> tuple[tuple[str, str], ...]:
@@ -112,13 +114,14 @@ async def _opened(call: Call, depth: int) -> Chart:
 
 
 async def _courses(chart: Chart, rule: Rule) -> list[courses.Drawn]:
-    codes = course.codes(rule, built_in())
+    pack = await rules.in_use(chart.call.records)
+    codes = course.codes(rule, pack)
     if not codes:
         return []
     readings, _ = await chart.facts(["Observation"], codes=codes, limit=READINGS)
     goals, _ = await chart.facts(["Goal"], limit=50)
     bodies = [one.body for one in (*readings, *goals)]
-    found = course.courses(rule, built_in(), chart.patient.body, bodies, chart.call.today)
+    found = course.courses(rule, pack, chart.patient.body, bodies, chart.call.today)
     return [courses.drawn(one, {fact.key: fact for fact in readings}) for one in found]
 
 

@@ -8,13 +8,12 @@ from typing import Any
 from msgspec.structs import replace
 from starlette.responses import Response
 
-from commonchart.access import drafts
+from commonchart.access import drafts, rules
 from commonchart.access.due import due_of
 from commonchart.access.records import Create, Put
 from commonchart.access.writes import Wanted
 from commonchart.care.acts import Act, acts
-from commonchart.care.rules import built_in
-from commonchart.care.schema import Rule
+from commonchart.care.schema import Pack, Rule
 from commonchart.fhir.outcome import Forbidden, Invalid, NotFound, Refused, Stale
 from commonchart.fhir.validate import validate
 from commonchart.record.due import DueRow
@@ -103,10 +102,11 @@ def _same_code(order: Mapping[str, Any], done: Mapping[str, Any]) -> bool:
 
 async def _asked(call: Call) -> tuple[Chart, DueRow | None, Form]:
     chart = await opened(call, "due", depth=3, rail=False)
-    rule = _rule(call)
+    pack = await rules.in_use(call.records)
+    rule = _rule(call, pack)
     rows = await due_of(call.records, chart.id)
     row = next((one for one in rows if one.rule == rule.id), None)
-    form = _form(call.request.path_params["act"], rule, row)
+    form = _form(call.request.path_params["act"], rule, row, pack)
     if chart.past is not None or not call.may("create", form.rtype):
         raise Forbidden(_NOT_DONE)
     return chart, row, form
@@ -116,26 +116,26 @@ def _rule_id(call: Call) -> str:
     return str(call.request.path_params["rule"])
 
 
-def _rule(call: Call) -> Rule:
-    rule = built_in().by_id.get(_rule_id(call))
+def _rule(call: Call, pack: Pack) -> Rule:
+    rule = pack.by_id.get(_rule_id(call))
     if rule is None:
         raise NotFound("There is no such rule")
     return rule
 
 
-def _form(act: str, rule: Rule, row: DueRow | None) -> Form:
+def _form(act: str, rule: Rule, row: DueRow | None, pack: Pack) -> Form:
     """The form of an act. Raises NotFound for one that this rule does not know."""
     makers = {"defer": plans.defer, "decline": plans.decline, "interval": plans.interval}
     if act in makers and not (act == "interval" and rule.slots):
         return makers[act](rule)
     if act == "aside" and rule.may_be_set_aside:
         return plans.aside(rule)
-    found = acts(rule, built_in())
+    found = acts(rule, pack)
     if act == "target" and rule.monitor:
         return plans.target(rule, found[0].measures)
     done = [one for one in found if one.type != "MedicationRequest"]
     if act == "record" and done:
-        return doings.record(rule, built_in(), done)
+        return doings.record(rule, pack, done)
     if act == "order" and done:
         return _order(rule, done, row)
     raise NotFound("There is no such form for this rule")
@@ -250,11 +250,12 @@ async def _one(call: Call, depth: int) -> tuple[Chart, Fact, Decision]:
 
 async def _changing(call: Call) -> tuple[Chart, Fact, Decision, Form]:
     chart, fact, decision = await _one(call, 3)
-    rule = built_in().by_id.get(decision.rules[0])
+    pack = await rules.in_use(call.records)
+    rule = pack.by_id.get(decision.rules[0])
     if rule is None or decision.kind == "plan":
         raise NotFound("There is no form that changes this: it is changed where it came from")
     row = next((one for one in await due_of(call.records, chart.id) if one.rule == rule.id), None)
-    return chart, fact, decision, _form(decision.kind, rule, row)
+    return chart, fact, decision, _form(decision.kind, rule, row, pack)
 
 
 async def _ending(call: Call) -> tuple[Chart, Fact, Decision, Form]:

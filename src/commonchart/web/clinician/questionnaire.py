@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from starlette.responses import Response
 
+from commonchart.access import rules
 from commonchart.access.due import Standing, standing
 from commonchart.access.records import Create, Put
 from commonchart.access.writes import Wanted, new_id
@@ -15,7 +16,7 @@ from commonchart.care import answers, questions
 from commonchart.care.answers import Given, Written
 from commonchart.care.assess import Due
 from commonchart.care.questions import Asked
-from commonchart.care.rules import built_in
+from commonchart.care.schema import Pack
 from commonchart.fhir.outcome import Forbidden, Refused
 from commonchart.fhir.validate import validate
 from commonchart.record.due import DueRow
@@ -33,40 +34,40 @@ _UNSAID = {"asked-unknown": "not known", "asked-declined": "would rather not say
 
 async def page(call: Call) -> Response:
     """The questions by group; `?paper=yes` is the sheet for the patient, `?proxy=yes` without what is sensitive."""
-    chart, found = await _opened(call)
-    asked = _questions(call, found)
+    chart, found, pack = await _opened(call)
+    asked = _questions(call, found, pack)
     if call.request.query_params.get("paper") == "yes":
         return _paper(chart, asked)
-    return _page(chart, found, asked, {}, [])
+    return _page(chart, found, pack, asked, {}, [])
 
 
 async def answer(call: Call) -> Response:
     """Keep the answers, and what derives from them, in one transaction."""
-    chart, found = await _opened(call)
+    chart, found, pack = await _opened(call)
     if not chart.may_write or not call.may("create", "QuestionnaireResponse"):
         raise Forbidden("Your role does not allow you to record answers")
-    asked, sent = questions.questions(_due(found), built_in(), again=True), await texts(call)
+    asked, sent = questions.questions(_due(found), pack, again=True), await texts(call)
     try:
         context = context_of(call, chart.id)
         values, given = forms.parsed(asked, sent, context)
-        response, wanted = await _wanted(chart, values, given, context)
+        response, wanted = await _wanted(chart, pack, values, given, context)
         await call.records.commit(wanted)
     except Refused as refusal:
-        return _page(chart, found, asked, sent, _issues(refusal, asked), refusal.status)
+        return _page(chart, found, pack, asked, sent, _issues(refusal, asked), refusal.status)
     saved = f"?saved=QuestionnaireResponse/{response}" if given else ""
     return go(f"/patients/{chart.id}/due{saved}")
 
 
-async def _opened(call: Call) -> tuple[Chart, Standing]:
+async def _opened(call: Call) -> tuple[Chart, Standing, Pack]:
     if not call.may("read", "Condition"):
         raise Forbidden("Your role does not allow you to see due lists")
     chart = await opened(call, "due", rail=False)
-    return chart, await standing(call.records, chart.id)
+    return chart, await standing(call.records, chart.id), await rules.in_use(call.records)
 
 
-def _questions(call: Call, found: Standing) -> list[Asked]:
+def _questions(call: Call, found: Standing, pack: Pack) -> list[Asked]:
     again = call.request.query_params.get("again") == "yes"
-    asked = questions.questions(_due(found), built_in(), again=again)
+    asked = questions.questions(_due(found), pack, again=again)
     return [one for one in asked if not (one.sensitive and call.request.query_params.get("proxy") == "yes")]
 
 
@@ -85,15 +86,15 @@ def _as_due(row: DueRow) -> Due:
 
 
 async def _wanted(
-    chart: Chart, values: Values, given: Sequence[Given], context: Context
+    chart: Chart, pack: Pack, values: Values, given: Sequence[Given], context: Context
 ) -> tuple[str, list[Wanted]]:
     """The id of the response, and everything to be stored: questionnaire, response, facts, the patient, confirmed problems."""
     id = new_id(context.now)
     written = Written(chart.id, context.now, author(context), forms.informant(values["who"], context), id)
     out: list[Wanted] = []
     if given:
-        asked = questions.whole(built_in())
-        response = answers.response(given, built_in(), written)
+        asked = questions.whole(pack)
+        response = answers.response(given, pack, written)
         out += [
             Put(validate(asked), asked["id"], skip_unchanged=True),
             Put(validate(response), id, must_be_new=True),
@@ -133,12 +134,13 @@ async def _confirmed(chart: Chart, values: Values) -> list[Wanted]:
 def _page(
     chart: Chart,
     found: Standing,
+    pack: Pack,
     asked: Sequence[Asked],
     values: Mapping[str, str],
     issues: list[tuple[str, str]],
     status: int = 200,
 ) -> Response:
-    told = questions.unanswered(_due(found), built_in())
+    told = questions.unanswered(_due(found), pack)
     return chart.page(
         "chart/questionnaire.html", "Questions before the visit", status, groups=_groups(asked), values=values, issues=issues,
         errors={at: message for at, message in reversed(issues) if at}, who=forms.WHO, behind=found.waiting, empty=_empty(found),

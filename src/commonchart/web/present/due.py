@@ -53,6 +53,7 @@ class Item(Struct, frozen=True):
     plain: str = ""
     note: str = ""
     within: str = ""
+    approved: str = ""
 
 
 class Ask(Struct, frozen=True):
@@ -140,13 +141,20 @@ def item(row: Any, pack: Pack | None = None) -> Item:
         tuple(_used(one) for one in why.get("unused") or why.get("not_used") or ()),
         _sentence(why.get("satisfied_by")),
         tuple(_rule_lines(row, why)),
-        why.get("review") == "needed",
+        why.get("review") == "needed" and not _approved(row),
         _do(row, why, pack.by_id.get(row.rule) if pack else None, pack),
         row.kind,
         str(why.get("plain", "")),
         _note(row, why),
         str(why.get("within", "")),
+        _approved(row),
     )
+
+
+def _approved(row: Any) -> str:
+    """By whom and when a rule that was not reviewed was approved here."""
+    one = getattr(row, "approved", None)
+    return f"approved by {one.by} on {dates.of_date(one.at.date())}" if one is not None else ""
 
 
 def _note(row: Any, why: Mapping[str, Any]) -> str:
@@ -238,8 +246,9 @@ def _rule_lines(row: Any, why: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
         yield "Dated", dates.day(str(why["date"]))
     if row.due_on and row.status in ("overdue", "due") and not why.get("used"):
         yield "Since", dates.of_date(row.due_on)
-    review = " (not reviewed by a clinician)" if why.get("review") == "needed" else ""
-    yield "Version", f"{row.rule} in pack {row.pack} {row.version}{review}"
+    review = _approved(row) or ("not reviewed by a clinician" if why.get("review") == "needed" else "")
+    site = ", changed by this site" if why.get("site") else ""
+    yield "Version", f"{row.rule} in pack {row.pack} {row.version}{site}{f' ({review})' if review else ''}"
     considered = why.get("exclusions") or why.get("exclusions_considered")
     if considered:
         yield "Excluded by", _sentence(considered)
