@@ -8,19 +8,24 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec import Struct
 
 from commonchart.access import audit, forecasts, users
-from commonchart.care.assess import Due, assess, kept
+from commonchart.care import assess, registries
+from commonchart.care.assess import Due
+from commonchart.care.chart import Chart
 from commonchart.care.evidence import QUESTION_SYSTEM, moment_day
 from commonchart.care.facts import evidence
 from commonchart.care.immunizations.compile import Schedule
 from commonchart.care.person import person
 from commonchart.care.rules import built_in
 from commonchart.care.schema import Pack
-from commonchart.jobs import immunizations
+from commonchart.jobs import immunizations, panel
 from commonchart.record import changes, due, schedules
+from commonchart.record import panel as kept_panel
 from commonchart.record.due import DueRow, InUse
 from commonchart.record.keys import token
+from commonchart.record.panel import Member, RegistryRow
 from commonchart.record.people import linked_on
 from commonchart.record.rows import Change
 from commonchart.record.vaccine_codes import to_cvx
@@ -99,7 +104,7 @@ async def pass_days(database: Database, now: datetime) -> int:
 async def follow_pack(database: Database, now: datetime, progress: Progress | None = None) -> bool:
     """Assess everybody when a pack is another than the stored ones; whether one was."""
     async with database.connection() as conn:
-        wanted = [_rules(), *await immunizations.in_use(conn, moment_day(now))]
+        wanted = [_rules(), panel.in_use(), *await immunizations.in_use(conn, moment_day(now))]
         new = [one for one in wanted if await due.active_pack(conn, one.id) != one.hash]
     if not new:
         return False
@@ -137,11 +142,20 @@ async def everyone(
 async def _assess_all(conn: Connection, patients: Iterable[tuple[int, str]], now: datetime) -> None:
     by_tenant: dict[int, list[str]] = {}
     for tenant, patient in patients:
-        rows = await assessed(conn, tenant, patient, built_in(), now)
-        await due.replace(conn, tenant, patient, rows)
+        found = await worked_out(conn, tenant, patient, built_in(), now)
+        await due.replace(conn, tenant, patient, found.rows)
+        await kept_panel.keep(conn, tenant, patient, found.member, found.registries, now)
         by_tenant.setdefault(tenant, []).append(patient)
     for tenant, done in by_tenant.items():
         await audit.note(conn, users.system(tenant, "due-worker"), now, "assess", patients=done)
+
+
+class WorkedOut(Struct, frozen=True):
+    """Everything that lists show of one patient. `member` None: nobody to list, dead, deleted or unknown."""
+
+    rows: list[DueRow]
+    member: Member | None
+    registries: list[RegistryRow]
 
 
 async def assessed(
@@ -151,20 +165,31 @@ async def assessed(
 
     A rule that is not about this person, and will not be by time alone, has no row.
     """
+    return (await worked_out(conn, tenant, patient, pack, now, as_of)).rows
+
+
+async def worked_out(
+    conn: Connection, tenant: int, patient: str, pack: Pack, now: datetime, as_of: date | None = None
+) -> WorkedOut:
+    """The due rows of one patient, and their rows in the condition registries, out of one look at the record."""
     day = as_of or moment_day(now)
     schedule = await schedules.active(conn, tenant, day)
     same = await linked_on(conn, tenant, patient)
     found = await due.resources(conn, tenant, same, _wanted(schedule, pack))
     own = next((r for r in found if r["resourceType"] == "Patient" and r.get("id") == patient), None)
     if own is None:
-        return []
-    answers = assess(evidence(found), person(own, day), pack, day)
+        return WorkedOut([], None, [])
+    chart = Chart(evidence(found), person(own, day), pack, day)
+    answers = [] if chart.person.died else assess.answers(chart)
+    lists = registries.rows(registries.built_in(), chart, answers)
     answers += immunizations.assessed(own, found, schedule, day, await to_cvx(conn))
-    return [_row(patient, one, day, now) for one in answers if kept(one)]
+    rows = [_row(patient, one, day, now) for one in answers if assess.kept(one)]
+    member = None if chart.person.died else panel.member(own, rows)
+    return WorkedOut(rows, member, [panel.registry_row(patient, one, day, pack.version) for one in lists])
 
 
 def _row(patient: str, one: Due, day: date, now: datetime) -> DueRow:
     return DueRow(
         patient, one.rule, one.kind, one.title, one.status, one.due_on, one.overdue_on, one.until, one.next_change_on,
-        msgspec.json.encode(one.why).decode(), one.pack, one.version, day, now,
+        msgspec.json.encode(one.why).decode(), one.pack, one.version, day, now, assess.measured_within(one), assess.last_done(one),
     )  # fmt: skip

@@ -16,7 +16,7 @@ import structlog
 from msgspec import Struct
 
 from commonchart.fhir.outcome import Busy
-from commonchart.jobs import bulk, due, outreach, reindex, subscriptions
+from commonchart.jobs import bulk, due, outreach, panel, reindex, subscriptions
 from commonchart.record import statistics
 from commonchart.record.changes import CHANNEL
 
@@ -61,15 +61,20 @@ async def _due(database: Database, clock: Clock, site: Site) -> int:
     return 0
 
 
+async def _panel(database: Database, clock: Clock, site: Site) -> int:
+    return await panel.count(database, clock())
+
+
 LANES: dict[str, Lane] = {
     "due": _due,
     "bulk": bulk.drain,
     "subscriptions": subscriptions.lane,
     "reindex": reindex.drain,
     "outreach": outreach.drain,
+    "panel": _panel,
 }
 """Lane by name. A lane does a bounded piece of what is waiting and says how much it did; 0 sleeps until woken."""
-PACE = {"due": 1.0, "bulk": 0.5, "subscriptions": 0.1, "reindex": 1.0, "outreach": 1.0}
+PACE = {"due": 1.0, "bulk": 0.5, "subscriptions": 0.1, "reindex": 1.0, "outreach": 1.0, "panel": 20.0}
 """Seconds from the beginning of one round of a lane to that of the next it is woken for."""
 
 

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 READ = frozenset({*TYPES, "Patient", "AllergyIntolerance"})
 """The types that rules and schedules look at: a change of any other changes no answer."""
-COLUMNS = "patient, rule, kind, title, status, due_on, overdue_on, until, next_change_on, why, pack, version, assessed_on, assessed_at"
+COLUMNS = "patient, rule, kind, title, status, due_on, overdue_on, until, next_change_on, why, pack, version, assessed_on, assessed_at, within, last_on"
 _NAMES = COLUMNS.split(", ")
-_TYPES = ("text",) * 5 + ("date",) * 4 + ("text",) * 3 + ("date", "timestamptz")
+_TYPES = ("text",) * 5 + ("date",) * 4 + ("text",) * 3 + ("date", "timestamptz", "text", "date")
 _DROP = "DELETE FROM due WHERE pk = %s AND tenant = %s AND patient = %s AND rule = ANY(%s)"
 _KEEP = (
     f"INSERT INTO due (pk, tenant, {COLUMNS}) SELECT %s, %s, k.* "
@@ -37,7 +37,11 @@ Part = tuple[int, int]
 
 
 class DueRow(Struct, frozen=True):
-    """A row of the due table; `why` is the explanation as JSON text."""
+    """A row of the due table; `why` is the explanation as JSON text.
+
+    `within` is in, out or alert for a measurement, none for one without a value that counts, "" for anything else; `last_on` is
+    the day of the newest evidence that counts.
+    """
 
     patient: str
     rule: str
@@ -53,6 +57,8 @@ class DueRow(Struct, frozen=True):
     version: str
     assessed_on: date
     assessed_at: datetime
+    within: str = ""
+    last_on: date | None = None
 
 
 class InUse(Struct, frozen=True):

@@ -16,6 +16,8 @@ PATIENT_SHARDED = frozenset(
         "contained_row",
         "due",
         "outreach_message",
+        "panel_member",
+        "registry_row",
     }
 )
 LOOK_UP = frozenset({"resource_loc", "person_link"})
@@ -54,6 +56,10 @@ LOCAL = frozenset(
         "outreach_digest",
         "schedule_pack",
         "schedule_use",
+        "panel_count",
+        "panel_state",
+        "registry_view",
+        "registry_default",
     }
 )
 
