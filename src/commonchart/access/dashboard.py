@@ -127,9 +127,9 @@ def _panel(
 ) -> Panel:  # fmt: skip
     wanted = asked.org or own
     crossing = wanted == EVERYWHERE
-    here = [row for row in rows if (crossing or row[0] == wanted)]
+    here = [row for row in rows if crossing or row[0] == wanted]
     picked = [row for row in here if not asked.rule or row[2] == asked.rule]
-    of_rules = _lines(((row[2], row[3], row) for row in here if row[1] == asked.clinician))
+    of_rules = _lines((row[2], row[3], row) for row in here if row[1] == asked.clinician)
     mine = _lines((row[2], row[3], row) for row in rows if row[0] == own and row[1] == asked.clinician)
     of_orgs = _lines(
         (row[0], row[0], row) for row in rows if row[1] == "" and (not asked.rule or row[2] == asked.rule)
