@@ -145,7 +145,7 @@ def _order(asked: Asked, registry: Registry) -> str:
     name, descending = asked.sort.removeprefix("-"), asked.sort.startswith("-")
     columns = {
         "name": "p.name, p.patient", "born": "p.born, p.patient", "due": "g.due_on, p.patient", "clinician": "p.clinician, p.patient",
-        "control": "g.inside::float / nullif(g.known, 0), p.patient",
+        "control": "CASE WHEN g.known > 0 THEN g.inside::float / g.known END, p.patient",
     }  # fmt: skip
     for n, column in enumerate(registry.columns, 1):
         value = f"g.numbers[{n}]" if column.analytes else f"g.days[{n}]"

@@ -69,9 +69,8 @@ async def count(database: Database, now: datetime) -> int:
         everywhere = await panel.tenants(conn)
     for tenant in everywhere:
         async with database.connection() as conn:
-            newest = await panel.stale(conn, tenant, moment_day(now))
-            if newest is not None:
-                await panel.count(conn, tenant, moment_day(now), newest, now)
+            if await panel.stale(conn, tenant, moment_day(now)):
+                await panel.count(conn, tenant, moment_day(now), now)
                 await views.count_all(conn, Records(database, users.system(tenant, "panel"), lambda: now))
                 done += 1
     return done

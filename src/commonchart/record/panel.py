@@ -63,11 +63,14 @@ class RegistryRow(Struct, frozen=True):
 ROW_COLUMNS = "patient, registry, urgency, status, within, main, due_on, inside, known, numbers, days, assessed_on, pack, cells"
 _MEMBER = ("name", "born", "sex", "org", "clinicians", "clinician", *COUNTS, "attention", "assessed_at")
 _KEEP = (
-    f"INSERT INTO panel_member (pk, tenant, patient, {', '.join(_MEMBER)}) SELECT %s, %s, %s, %s, %s::date, %s, r.org, %s::text[], %s, "
-    f"{', '.join(['%s'] * (len(COUNTS) + 2))} FROM resource r WHERE r.pk = %s AND r.tenant = %s AND r.rtype = 'Patient' AND r.id = %s "
-    f"ON CONFLICT (pk, tenant, patient) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in _MEMBER)}"
+    f"INSERT INTO panel_member (pk, tenant, patient, {', '.join(_MEMBER)}, xid) SELECT %s, %s, %s, %s, %s::date, %s, r.org, %s::text[], %s, "
+    f"{', '.join(['%s'] * (len(COUNTS) + 2))}, pg_current_xact_id() FROM resource r WHERE r.pk = %s AND r.tenant = %s AND r.rtype = 'Patient' AND r.id = %s "
+    f"ON CONFLICT (pk, tenant, patient) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in (*_MEMBER, 'xid'))}"
 )
-_DROP = "DELETE FROM panel_member WHERE pk = %s AND tenant = %s AND patient = %s"
+_DROP = (
+    "WITH gone AS (DELETE FROM panel_member WHERE pk = %s AND tenant = %s AND patient = %s RETURNING tenant) "
+    "UPDATE panel_state s SET seen = '0' FROM gone WHERE s.tenant = gone.tenant"
+)
 _DROP_ROWS = (
     "DELETE FROM registry_row WHERE pk = %s AND tenant = %s AND patient = %s AND NOT registry = ANY(%s)"
 )
@@ -119,15 +122,18 @@ async def tenants(conn: Connection) -> list[int]:
     return [row[0] for row in await conn.fetch("SELECT DISTINCT tenant FROM panel_member ORDER BY tenant")]
 
 
-async def stale(conn: Connection, tenant: int, today: date) -> datetime | None:
-    """The newest assessment, if the counts of today do not hold it yet."""
+async def stale(conn: Connection, tenant: int, today: date) -> bool:
+    """Whether the counts are of another day, or somebody was assessed whom they may not hold.
+
+    By transactions, not by the clock: who is assessed early and committed late is not missed.
+    """
     rows = await conn.fetch(
-        "SELECT max(m.assessed_at), (SELECT max(s.seen) FROM panel_state s WHERE s.tenant = %s AND s.counted_at >= %s) "
-        "FROM panel_member m WHERE m.tenant = %s",
-        (tenant, today, tenant),
+        "SELECT s.counted_at < %s OR s.seen > pg_snapshot_xmax(k.now) OR EXISTS (SELECT 1 FROM panel_member m "
+        "WHERE m.tenant = %s AND m.xid >= s.seen AND m.xid < pg_snapshot_xmax(k.now)) "
+        "FROM panel_state s, (SELECT pg_current_snapshot() AS now) k WHERE s.tenant = %s",
+        (today, tenant, tenant),
     )
-    newest, seen = rows[0]
-    return newest if newest is not None and (seen is None or newest > seen) else None
+    return bool(rows[0][0]) if rows else True
 
 
 async def counted_at(conn: Connection, tenant: int) -> datetime | None:
@@ -136,9 +142,12 @@ async def counted_at(conn: Connection, tenant: int) -> datetime | None:
     return rows[0][0] if rows else None
 
 
-async def count(conn: Connection, tenant: int, today: date, seen: datetime, now: datetime) -> None:
+async def count(conn: Connection, tenant: int, today: date, now: datetime) -> None:
     """Make the counts of a day, in one transaction: it can be begun again at any time, and says the same."""
     await conn.execute("SELECT pg_advisory_xact_lock(%s, %s)", (_LOCK, tenant))
+    seen = (await conn.fetch("SELECT pg_snapshot_xmin(pg_current_snapshot())::text"))[0][
+        0
+    ]  # before the rows are read
     await conn.execute("DELETE FROM panel_count WHERE tenant = %s AND day = %s", (tenant, today))
     await conn.execute(
         "INSERT INTO panel_count (tenant, day, org, clinician, rule, title, status, within, n) SELECT %s, x.* FROM ("
@@ -147,7 +156,7 @@ async def count(conn: Connection, tenant: int, today: date, seen: datetime, now:
         (tenant, today, tenant, tenant),
     )
     await conn.execute(
-        "INSERT INTO panel_state (tenant, counted_at, seen) VALUES (%s, %s, %s) "
+        "INSERT INTO panel_state (tenant, counted_at, seen) VALUES (%s, %s, %s::xid8) "
         "ON CONFLICT (tenant) DO UPDATE SET counted_at = excluded.counted_at, seen = excluded.seen",
         (tenant, now, seen),
     )

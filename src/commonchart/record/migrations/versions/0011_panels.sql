@@ -22,12 +22,13 @@ CREATE TABLE panel_member (
     deferred smallint NOT NULL, declined smallint NOT NULL, up_to_date smallint NOT NULL, excluded smallint NOT NULL,
     not_applicable smallint NOT NULL, attention smallint NOT NULL,  -- how many rows of `due` are in which status; out of range or overdue
     assessed_at timestamptz NOT NULL,
+    xid xid8 NOT NULL,                                              -- the transaction that kept it: counts are made again by its order
     PRIMARY KEY (pk, tenant, patient)
 );
 CREATE INDEX panel_member_name ON panel_member (tenant, name, patient);
 CREATE INDEX panel_member_born ON panel_member (tenant, born, patient);
 CREATE INDEX panel_member_clinician ON panel_member (tenant, clinician, patient);
-CREATE INDEX panel_member_assessed ON panel_member (tenant, assessed_at);
+CREATE INDEX panel_member_xid ON panel_member (tenant, xid);
 
 CREATE TABLE registry_row (
     pk bigint NOT NULL, tenant int NOT NULL, patient text NOT NULL, registry text NOT NULL,
@@ -49,7 +50,7 @@ CREATE TABLE panel_count (
     PRIMARY KEY (tenant, day, org, clinician, rule, status, within)
 );
 CREATE TABLE panel_state (
-    tenant int NOT NULL PRIMARY KEY, counted_at timestamptz NOT NULL, seen timestamptz NOT NULL -- `seen`: the newest assessment in it
+    tenant int NOT NULL PRIMARY KEY, counted_at timestamptz NOT NULL, seen xid8 NOT NULL -- every transaction before `seen` is in it
 );
 CREATE TABLE registry_view (
     tenant int NOT NULL, id text NOT NULL, owner text NOT NULL, org text NOT NULL, shared boolean NOT NULL,
