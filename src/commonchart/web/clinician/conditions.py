@@ -17,8 +17,9 @@ from commonchart.web.clinician.registry import age, clinicians
 from commonchart.web.clinician.registry_acts import written
 from commonchart.web.present import dates, people
 from commonchart.web.present import panels as present
+from commonchart.web.present.due import STATUSES
 
-PAGE = 20
+PAGE = 16
 MOST_CSV = 20_000
 CHIPS = {
     "attention": ("", "Out of range or overdue"), "alert": ("", "Alert"), "overdue": ("overdue", "Overdue"), "due": ("due", "Due"),
@@ -115,9 +116,10 @@ def _headings(call: Call, asked: Asked, found: Listed) -> list[Heading]:
 def _row(call: Call, found: Listed, one: conditions.Member) -> dict[str, Any]:
     banner = people.banner(fact_of(one.patient).body, call.today)
     row = one.row
+    mark, word = STATUSES.get(row.status, ("done", "Up to date"))
     return {
         "href": f"/patients/{one.patient.id}", "name": banner.name, "age": f"{banner.age} {banner.sex[:1]}",
-        "status": present.status(row.status, row.within),
+        "mark": mark, "word": word, "placed": {"alert": "alert", "out": "out of range"}.get(row.within, ""),
         "cells": [present.cell(column, one.cells[column.id], call.today) for column in found.registry.columns],
         "control": f"{row.inside} of {row.known}" if row.known else "not known",
     }  # fmt: skip

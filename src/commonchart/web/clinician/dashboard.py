@@ -19,6 +19,7 @@ COLUMNS = (
     ("overdue", "Overdue"), ("due", "Due"), ("cannot-tell", "Cannot tell"), ("due-soon", "Due soon"), ("up-to-date", "Up to date"),
     ("out", "Out of range"),
 )  # fmt: skip
+FIRST = 25
 SORTS = {"gap": "Gap", "title": "What", **dict(COLUMNS)}
 
 
@@ -29,10 +30,13 @@ async def page(call: Call) -> Response:
     names = dict(await clinicians(call))
     orgs = await _orgs(call, found)
     saved, _ = await views.listed(call.records)
-    sort = call.request.query_params.get("sort", "gap")
+    given = call.request.query_params
+    sort, whole = given.get("sort", "gap"), given.get("all") == "yes"
+    asked_of = [one for one in _sorted(found.rules, sort) if one.asked or not one.told]
     return call.page(
         "dashboard.html", title="Dashboard", asked=asked, columns=COLUMNS, sort=sort,
-        rules=[_line(call, asked, one, rule=one.key) for one in _sorted(found.rules, sort) if one.asked or not one.told],
+        rules=[_line(call, asked, one, rule=one.key) for one in asked_of[: None if whole else FIRST]],
+        more=0 if whole else max(0, len(asked_of) - FIRST), all_rules=address(call, all="yes"),
         by_clinician=[_line(call, asked, one, clinician=one.key, title=names.get(one.key, one.key)) for one in dashboard.by_gap(found.clinicians)],
         by_org=[_line(call, asked, one, org=one.key, title=orgs.get(one.key, one.key)) for one in dashboard.by_gap(found.orgs)],
         headings=_headings(call, sort), clinicians=list(names.items()), orgs=sorted(orgs.items(), key=lambda one: one[1]),

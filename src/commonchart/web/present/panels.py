@@ -62,15 +62,6 @@ def _spark(one: Cell, column: Column) -> Spark | None:
     )
 
 
-def status(name: str, within: str) -> tuple[str, str]:
-    """Mark and words of a person in a registry."""
-    mark, word = STATUSES.get(name, ("done", "Up to date"))
-    placed = {"alert": "alert", "out": "out of range"}.get(within, "")
-    if placed and name not in ("overdue", "due", "cannot-tell"):
-        return "", placed.capitalize()
-    return mark, f"{word}, {placed}" if placed else word
-
-
 class Months(Struct, frozen=True):
     """Days that are kept, as a line for an SVG of 560 by 160: percent up to date of those asked."""
 
