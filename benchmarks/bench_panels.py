@@ -1,6 +1,6 @@
 """The registry, condition registries and the dashboard at the size of a large network, and `assess --all` killed and resumed.
 
-uv run python benchmarks/bench_panels.py [--patients 100000] [--bodies 1000] [--base 60] [--rounds 40]
+uv run python benchmarks/bench_panels.py [--patients 100000] [--bodies 1000] [--base 60] [--rounds 40] [--data FOLDER]
 
 Everything lives in a scratch database of an embedded PostgreSQL, which is removed at the end. `--base` patients of the
 synthetic practice are stored as they always are; their whole records are cloned to `--bodies` patients for `assess --all`;
@@ -21,6 +21,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -28,6 +30,7 @@ from types import SimpleNamespace
 import httpx
 import msgspec
 import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from starlette.applications import Starlette
 
 from commonchart.access import users
@@ -36,7 +39,7 @@ from commonchart.demo import seed
 from commonchart.jobs import panel, worker
 from commonchart.record import panel as kept
 from commonchart.record.database import Database
-from commonchart.record.embedded import Embedded
+from commonchart.record.embedded import Embedded, reached
 from commonchart.record.keys import patient_key
 from commonchart.record.upgrade import migrate
 from commonchart.web import refusals
@@ -53,7 +56,6 @@ PAGES = {
     "hypertension by BP": "/registries/hypertension?show=all&sort=-bp", "diabetes, clinician": "/registries/diabetes?clinician={doctor}",
     "dashboard": "/dashboard", "dashboard, clinician": "/dashboard?clinician={doctor}", "dashboard, one rule": "/dashboard?rule=a1c",
 }  # fmt: skip
-HAVE_PK = ("resource", "string_row")
 
 
 def main() -> None:
@@ -61,21 +63,51 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     for name, value in (("patients", 100_000), ("bodies", 1000), ("base", 60), ("rounds", 40)):
         parser.add_argument(f"--{name}", type=int, default=value)
+    parser.add_argument(
+        "--data",
+        type=Path,
+        help="a folder of `commonchart demo`: its practice is copied instead of a new one",
+    )
     asked = parser.parse_args()
+    with copied(asked.data) if asked.data else fresh(asked.base) as url:
+        cloned_bodies(url, asked.bodies)
+        interrupted(url, asked.bodies)
+        cloned_rows(url, asked.patients)
+        asyncio.run(pages(url, asked.rounds))
+
+
+@contextmanager
+def fresh(base: int) -> Iterator[str]:
+    """A server of its own with the first patients of the practice."""
     folder = Path(tempfile.mkdtemp(prefix="commonchart-bench-"))
     folder.chmod(0o711)
     embedded = Embedded(folder / "data", durable=False)
     try:
         url = embedded.start()
         migrate(url)
-        asyncio.run(seeded(url, asked.base))
-        cloned_bodies(url, asked.bodies)
-        interrupted(url, asked.bodies)
-        cloned_rows(url, asked.patients)
-        asyncio.run(pages(url, asked.rounds))
+        asyncio.run(seeded(url, base))
+        yield url
     finally:
         embedded.stop()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def copied(folder: Path) -> Iterator[str]:
+    """A copy of the database of a demo, on its server; dropped at the end."""
+    with reached(folder) as url:
+        admin = make_conninfo(url, dbname="postgres")
+        with psycopg.connect(admin, autocommit=True) as conn:
+            conn.execute("DROP DATABASE IF EXISTS bench_panels WITH (FORCE)")
+            conn.execute(f"CREATE DATABASE bench_panels TEMPLATE {conninfo_to_dict(url)['dbname']}")
+            conn.execute("ALTER DATABASE bench_panels SET synchronous_commit = off")
+        mine = make_conninfo(url, dbname="bench_panels")
+        try:
+            migrate(mine)
+            yield mine
+        finally:
+            with psycopg.connect(admin, autocommit=True) as conn:
+                conn.execute("DROP DATABASE bench_panels WITH (FORCE)")
 
 
 def say(words: str) -> None:
