@@ -17,6 +17,7 @@ from commonchart.fhir.outcome import Refused
 
 LAZY = {
     "assess": "commonchart.cli.assess:assess",
+    "audit": "commonchart.cli.audit:audit",
     "backup": "commonchart.cli.backup:backup",
     "check": "commonchart.cli.check:check",
     "demo": "commonchart.cli.demo:demo",

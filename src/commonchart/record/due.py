@@ -128,7 +128,7 @@ async def resources(
         (keys, tenant, list(patients), list(READ)),
     )
     found = [json.decode(row[0].encode()) for row in rows]
-    return found + await _medications(conn, tenant, found)
+    return found + await referenced_medications(conn, tenant, found)
 
 
 async def telling(conn: Connection, tenant: int, new: Sequence[Change], tokens: Sequence[int]) -> list[str]:
@@ -159,7 +159,7 @@ def among(tokens: tuple[int, ...]) -> str:
     )
 
 
-async def _medications(
+async def referenced_medications(
     conn: Connection, tenant: int, found: Sequence[dict[str, Any]]
 ) -> list[dict[str, Any]]:
     """The Medications that orders refer to: they are about no patient, and say which drug it is."""

@@ -18,6 +18,10 @@ PATIENT_SHARDED = frozenset(
         "outreach_message",
         "panel_member",
         "registry_row",
+        "medication_review",
+        "medication_alert",
+        "medication_check",
+        "alert_event",
     }
 )
 LOOK_UP = frozenset({"resource_loc", "person_link"})
@@ -60,6 +64,9 @@ LOCAL = frozenset(
         "panel_state",
         "registry_view",
         "registry_default",
+        "alert_approval",
+        "audit_seal",
+        "audit_archive",
     }
 )
 

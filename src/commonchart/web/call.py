@@ -14,6 +14,7 @@ from starlette.responses import HTMLResponse, RedirectResponse
 from commonchart.access import policy
 from commonchart.access.actors import Actor
 from commonchart.web import rendering
+from commonchart.web.menu import menu
 
 if TYPE_CHECKING:
     from commonchart.access.records import Records
@@ -74,10 +75,10 @@ class Call:
             "csrf": self.csrf,
             "prefs": self.prefs,
             "site": self.site,
+            "menu": menu(self),
             "may": {
                 "registry": self.may("search", "Condition"),
                 "register": self.may("create", "Patient"),
-                "stock": self.may("create", "Immunization"),
                 "outreach": self.may("create", "Communication"),
             },
             "today": self.today,

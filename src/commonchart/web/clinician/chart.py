@@ -12,12 +12,14 @@ from msgspec import Struct
 from starlette.responses import HTMLResponse
 
 from commonchart.access.due import due_of
+from commonchart.access.medications import standing
+from commonchart.access.medications.reading import MEDICINES
 from commonchart.fhir.outcome import Gone, Invalid, NotFound
 from commonchart.record.rows import Stored
 from commonchart.web.call import Call
 from commonchart.web.clinician.lookups import Lookups, fact_of
 from commonchart.web.forms.catalogue import corrects
-from commonchart.web.present import allergies, dates, due, people
+from commonchart.web.present import alerts, allergies, dates, due, people
 from commonchart.web.present.sources import Mark, author_organization, marks
 from commonchart.web.present.tables import Fact
 
@@ -76,6 +78,7 @@ class Chart:
     since: int = 0
     counts: dict[str, int] = field(default_factory=dict)
     due: due.Rail | None = None
+    alerts: alerts.Line | None = None
     evidence: dict[str, Fact] = field(default_factory=dict)
     lookups: Lookups = field(default_factory=Lookups)
     letters: dict[str, Mark] = field(default_factory=dict)
@@ -218,6 +221,8 @@ async def opened(call: Call, section: str, *, depth: int = 1, rail: bool = True)
         since=since,
         counts=await call.records.counts(id, as_of=dates.end_of(past) if past else None),
     )
+    if past is None:
+        chart.alerts = await _alerts(chart)
     if rail and past is None and call.may("read", "Condition"):
         found = await due_rail(call, id)
         chart.due = None if chart.banner.died and not (found.open or found.asks or found.closed) else found
@@ -262,6 +267,17 @@ async def _allergies(call: Call, id: str, past: date | None) -> tuple[allergies.
     ]
     known = {tag.id for tag in allergies.standing(then).tags}
     return allergies.standing(then), sum(tag.id not in known for tag in allergies.standing(now).tags)
+
+
+async def _alerts(chart: Chart) -> alerts.Line | None:
+    """The stored medication alerts, for the row under the banner; none for the dead and for who may not know of them."""
+    call = chart.call
+    if chart.banner.died or not (
+        call.may("read", "MedicationRequest") and call.may("read", "AllergyIntolerance")
+    ):
+        return None
+    found = await standing.whole(call.records, chart.id)
+    return alerts.line(found, any(chart.counts.get(rtype) for rtype in MEDICINES))
 
 
 async def learn_evidence(chart: Chart, items: Iterable[due.Item]) -> None:
