@@ -68,6 +68,7 @@ GROUPS = (
         "Practice",
         (
             Entry("/rules", "Rules of care", "g u", RESULTS),
+            Entry("/dashboard", "Dashboard", "g d", RESULTS),
             Entry("/stock", "Vaccine stock", "g s", ("create", "Immunization")),
             Entry("/schedules", "Vaccine schedules", "", RESULTS),
             Entry("/receipts", "Import receipts", "", ("create", "Observation")),
