@@ -43,7 +43,7 @@ FIRST = (
 )
 GROUPS = (
     Group(
-        "Medicines",
+        "Safety",
         (
             Entry("/medication-alerts", "Open medication alerts", "", ORDERS),
             Entry("/reports/alerts", "Alert report", "", ORDERS),
