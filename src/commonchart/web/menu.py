@@ -46,7 +46,7 @@ FIRST = (
 GROUPS = (
     Group("Results", (Entry("/quarantine", "Quarantine", "g q", ("update", "Observation")),)),
     Group(
-        "Medicines",
+        "Safety",
         (
             Entry("/medication-alerts", "Open medication alerts", "", ORDERS),
             Entry("/reports/alerts", "Alert report", "", ORDERS),
