@@ -35,7 +35,7 @@ class Menu(Struct, frozen=True):
     groups: tuple[Group, ...]
 
 
-RESULTS, PLANS = ("search", "Condition"), ("create", "Communication")
+RESULTS, PLANS, ORDERS = ("search", "Condition"), ("create", "Communication"), ("create", "MedicationRequest")
 SIGNED = ("create", "DiagnosticReport")
 FIRST = (
     Entry("/patients", "Patients", "g p"),
@@ -44,6 +44,15 @@ FIRST = (
     Entry("/digest", "Today", "g t", PLANS),
 )
 GROUPS = (
+    Group("Results", (Entry("/quarantine", "Quarantine", "g q", ("update", "Observation")),)),
+    Group(
+        "Medicines",
+        (
+            Entry("/medication-alerts", "Open medication alerts", "", ORDERS),
+            Entry("/reports/alerts", "Alert report", "", ORDERS),
+            Entry("/medication-rules", "Medication rules to review", "", ORDERS),
+        ),
+    ),
     Group(
         "Results",
         (
@@ -58,6 +67,7 @@ GROUPS = (
     Group(
         "Practice",
         (
+            Entry("/rules", "Rules of care", "g u", RESULTS),
             Entry("/stock", "Vaccine stock", "g s", ("create", "Immunization")),
             Entry("/schedules", "Vaccine schedules", "", RESULTS),
             Entry("/receipts", "Import receipts", "", ("create", "Observation")),

@@ -21,11 +21,11 @@ from commonchart.access.outreach.words import Content
 from commonchart.access.records import Put
 from commonchart.care.outreach import reach
 from commonchart.care.outreach.decide import Contact, Known, LeftOut, decide, reachable
-from commonchart.care.rules import built_in
+from commonchart.care.schema import Pack
 from commonchart.fhir import json
 from commonchart.fhir.outcome import Conflict, Invalid, NotFound
 from commonchart.fhir.validate import validate
-from commonchart.record import outreach
+from commonchart.record import outreach, rules
 from commonchart.record.outreach import Campaign, Message
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ async def _decided(tx: Transaction, campaign: Campaign, message: Message, site: 
             tx.conn, message, "left-out", was="waiting", why="the record is not there any more"
         )
         return None
-    answer = _answer(about, campaign, site, now)
+    answer = _answer(about, campaign, site, now, (await rules.active(tx.conn, campaign.tenant)).pack)
     if isinstance(answer, LeftOut):
         await outreach.settle(
             tx.conn, message, "left-out", was="waiting", why=f"when it was to be sent: {answer.why}"
@@ -105,11 +105,11 @@ async def _decided(tx: Transaction, campaign: Campaign, message: Message, site: 
     return await _worded(tx, campaign, message, answer, about.patient, site)
 
 
-def _answer(about: Known, campaign: Campaign, site: Policy, now: datetime) -> Contact | LeftOut:
+def _answer(about: Known, campaign: Campaign, site: Policy, now: datetime, pack: Pack) -> Contact | LeftOut:
     if campaign.kind == RESULT:
         return reachable(about, campaign.channel, site.day(now), default_language=site.language)
     return decide(
-        about, campaign.channel, built_in(), now, site.day(now), gap_days=site.gap_days,
+        about, campaign.channel, pack, now, site.day(now), gap_days=site.gap_days,
         default_language=site.language,
     )  # fmt: skip
 
