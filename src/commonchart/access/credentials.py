@@ -14,7 +14,7 @@ from commonchart.access.actors import Actor
 from commonchart.fhir.outcome import Unauthenticated
 
 if TYPE_CHECKING:
-    from commonchart.record.database import Database
+    from commonchart.record.database import Connection, Database
 
 CACHE_SECONDS = 5.0
 CACHE_SIZE = 10_000
@@ -144,9 +144,20 @@ async def revoke(database: Database, token: str, now: datetime) -> None:
 async def revoke_all(database: Database, user: str, now: datetime) -> None:
     """End every credential of a user, as on a change of password or when somebody leaves."""
     async with database.single() as conn:
-        await conn.execute(
-            "UPDATE credential SET revoked = %s WHERE actor = %s AND revoked IS NULL", (now, user)
-        )
+        await end_all(conn, user, now)
+    _cache.clear()
+
+
+async def end_all(conn: Connection, user: str, now: datetime, *, but: str = "") -> None:
+    """End every credential of a user but one, in the transaction of the connection; the caller then calls `forget`."""
+    await conn.execute(
+        "UPDATE credential SET revoked = %s WHERE actor = %s AND revoked IS NULL AND sha256 <> %s",
+        (now, user, digest(but)),
+    )
+
+
+def forget() -> None:
+    """Look everything up again, as after something was taken back in this process."""
     _cache.clear()
 
 

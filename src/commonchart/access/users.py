@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, get_args
 from uuid import NAMESPACE_URL, uuid5
 
 from msgspec import Struct
+from msgspec.structs import astuple
 from psycopg.errors import UniqueViolation
 
 from commonchart.access import credentials, passwords
@@ -15,7 +16,7 @@ from commonchart.access.actors import Actor, Role
 from commonchart.fhir.outcome import Conflict, Invalid, NotFound
 
 if TYPE_CHECKING:
-    from commonchart.record.database import Database
+    from commonchart.record.database import Connection, Database
 
 ROLES: tuple[str, ...] = get_args(Role)
 
@@ -54,16 +55,28 @@ async def create(
     """A new user; without a password nobody can sign in as them (programs). Raises Invalid, Conflict (login taken)."""
     _check(login, role, patient)
     secret = await passwords.hashed(password) if password is not None else None
-    id = str(uuid5(NAMESPACE_URL, f"commonchart:user:{login}"))
     async with database.connection() as conn:
-        try:
-            await conn.execute(
-                f"INSERT INTO app_user ({_COLUMNS}, password) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, true, %s, %s)",
-                (id, tenant, login, name, role, org, patient, practitioner, now, secret),
-            )
-        except UniqueViolation:
-            raise Conflict("This login is taken", at="login") from None
-    return User(id, tenant, login, name, role, org, patient, practitioner, True, now)
+        return await add(conn, User(
+            id_of(login), tenant, login, name, role, org, patient, practitioner, True, now
+        ), secret)  # fmt: skip
+
+
+async def add(conn: Connection, user: User, secret: str | None = None) -> User:
+    """Keep a new user, in the transaction of the connection; `secret` a hash. Raises Invalid, Conflict (login taken)."""
+    _check(user.login, user.role, user.patient)
+    try:
+        await conn.execute(
+            f"INSERT INTO app_user ({_COLUMNS}, password) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+            (*astuple(user), secret),
+        )
+    except UniqueViolation:
+        raise Conflict("This login is taken", at="login") from None
+    return user
+
+
+def id_of(login: str) -> str:
+    """The id of the user with this login."""
+    return str(uuid5(NAMESPACE_URL, f"commonchart:user:{login}"))
 
 
 def _check(login: str, role: str, patient: str | None) -> None:

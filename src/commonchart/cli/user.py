@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
+from commonchart import settings
 from commonchart.access import users
+from commonchart.access.people import breached
 from commonchart.cli.open import awaited, data_option, opened
 from commonchart.settings import TENANT
 
@@ -88,3 +91,14 @@ async def password(login: str, password: str, data: Path | None) -> None:
     async with opened(data) as database:
         await users.set_password(database, login, password, datetime.now(UTC))
     click.echo("The password is set.")
+
+
+@user.command(name="breached-list")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@data_option
+def breached_list(file: Path, data: Path | None) -> None:
+    """Refuse the passwords in FILE from now on: one a line, or SHA-1 sums with or without a count, as breach lists come."""
+    folder = settings.load(os.environ, data_dir=data).data_dir
+    with file.open("rb") as lines:
+        count = breached.write(lines, folder / breached.FILE)
+    click.echo(f"{count:,} passwords are refused from now on.")

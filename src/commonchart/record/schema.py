@@ -79,6 +79,11 @@ LOCAL = frozenset(
         "rule_preview",
         "audit_seal",
         "audit_archive",
+        "account_link",
+        "factor",
+        "known_device",
+        "sign_in_failures",
+        "passkey_answer",
     }
 )
 

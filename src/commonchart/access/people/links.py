@@ -1,0 +1,218 @@
+"""Invitations and resets: single-use links, of which only a hash is kept.
+
+Opening a link changes nothing (mail filters open links); setting the password uses it up, together with every other link
+of the person. Making a reset never says whether there is such an account.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Literal
+
+from msgspec import Struct
+
+from commonchart.access import audit, credentials, passwords, policy, users
+from commonchart.access.actors import Actor
+from commonchart.fhir.outcome import Forbidden, Invalid, NotFound
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from commonchart.access.records import Records
+    from commonchart.record.database import Connection, Database
+
+Channel = Literal["email", "hand"]
+INVITED = timedelta(hours=72)
+RESET = timedelta(minutes=30)
+EMAIL = re.compile(r"[^@\s,;<>\"]{1,64}@[^@\s,;<>\"]{1,190}")
+OVER = "This link has been used, has run out, or was never given. Ask for a new one."
+OF_PATIENTS = frozenset({"patient", "proxy"})
+
+
+class Person(Struct, frozen=True):
+    """Somebody to invite. `patient` is the id of the Patient whose record it is, for the roles patient and proxy only."""
+
+    login: str
+    name: str
+    role: str
+    org: str
+    email: str = ""
+    patient: str | None = None
+    practitioner: str | None = None
+
+
+class Link(Struct, frozen=True):
+    """A link just made: `token` can be shown or sent now and never again."""
+
+    token: str
+    kind: str
+    user: str
+    name: str
+    email: str
+    channel: Channel
+    expires: datetime
+
+
+class Opened(Struct, frozen=True):
+    """Whom a link is for."""
+
+    kind: str
+    tenant: int
+    user: str
+    login: str
+    name: str
+    role: str
+    org: str
+
+
+async def invite(
+    records: Records, person: Person, *, channel: Channel = "hand", lives: timedelta = INVITED
+) -> Link:
+    """Make an account without a password, and the link by which its owner sets one; `channel` is how they get it.
+
+    Administrators invite anybody; whoever may change a Patient invites that patient, or a proxy for them. Raises Forbidden,
+    NotFound (no such patient for the actor), Invalid by field, Conflict (login taken). At most 72 hours.
+    """
+    await _may_invite(records, person)
+    _checked(person, channel)
+    now = records.clock()
+    user = users.User(
+        users.id_of(person.login), records.actor.tenant, person.login, person.name.strip(), person.role, person.org,
+        person.patient, person.practitioner, True, now,
+    )  # fmt: skip
+    async with records.database.connection() as conn:
+        await users.add(conn, user)
+        await conn.execute("UPDATE app_user SET email = %s WHERE id = %s", (person.email, user.id))
+        link = await _made(conn, user.tenant, user.id, "invite", records.actor.user, now, min(lives, INVITED))
+        await audit.note(
+            conn, records.actor, now, "invite", id=user.id, patients=[person.patient] if person.patient else [],
+            detail=f"{person.role} by {channel}",
+        )  # fmt: skip
+    return Link(link, "invite", user.id, user.name, person.email, channel, now + min(lives, INVITED))
+
+
+async def _may_invite(records: Records, person: Person) -> None:
+    if person.role in OF_PATIENTS and person.patient:
+        await records.require("update", "Patient")
+        await records.read("Patient", person.patient)
+        return
+    await administrator(records)
+
+
+async def administrator(records: Records) -> None:
+    """Raises Forbidden for whoever is none; the attempt is an event."""
+    if records.actor.role == "administrator":
+        return
+    async with records.database.single() as conn:
+        await audit.note(conn, records.actor, records.clock(), "administer", outcome=audit.MINOR)
+    raise Forbidden("Only administrators look after accounts")
+
+
+def _checked(person: Person, channel: Channel) -> None:
+    if person.role == "system" or person.role not in policy.GRANTS:
+        raise Invalid("This role is not one of a person", at="role")
+    if not 1 <= len(person.name.strip()) <= 120:
+        raise Invalid("A name has 1 to 120 letters", at="name")
+    if (person.email or channel == "email") and not EMAIL.fullmatch(person.email):
+        raise Invalid("The e-mail address must look like name@example.org", at="email")
+
+
+async def again(records: Records, login: str, *, channel: Channel = "hand") -> Link:
+    """A new link for somebody: the invitation anew while there is no password, else a reset. Raises Forbidden, NotFound."""
+    await administrator(records)
+    now = records.clock()
+    async with records.database.connection() as conn:
+        row = await (
+            await conn.execute(
+                "SELECT id, name, email, password IS NULL FROM app_user WHERE tenant = %s AND login = %s AND active",
+                (records.actor.tenant, login),
+            )
+        ).fetchone()
+        if row is None:
+            raise NotFound("There is no user with this login who may sign in", at="login")
+        kind, lives = ("invite", INVITED) if row[3] else ("reset", RESET)
+        token = await _made(conn, records.actor.tenant, row[0], kind, records.actor.user, now, lives)
+        await audit.note(conn, records.actor, now, kind, id=row[0], detail=f"by {channel}")
+    return Link(token, kind, row[0], row[1], row[2], channel, now + lives)
+
+
+async def forgotten(database: Database, tenant: int, login: str, now: datetime) -> Link | None:
+    """Somebody says they forgot their password: a link to send, or None. The caller answers the same to both."""
+    async with database.connection() as conn:
+        row = await (
+            await conn.execute(
+                "SELECT id, name, email, role, org FROM app_user WHERE tenant = %s AND login = %s AND active AND email <> ''",
+                (tenant, login.strip().lower()[:64]),
+            )
+        ).fetchone()
+        who = Actor(
+            tenant, row[0] if row else "", "", row[3] if row else "system", row[4] if row else "", "web"
+        )
+        await audit.note(
+            conn, who, now, "reset", outcome=audit.OK if row else audit.MINOR, detail="asked at the door"
+        )
+        if row is None:
+            return None
+        token = await _made(conn, tenant, row[0], "reset", row[0], now, RESET)
+    return Link(token, "reset", row[0], row[1], row[2], "email", now + RESET)
+
+
+async def _made(
+    conn: Connection, tenant: int, user: str, kind: str, by: str, now: datetime, lives: timedelta
+) -> str:
+    token = secrets.token_urlsafe(32)
+    await conn.execute("UPDATE account_link SET ended = %s WHERE actor = %s AND ended IS NULL", (now, user))
+    await conn.execute(
+        "INSERT INTO account_link (sha256, tenant, actor, kind, made_by, created, expires) "
+        "VALUES (%s, %s, %s, %s, %s, %s, %s)",
+        (credentials.digest(token), tenant, user, kind, by, now, now + lives),
+    )
+    return token
+
+
+_OPEN = (
+    "SELECT l.kind, l.tenant, u.id, u.login, u.name, u.role, u.org FROM account_link l JOIN app_user u ON u.id = l.actor "
+    "WHERE l.sha256 = %s AND l.ended IS NULL AND l.expires > %s AND u.active"
+)
+
+
+async def look(database: Database, token: str, now: datetime) -> Opened:
+    """Whom a link is for; it stays good. Raises NotFound, in the same words for every reason."""
+    async with database.single() as conn:
+        row = await (await conn.execute(_OPEN, (credentials.digest(token), now))).fetchone()
+    if row is None:
+        raise NotFound(OVER)
+    return Opened(*row)
+
+
+async def accept(
+    database: Database,
+    token: str,
+    password: str,
+    now: datetime,
+    *,
+    breached: Path | None = None,
+    site: str = "",
+) -> Opened:
+    """Set the password by a link, which uses it up and ends every session. Raises NotFound, Invalid (the password)."""
+    found = await look(database, token, now)
+    passwords.judged(password, (found.login, found.name, site), breached)
+    secret = await passwords.hashed(password)
+    async with database.connection() as conn:
+        used = await conn.execute(
+            "UPDATE account_link SET ended = %s WHERE sha256 = %s AND ended IS NULL",
+            (now, credentials.digest(token)),
+        )
+        if used.rowcount != 1:
+            raise NotFound(OVER)
+        await conn.execute(
+            "UPDATE app_user SET password = %s, failures = 0, locked_until = NULL WHERE id = %s",
+            (secret, found.user),
+        )
+        await credentials.end_all(conn, found.user, now)
+        who = Actor(found.tenant, found.user, found.name, found.role, found.org, "web")  # type: ignore[arg-type]
+        await audit.note(conn, who, now, "password", detail=f"by {found.kind}")
+    credentials.forget()
+    return found
