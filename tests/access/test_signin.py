@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from commonchart.access import credentials, passwords, signin, users
+from commonchart.access.people import guessing
 from commonchart.fhir.outcome import Conflict, Invalid, Refused, Unauthenticated
 from commonchart.record.database import Database
 from tests.conftest import Clock
@@ -79,7 +80,7 @@ async def test_a_guesser_never_outlasts_the_waiting(
         await signin.sign_in(database, "sage", "wrong", clock())
     with pytest.raises(Unauthenticated, match=signin.WRONG):
         await signin.sign_in(database, "sage", PASSWORD, clock())
-    later = clock() + signin.LONGEST_WAIT + timedelta(seconds=1)
+    later = clock() + guessing.LONGEST_WAIT + timedelta(seconds=1)
     assert (await signin.sign_in(database, "sage", PASSWORD, later)).actor.user == sage.id
 
 

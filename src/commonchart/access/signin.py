@@ -1,12 +1,10 @@
-"""Signing in and out, and the sessions of people: idle and absolute time-out, back-off on failures, the trail of both.
+"""Signing in and out: password, then the second factor of whoever has one or must have one, then the session.
 
-The answer to a wrong login is that to a wrong password, in words and in time. A failing account waits longer each time,
-at most a minute, so that nobody can be locked out by somebody else for long.
+The answer to a wrong login is that to a wrong password, in words and in time; `people.guessing` slows guessers down.
 """
 
 from __future__ import annotations
 
-import secrets
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -14,85 +12,259 @@ from msgspec import Struct
 
 from commonchart.access import audit, credentials, passwords
 from commonchart.access.actors import Actor
-from commonchart.fhir.outcome import Unauthenticated
+from commonchart.access.people import factors, guessing, passkeys, sessions
+from commonchart.access.people.guessing import Origin
+from commonchart.access.people.sessions import ABSOLUTE, IDLE
+from commonchart.fhir.outcome import Throttled, Unauthenticated
+from commonchart.record import site as decisions
 
 if TYPE_CHECKING:
-    from commonchart.record.database import Database
+    from commonchart.record.database import Connection, Database
 
-IDLE = timedelta(minutes=15)
-ABSOLUTE = timedelta(hours=12)
 TOUCH_EVERY = timedelta(minutes=1)
-FREE_FAILURES = 5
-LONGEST_WAIT = timedelta(minutes=1)
-DOUBLINGS = 6  # 2**6 s is past the longest wait; without the bound the power outgrows timedelta
+SECOND_FACTOR = "second_factor"
+"""The site's setting: the roles that must have a second factor, with spaces between."""
 
 WRONG = "The user name or password is not right"
 
 
 class Session(Struct, frozen=True):
-    """Somebody signed in. `token` is the cookie's content, `csrf` what each of their forms must carry."""
+    """Somebody signed in. `token` is the cookie's content, `csrf` what each of their forms must carry.
+
+    `kind` is "session", or "pending" while a second factor must still be shown ("factor") or made ("enrol"), as `wants`
+    says. `device` is the cookie by which the browser is known from now on.
+    """
 
     token: str
     csrf: str
     actor: Actor
     preferences: str = "{}"
+    wants: str = ""
+    device: str = ""
 
 
-async def sign_in(database: Database, login: str, password: str, now: datetime) -> Session:
-    """A new session. Raises Unauthenticated with the same words for every reason that a guesser might learn from."""
+class Proof(Struct, frozen=True):
+    """What somebody shows: a code of an authenticator or a recovery code, or the answer of a passkey."""
+
+    code: str = ""
+    passkey: str = ""
+
+
+NOWHERE = Origin()
+
+
+async def sign_in(
+    database: Database, login: str, password: str, now: datetime, origin: Origin = NOWHERE
+) -> Session:
+    """A session, or one that waits for a second factor (`wants`).
+
+    Raises Unauthenticated with the same words for every reason that a guesser might learn from, Throttled by address.
+    """
     row = await _user(database, login)
-    waiting = row is not None and row["locked_until"] is not None and row["locked_until"] > now
+    id = row["id"] if row else ""
+    async with database.single() as conn:
+        device = await guessing.device(conn, id, origin)
+        if device is None:
+            await guessing.from_here(conn, origin, now)
+    failures, until = device or ((row["failures"], row["locked_until"]) if row else (0, None))
+    waiting = until is not None and until > now
     right = await passwords.matches(row["password"] if row and row["active"] else None, password)
     if row is None or not right or waiting:
-        await _failed(database, row, now, waiting)
+        await _failed(database, row, now, origin, failures, device is not None, waiting)
         raise Unauthenticated(WRONG)
-    csrf = secrets.token_urlsafe(32)
+    async with database.connection() as conn:
+        cookie = await guessing.succeeded(conn, id, origin, device is not None, now)
+        wants = await _wants(conn, row)
+        if not wants:
+            token, _ = await _begun(conn, _actor(row), now, "password", origin.agent)
+        else:
+            token, _ = await sessions.begin(
+                conn, id, now, kind="pending", factor="password", agent=origin.agent
+            )
+    return await _session(database, token, "pending" if wants else "session", wants, cookie)
+
+
+async def _wants(conn: Connection, row: dict[str, Any]) -> str:
+    if await factors.kinds(conn, row["id"]):
+        return "factor"
+    required = await decisions.get(conn, row["tenant"], SECOND_FACTOR)
+    return "enrol" if row["role"] in required.split() else ""
+
+
+async def _begun(conn: Connection, actor: Actor, now: datetime, factor: str, agent: str) -> tuple[str, str]:
+    made = await sessions.begin(conn, actor.user, now, kind="session", factor=factor, agent=agent)
+    await conn.execute("UPDATE app_user SET last_sign_in = %s WHERE id = %s", (now, actor.user))
+    await audit.note(conn, actor, now, "sign-in", detail=factor)
+    return made
+
+
+async def _session(database: Database, token: str, kind: str, wants: str = "", device: str = "") -> Session:
+    found = await credentials.find(database, token, kind)
+    if found is None:
+        raise Unauthenticated(WRONG)
+    return Session(token, found.csrf, found.actor, found.preferences, wants, device)
+
+
+async def pending(database: Database, token: str, now: datetime) -> Session:
+    """Somebody whose password was right and who must still show or make a second factor. Raises Unauthenticated."""
+    found = await credentials.find(database, token, "pending") if token else None
+    if found is None or found.expires <= now:
+        raise Unauthenticated("Sign in to continue")
     async with database.single() as conn:
-        await conn.execute(
-            "UPDATE app_user SET failures = 0, locked_until = NULL WHERE id = %s", (row["id"],)
+        wants = "factor" if await factors.kinds(conn, found.actor.user) else "enrol"
+    return Session(token, found.csrf, found.actor, found.preferences, wants)
+
+
+async def second(
+    database: Database, secret: bytes, token: str, proof: Proof, now: datetime, site: passkeys.Site
+) -> Session:
+    """The second factor after the password: a session under a new cookie. Raises Unauthenticated, Throttled."""
+    waiting = await pending(database, token, now)
+    if waiting.wants != "factor":
+        raise Unauthenticated("Sign in to continue")
+    kind = await shown(database, secret, waiting.actor, proof, now, site)
+    return await finish(database, waiting, kind, now)
+
+
+async def finish(database: Database, waiting: Session, factor: str, now: datetime) -> Session:
+    """Make a session of one that waited, once the factor was shown or made."""
+    async with database.connection() as conn:
+        cursor = await conn.execute(
+            "UPDATE credential SET revoked = %s WHERE sha256 = %s AND revoked IS NULL RETURNING agent",
+            (now, credentials.digest(waiting.token)),
         )
-    token = await credentials.issue(
-        database, row["id"], now, kind="session", client="web", lives=IDLE, csrf=csrf
-    )
-    found = await credentials.find(database, token, "session")
-    assert found is not None
+        row = await cursor.fetchone()
+        if row is None:
+            raise Unauthenticated("Sign in to continue")
+        token, _ = await _begun(conn, waiting.actor, now, f"password and {factor}", row[0])
+    return await _session(database, token, "session")
+
+
+async def by_passkey(
+    database: Database,
+    secret: bytes,
+    answer: str,
+    now: datetime,
+    site: passkeys.Site,
+    origin: Origin = NOWHERE,
+) -> Session:
+    """Sign in with a passkey alone: it is two factors, since it asks for a finger, a face or a PIN. Raises Unauthenticated."""
     async with database.single() as conn:
-        await audit.note(conn, found.actor, now, "sign-in")
-    return Session(token, csrf, found.actor, found.preferences)
+        await guessing.from_here(conn, origin, now)
+    try:
+        async with database.connection() as conn:
+            user = await passkeys.verify(conn, secret, answer, now, site)
+            row = await _by_id(conn, user)
+            token, _ = await _begun(conn, _actor(row), now, "passkey", origin.agent)
+    except Unauthenticated:
+        await _failed(database, None, now, origin, 0, False, False)
+        raise
+    return await _session(database, token, "session")
+
+
+async def shown(
+    database: Database, secret: bytes, actor: Actor, proof: Proof, now: datetime, site: passkeys.Site
+) -> str:
+    """Which factor was shown: totp, recovery or passkey. Raises Unauthenticated, and Throttled after too many wrong ones."""
+    key = f"factor:{actor.user}"
+    async with database.connection() as conn:
+        if await guessing.too_many(conn, key, guessing.PER_FACTOR, now):
+            raise Throttled("Too many wrong codes. Wait a quarter of an hour.")
+    try:
+        async with database.connection() as conn:
+            kind = await _kind(conn, secret, actor, proof, now, site)
+            if not kind:
+                raise Unauthenticated(factors.WRONG)
+            return kind
+    except Unauthenticated:
+        async with database.connection() as conn:
+            await guessing.count(conn, key, now)
+            await audit.note(conn, actor, now, "sign-in", outcome=audit.MINOR, detail="wrong second factor")
+        raise
+
+
+async def _kind(
+    conn: Connection, secret: bytes, actor: Actor, proof: Proof, now: datetime, site: passkeys.Site
+) -> str:
+    if proof.passkey:
+        user = await passkeys.verify(conn, secret, proof.passkey, now, site)
+        return "passkey" if user == actor.user else ""
+    return await factors.verify(conn, secret, actor.user, proof.code, now)
+
+
+async def step_up(
+    database: Database, secret: bytes, actor: Actor, token: str, password: str, proof: Proof, now: datetime,
+    site: passkeys.Site,
+) -> str:  # fmt: skip
+    """Show a factor again in a session: the new cookie of the session. Whoever has a second factor shows that one.
+
+    Raises Unauthenticated, Throttled.
+    """
+    async with database.single() as conn:
+        second = await factors.kinds(conn, actor.user)
+    if second:
+        kind = await shown(database, secret, actor, proof, now, site)
+    else:
+        await _same_password(database, actor, password, now)
+        kind = "password"
+    async with database.connection() as conn:
+        return await sessions.strengthen(conn, actor, token, kind, now)
+
+
+async def _same_password(database: Database, actor: Actor, password: str, now: datetime) -> None:
+    async with database.single() as conn:
+        if await guessing.too_many(conn, f"factor:{actor.user}", guessing.PER_FACTOR, now):
+            raise Throttled("Too many wrong passwords. Wait a quarter of an hour.")
+        row = await (
+            await conn.execute("SELECT password FROM app_user WHERE id = %s", (actor.user,))
+        ).fetchone()
+    if await passwords.matches(row[0] if row else None, password):
+        return
+    async with database.connection() as conn:
+        await guessing.count(conn, f"factor:{actor.user}", now)
+        await audit.note(conn, actor, now, "step-up", outcome=audit.MINOR, detail="wrong password")
+    raise Unauthenticated("The password is not right")
+
+
+_NAMES = ("id", "tenant", "name", "role", "org", "password", "active", "failures", "locked_until")
 
 
 async def _user(database: Database, login: str) -> dict[str, Any] | None:
-    names = ("id", "tenant", "role", "org", "password", "active", "failures", "locked_until")
     async with database.single() as conn:
         cursor = await conn.execute(
-            f"SELECT {', '.join(names)} FROM app_user WHERE login = %s", (login.lower()[:64],)
+            f"SELECT {', '.join(_NAMES)} FROM app_user WHERE login = %s", (login.lower()[:64],)
         )
         row = await cursor.fetchone()
-    return dict(zip(names, row, strict=True)) if row else None
+    return dict(zip(_NAMES, row, strict=True)) if row else None
 
 
-async def _failed(database: Database, row: dict[str, Any] | None, now: datetime, waiting: bool) -> None:
-    async with database.single() as conn:
-        if row is None:
-            nobody = Actor(0, "", "", "system", "", "web")
-            await audit.note(conn, nobody, now, "sign-in", outcome=audit.MINOR, detail="unknown user")
-            return
+async def _by_id(conn: Connection, user: str) -> dict[str, Any]:
+    cursor = await conn.execute(f"SELECT {', '.join(_NAMES)} FROM app_user WHERE id = %s AND active", (user,))
+    row = await cursor.fetchone()
+    if row is None:
+        raise Unauthenticated(WRONG)
+    return dict(zip(_NAMES, row, strict=True))
+
+
+def _actor(row: dict[str, Any]) -> Actor:
+    return Actor(row["tenant"], row["id"], row["name"], row["role"], row["org"], "web")
+
+
+async def _failed(
+    database: Database, row: dict[str, Any] | None, now: datetime, origin: Origin, failures: int, known: bool,
+    waiting: bool,
+) -> None:  # fmt: skip
+    """Count and note a failure. The same statements run for a name that nobody has."""
+    who = _actor(row) if row else Actor(0, "", "", "system", "", "web")
+    detail = "waiting" if waiting else "wrong password or inactive" if row else "unknown user"
+    async with database.connection() as conn:
         if not waiting:
-            until = _wait_until(now, row["failures"] + 1)
-            await conn.execute(
-                "UPDATE app_user SET failures = failures + 1, locked_until = %s WHERE id = %s",
-                (until, row["id"]),
-            )
-        who = Actor(row["tenant"], row["id"], "", row["role"], row["org"], "web")
-        detail = "waiting" if waiting else "wrong password or inactive"
+            await guessing.failed(conn, who.user, origin, failures, known, now)
+            if row and guessing.wait_until(now, failures + 1) and failures + 1 == guessing.FREE_FAILURES:
+                await audit.note(
+                    conn, who, now, "lock", outcome=audit.MINOR, detail="device" if known else "account"
+                )
         await audit.note(conn, who, now, "sign-in", outcome=audit.MINOR, detail=detail)
-
-
-def _wait_until(now: datetime, failures: int) -> datetime | None:
-    """When the next attempt counts, after so many failures in a row; None while they are free."""
-    if failures < FREE_FAILURES:
-        return None
-    return now + min(LONGEST_WAIT, timedelta(seconds=2 ** min(failures - FREE_FAILURES, DOUBLINGS)))
 
 
 async def resume(database: Database, token: str, now: datetime, *, touch: bool = True) -> Session:

@@ -1,0 +1,100 @@
+"""The sessions of people: begun, made stronger, listed, ended. Only the sha256 of a cookie is kept."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from commonchart.access import audit, credentials
+
+if TYPE_CHECKING:
+    from commonchart.access.actors import Actor
+    from commonchart.record.database import Connection, Database
+
+IDLE = timedelta(minutes=15)
+ABSOLUTE = timedelta(hours=12)
+PENDING = timedelta(minutes=10)
+"""How long somebody whose password was right has for the second factor."""
+FRESH = timedelta(minutes=5)
+"""How long a shown factor opens dangerous acts."""
+
+
+class Open(Struct, frozen=True):
+    """A session as its owner sees it; `handle` names it in forms and opens nothing."""
+
+    handle: str
+    agent: str
+    since: datetime
+    used: datetime
+    factor: str
+    this: bool
+
+
+async def begin(
+    conn: Connection, user: str, now: datetime, *, kind: str, factor: str, agent: str = ""
+) -> tuple[str, str]:
+    """A new session (`kind` "session") or the wait for a second factor ("pending"): its cookie and its form token."""
+    token, csrf = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
+    await conn.execute(
+        "INSERT INTO credential (sha256, kind, actor, client, created, expires, used, csrf, agent, factor, factor_at) "
+        "VALUES (%s, %s, %s, 'web', %s, %s, %s, %s, %s, %s, %s)",
+        (credentials.digest(token), kind, user, now, now + (IDLE if kind == "session" else PENDING), now, csrf,
+         agent[:200], factor, now),
+    )  # fmt: skip
+    return token, csrf
+
+
+async def fresh(database: Database, token: str, now: datetime) -> bool:
+    """Whether a factor was shown in this session within the last five minutes."""
+    async with database.single() as conn:
+        row = await (
+            await conn.execute(
+                "SELECT factor_at FROM credential WHERE sha256 = %s", (credentials.digest(token),)
+            )
+        ).fetchone()
+    return bool(row and row[0] and now - row[0] < FRESH)
+
+
+async def strengthen(conn: Connection, actor: Actor, token: str, factor: str, now: datetime) -> str:
+    """A factor was shown: the session goes on under a new cookie, which is returned; the old one opens nothing."""
+    new = secrets.token_urlsafe(32)
+    await conn.execute(
+        "UPDATE credential SET sha256 = %s, factor = %s, factor_at = %s WHERE sha256 = %s AND revoked IS NULL",
+        (credentials.digest(new), factor, now, credentials.digest(token)),
+    )
+    await audit.note(conn, actor, now, "step-up", detail=factor)
+    return new
+
+
+async def listed(database: Database, actor: Actor, token: str, now: datetime) -> list[Open]:
+    """The sessions of somebody that still live, the newest first."""
+    async with database.single() as conn:
+        cursor = await conn.execute(
+            "SELECT left(encode(sha256, 'hex'), 16), agent, created, used, factor, sha256 = %s FROM credential "
+            "WHERE actor = %s AND kind = 'session' AND revoked IS NULL AND expires > %s AND created > %s ORDER BY created DESC",
+            (credentials.digest(token), actor.user, now, now - ABSOLUTE),
+        )
+        return [Open(*row) for row in await cursor.fetchall()]
+
+
+async def end(database: Database, actor: Actor, handle: str, now: datetime) -> bool:
+    """End one of one's own sessions; whether there was one."""
+    async with database.connection() as conn:
+        cursor = await conn.execute(
+            "UPDATE credential SET revoked = %s WHERE actor = %s AND kind = 'session' AND revoked IS NULL "
+            "AND left(encode(sha256, 'hex'), 16) = %s",
+            (now, actor.user, handle),
+        )
+        await audit.note(conn, actor, now, "session-ended")
+    return cursor.rowcount == 1
+
+
+async def end_others(database: Database, actor: Actor, token: str, now: datetime) -> None:
+    """Sign out everywhere but here: every other session and token ends."""
+    async with database.connection() as conn:
+        await credentials.end_all(conn, actor.user, now, but=token)
+        await audit.note(conn, actor, now, "sign-out", detail="everywhere else")
+    credentials.forget()
