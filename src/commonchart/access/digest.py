@@ -75,7 +75,7 @@ async def panel(records: Records) -> Panel:
     where, args = _panel(records)
     async with records.database.connection() as conn:
         people = await _number(conn, f"SELECT count(*) FROM resource r WHERE {where}", args)
-        lines = await _lines(conn, where, args, now.date() - timedelta(days=7))
+        lines = await _lines(conn, records, where, args, now.date() - timedelta(days=7))
         reminded = await _number(
             conn, "SELECT count(*) FROM outreach_message m JOIN resource r ON r.pk = m.pk AND r.tenant = m.tenant AND r.rtype = "
             f"'Patient' AND r.id = m.patient WHERE {where} AND m.state = 'sent' AND m.sent_at > %s",
@@ -106,13 +106,16 @@ async def _number(conn: Connection, sql: str, args: Sequence[Any]) -> int:
     return int(row[0]) if row else 0
 
 
-async def _lines(conn: Connection, where: str, args: Sequence[Any], since: date) -> Iterable[Line]:
+async def _lines(
+    conn: Connection, records: Records, where: str, args: Sequence[Any], since: date
+) -> Iterable[Line]:
+    deciding, more = records.visible.due("d")
     cursor = await conn.execute(
         "SELECT d.rule, max(d.title), d.status, count(*), count(*) FILTER (WHERE d.status = 'up-to-date' AND "
         "EXISTS (SELECT 1 FROM json_array_elements(d.why::json->'used') u WHERE u->>'when' >= %s)) "
         "FROM due d JOIN resource r ON r.pk = d.pk AND r.tenant = d.tenant AND r.rtype = 'Patient' AND r.id = d.patient "
-        f"WHERE {where} GROUP BY d.rule, d.status",
-        [since.isoformat(), *args],
+        f"WHERE {where} AND {deciding} GROUP BY d.rule, d.status",
+        [since.isoformat(), *args, *more],
     )
     found: dict[str, Line] = {}
     for rule, title, status, n, done in await cursor.fetchall():
@@ -152,6 +155,6 @@ def _is_with(body: dict[str, Any], practitioner: str | None) -> bool:
 
 
 async def _open(conn: Connection, records: Records, patient: str) -> tuple[DueRow, ...]:
-    rows = await due.of_patient(conn, records.actor.tenant, patient)
+    rows = await due.of_patient(conn, records.actor.tenant, patient, records.visible.due("d"))
     waiting = [one for one in rows if one.status in OPEN]
     return tuple(sorted(waiting, key=lambda one: (ORDER.index(one.status), one.title)))

@@ -21,6 +21,8 @@ from commonchart.search.fold import fold
 
 if TYPE_CHECKING:
     from commonchart.access.records import Records
+    from commonchart.record.database import Connection
+    from commonchart.search.visible import Visible
 
 OPEN = ("overdue", "due", "cannot-tell", "due-soon")
 ORDER = (
@@ -63,9 +65,18 @@ async def due_of(records: Records, patient: str) -> list[DueRow]:
     if not visible.everything and patient not in visible.patients:
         raise NotFound("There is no Patient with this id")
     async with records.database.connection() as conn:
-        rows = await due.of_patient(conn, records.actor.tenant, patient)
+        if visible.beyond is not None and not await _seen(conn, visible, patient):
+            raise NotFound("There is no Patient with this id")
+        rows = await due.of_patient(conn, records.actor.tenant, patient, visible.due("d"))
         await audit.note(conn, records.actor, records.clock(), "read-due", patients=[patient])
     return rows
+
+
+async def _seen(conn: Connection, visible: Visible, patient: str) -> bool:
+    predicate, args = visible.predicate("r")
+    return bool(
+        await conn.fetch(f"{store.READ} AND {predicate}", (visible.tenant, "Patient", patient, *args))
+    )
 
 
 async def registry(
@@ -127,7 +138,8 @@ def _where(
     records: Records, filters: Filters, as_of: date, *, any_rule: bool = False
 ) -> tuple[str, list[Any]]:
     predicate, args = records.visible.predicate("r")
-    parts, values = [predicate, "NOT r.deleted", "d.tenant = %s"], [*args, records.actor.tenant]
+    deciding, more = records.visible.due("d")
+    parts, values = [predicate, "NOT r.deleted", deciding], [*args, *more]
 
     def add(text: str, *more: Any) -> None:
         parts.append(text)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from functools import cache
 from typing import TYPE_CHECKING
@@ -33,6 +34,8 @@ CHANGES = 2000
 PATIENTS = 50
 
 _SYSTEMS = {"loinc": "http://loinc.org", "sct": "http://snomed.info/sct", "question": QUESTION_SYSTEM}
+
+_REFERENCE = re.compile(r"\b[A-Z][A-Za-z]+/[A-Za-z0-9.-]{1,64}")
 
 Progress = Callable[[int], None]
 
@@ -160,11 +163,21 @@ async def assessed(
         return []
     answers = assess(evidence(found), person(own, day), pack, day)
     answers += immunizations.assessed(own, found, schedule, day, await to_cvx(conn))
-    return [_row(patient, one, day, now) for one in answers if kept(one)]
+    keeper, origins = await due.origins(conn, tenant, patient, same)
+    return [_row(patient, one, day, now, keeper, origins) for one in answers if kept(one)]
 
 
-def _row(patient: str, one: Due, day: date, now: datetime) -> DueRow:
+def _row(
+    patient: str, one: Due, day: date, now: datetime, keeper: str, origins: Mapping[str, tuple[int, str]]
+) -> DueRow:
+    """The row, with the labels and organisations of every fact that its explanation refers to."""
+    why = msgspec.json.encode(one.why).decode()
+    labels, orgs = 0, {keeper}
+    for reference in set(_REFERENCE.findall(why)) if origins else ():
+        mask, org = origins.get(reference, (0, keeper))
+        labels |= mask
+        orgs.add(org)
     return DueRow(
         patient, one.rule, one.kind, one.title, one.status, one.due_on, one.overdue_on, one.until, one.next_change_on,
-        msgspec.json.encode(one.why).decode(), one.pack, one.version, day, now,
+        why, one.pack, one.version, day, now, labels, "\n".join(sorted(orgs)),
     )  # fmt: skip

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 READ = frozenset({*TYPES, "Patient", "AllergyIntolerance"})
 """The types that rules and schedules look at: a change of any other changes no answer."""
-COLUMNS = "patient, rule, kind, title, status, due_on, overdue_on, until, next_change_on, why, pack, version, assessed_on, assessed_at"
+COLUMNS = "patient, rule, kind, title, status, due_on, overdue_on, until, next_change_on, why, pack, version, assessed_on, assessed_at, labels, orgs"
 _NAMES = COLUMNS.split(", ")
-_TYPES = ("text",) * 5 + ("date",) * 4 + ("text",) * 3 + ("date", "timestamptz")
+_TYPES = ("text",) * 5 + ("date",) * 4 + ("text",) * 3 + ("date", "timestamptz", "int8", "text")
 _DROP = "DELETE FROM due WHERE pk = %s AND tenant = %s AND patient = %s AND rule = ANY(%s)"
 _KEEP = (
     f"INSERT INTO due (pk, tenant, {COLUMNS}) SELECT %s, %s, k.* "
@@ -37,7 +37,10 @@ Part = tuple[int, int]
 
 
 class DueRow(Struct, frozen=True):
-    """A row of the due table; `why` is the explanation as JSON text."""
+    """A row of the due table; `why` is the explanation as JSON text.
+
+    `labels` and `orgs` (one a line) are those of the facts that decided: who may not see one of them does not see the row.
+    """
 
     patient: str
     rule: str
@@ -53,6 +56,8 @@ class DueRow(Struct, frozen=True):
     version: str
     assessed_on: date
     assessed_at: datetime
+    labels: int = 0
+    orgs: str = ""
 
 
 class InUse(Struct, frozen=True):
@@ -94,11 +99,13 @@ def _same(old: DueRow | None, new: DueRow) -> bool:
     )
 
 
-async def of_patient(conn: Connection, tenant: int, patient: str) -> list[DueRow]:
-    """The stored rows of a patient."""
+async def of_patient(
+    conn: Connection, tenant: int, patient: str, seen: tuple[str, Sequence[Any]] = ("true", ())
+) -> list[DueRow]:
+    """The stored rows of a patient; `seen` is the reader's visibility on the alias d."""
     rows = await conn.fetch(
-        f"SELECT {COLUMNS} FROM due WHERE pk = %s AND tenant = %s AND patient = %s ORDER BY rule",
-        (patient_key(patient), tenant, patient),
+        f"SELECT {COLUMNS} FROM due d WHERE pk = %s AND tenant = %s AND patient = %s AND {seen[0]} ORDER BY rule",
+        (patient_key(patient), tenant, patient, *seen[1]),
     )
     return [DueRow(*row) for row in rows]
 
@@ -123,6 +130,26 @@ async def resources(
     )
     found = [json.decode(row[0].encode()) for row in rows]
     return found + await _medications(conn, tenant, found)
+
+
+async def origins(
+    conn: Connection, tenant: int, patient: str, patients: Sequence[str]
+) -> tuple[str, dict[str, tuple[int, str]]]:
+    """Who keeps the patient's record; and by reference the labels and organisation of facts that have others.
+
+    `patients` are the records of the person.
+    """
+    rows = await conn.fetch(
+        "SELECT r.rtype || '/' || r.id, r.labels, r.org, r.rtype = 'Patient' AND r.id = %s FROM resource r "
+        "WHERE r.pk = ANY(%s) AND r.tenant = %s AND r.patient = ANY(%s) AND NOT r.deleted AND r.rtype = ANY(%s) "
+        "AND (r.labels <> 0 OR r.rtype = 'Patient' OR r.org <> (SELECT p.org FROM resource p WHERE p.pk = %s "
+        "AND p.tenant = %s AND p.rtype = 'Patient' AND p.id = %s))",
+        (
+            patient, [patient_key(one) for one in patients], tenant, list(patients), list(READ), patient_key(patient),
+            tenant, patient,
+        ),
+    )  # fmt: skip
+    return next((row[2] for row in rows if row[3]), ""), {row[0]: (row[1], row[2]) for row in rows}
 
 
 async def telling(conn: Connection, tenant: int, new: Sequence[Change], tokens: Sequence[int]) -> list[str]:

@@ -18,7 +18,7 @@ PATIENT_SHARDED = frozenset(
         "outreach_message",
     }
 )
-LOOK_UP = frozenset({"resource_loc", "person_link"})
+LOOK_UP = frozenset({"resource_loc", "person_link", "relationship", "consent_rule"})
 LOCAL = frozenset(
     {
         "change",
@@ -54,6 +54,8 @@ LOCAL = frozenset(
         "outreach_digest",
         "schedule_pack",
         "schedule_use",
+        "emergency_access",
+        "privacy_notice",
     }
 )
 
