@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
 from psycopg import sql
 
 from commonchart.care.labels import labels_of
@@ -137,6 +138,7 @@ async def _write(
     current = await read_many(conn, stamp.tenant, held)
     living = {key: one for key, one in current.items() if not one.deleted}
     writes = [over(living[w.rtype, w.id], w) if (w.rtype, w.id) in living else w for w in writes]
+    writes = [w if w.body is not None else _ended(w, current.get((w.rtype, w.id))) for w in writes]
     written = [
         _decide(stamp, w, current.get((w.rtype, w.id)), sources.get((w.rtype, w.id), "")) for w in writes
     ]
@@ -221,11 +223,16 @@ def _check(stamp: Stamp, write: Write, now: Stored | None, source: str) -> None:
         raise Conflict(f"This id belongs to a {write.rtype} of another source", code="duplicate")
 
 
+def _ended(write: Write, now: Stored | None) -> Write:
+    """A deletion with the labels of what it ends: that there was something is as sensitive as what it was."""
+    labels = labels_of(json.decode(now.body)) if now is not None and now.body else 0
+    return replace(write, index=Index(labels=labels))
+
+
 def _deleted(stamp: Stamp, write: Write, now: Stored) -> Written:
     if now.deleted:
         raise Gone(f"This {write.rtype} is deleted already")
-    labels = labels_of(json.decode(now.body or b"{}"))
-    kept = Write(write.rtype, write.id, None, index=Index(patient=now.patient, labels=labels))
+    kept = Write(write.rtype, write.id, None, index=Index(patient=now.patient))
     return Written("deleted", _version(stamp, kept, now.vid + 1, _after(stamp.recorded, now), None))
 
 
