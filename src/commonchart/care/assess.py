@@ -13,8 +13,9 @@ from typing import Any, Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
+from commonchart.care.asking import told
 from commonchart.care.chart import Chart
-from commonchart.care.evidence import Evidence
+from commonchart.care.evidence import Evidence, first_day
 from commonchart.care.explain import describe
 from commonchart.care.monitoring import monitored
 from commonchart.care.person import Person
@@ -61,16 +62,34 @@ class Due(Struct, frozen=True, gc=False):
 
 
 def assess(
-    evidence: Evidence, person: Person, pack: Pack, as_of: date, released: Collection[str] = ()
+    evidence: Evidence,
+    person: Person,
+    pack: Pack,
+    as_of: date,
+    released: Collection[str] = (),
+    rejected: Collection[str] = (),
 ) -> list[Due]:
     """The answer of every rule of the pack. Nobody who has died is due for anything: then the list is empty.
 
-    `released` are the references ("Observation/1") of results that a clinician took out of quarantine.
+    `released` are the references ("Observation/1") of results that a clinician took out of quarantine, `rejected` those that
+    a clinician keeps out for good.
     """
-    if person.died:
+    return answers(charted(evidence, person, pack, as_of, released, rejected))
+
+
+def charted(
+    evidence: Evidence, person: Person, pack: Pack, as_of: date, released: Collection[str] = (), rejected: Collection[str] = ()
+) -> Chart:  # fmt: skip
+    """What `answers` asks: the facts as clinicians settled them."""
+    return Chart(evidence.settled(released, rejected), person, pack, as_of, released)
+
+
+def answers(chart: Chart) -> list[Due]:
+    """The answer of every rule of the chart's pack, as `assess` gives them."""
+    pack = chart.pack
+    if chart.person.died:
         return []
-    chart = Chart(evidence, person, pack, as_of, released)
-    quiet = chart.future is None and person.born is not None
+    quiet = chart.future is None and chart.person.born is not None
     return [
         (_idle(chart, rule) if quiet else None) or _due(_answer(Question(chart, rule)), pack, rule) for rule in pack.rules
     ]  # fmt: skip
@@ -82,6 +101,24 @@ def kept(due: Due) -> bool:
     Most rules are about few people; 180 rows each to say so would be most of the due table.
     """
     return due.status != "not-applicable" or due.next_change_on is not None
+
+
+_NOT_DONE = ("Goal/", "ServiceRequest/", "Condition/", "Coverage/", "FamilyMemberHistory/", "Patient/")
+
+
+def last_done(due: Due) -> date | None:
+    """The day of the newest evidence that the answer rests on; None where none counts, or where it rests on something else."""
+    if due.status in ("excluded", "not-applicable"):
+        return None
+    used = (one for one in due.why.get("used") or () if not str(one.get("link", "")).startswith(_NOT_DONE))
+    return max((day for one in used if (day := first_day(one.get("when")))), default=None)
+
+
+def measured_within(due: Due) -> str:
+    """in, out or alert; "none" for something measured without a value that counts; "" for anything else."""
+    if due.within or due.kind != "monitoring" or due.status in ("excluded", "not-applicable"):
+        return due.within
+    return "none" if due.status == "cannot-tell" or last_done(due) is None else ""
 
 
 def _idle(chart: Chart, rule: Rule) -> Due | None:
@@ -110,7 +147,7 @@ def _answer(asked: Question) -> Verdict:
     for step in made.steps:
         verdict = step(asked)
         if verdict is not None:
-            return put_off(asked, _with_next_change(asked, verdict))
+            return put_off(asked, _with_next_change(asked, told(asked, verdict)))
     verdict = monitored(asked) if asked.rule.monitor else screened(asked)
     return put_off(asked, _noted(asked, _with_next_change(asked, verdict)))
 

@@ -29,6 +29,8 @@ _HCPCS = frozenset({SYSTEMS["hcpcs"], "urn:oid:2.16.840.1.113883.6.285"})
 ACT_CODE = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
 UNREAD = 1 << 62
 """On rows that an earlier program wrote, until they have been looked at: not shown to other organisations."""
+# no rule, list or count rests on these: what is worked out is for people who may not read them
+UNDECISIVE = ("psychotherapy",)
 # where a resource names others of which it is made, or that it is about
 MEMBERS = frozenset(
     {"result", "hasMember", "derivedFrom", "entry", "item", "target", "condition", "reasonReference", "addresses",

@@ -16,6 +16,19 @@ PATIENT_SHARDED = frozenset(
         "contained_row",
         "due",
         "outreach_message",
+        "panel_member",
+        "registry_row",
+        "medication_review",
+        "medication_alert",
+        "medication_check",
+        "alert_event",
+        "inbox_item",
+        "inbox_act",
+        "critical_alert",
+        "critical_notice",
+        "quarantine",
+        "quarantine_answer",
+        "rule_preview_change",
     }
 )
 LOOK_UP = frozenset({"resource_loc", "person_link", "relationship", "consent_rule"})
@@ -56,6 +69,18 @@ LOCAL = frozenset(
         "schedule_use",
         "emergency_access",
         "privacy_notice",
+        "panel_count",
+        "panel_state",
+        "registry_view",
+        "registry_default",
+        "alert_approval",
+        "inbox_cover",
+        "site_rule",
+        "rule_use",
+        "rule_approval",
+        "rule_preview",
+        "audit_seal",
+        "audit_archive",
     }
 )
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from commonchart.care.labels import UNDECISIVE, mask
 from commonchart.record.keys import patient_key, token
 
 Condition = tuple[str, list[Any]]
@@ -92,13 +93,24 @@ class Visible(Struct, frozen=True):
         parts: list[Condition] = [(f"{alias}.tenant = %s", [self.tenant])]
         if not self.everything:
             parts.append((f"{alias}.patient = ANY(%s)", [sorted(self.patients)]))
-        if self.hidden:
-            parts.append(_unlabelled(alias, self.hidden, ""))
+        if self._deciding:
+            parts.append(_unlabelled(alias, self._deciding, ""))
         if self.limits is not None:
             parts.append(_any(_limited_due(alias, one) for one in self.limits if one.actions & _SHOWING))
         if self.beyond is not None:
             parts.append(_due_of_theirs(alias, self.beyond))
         return _all(parts)
+
+    @property
+    def _deciding(self) -> int:
+        """The hidden labels that a worked-out answer may rest on."""
+        return self.hidden & ~mask(*UNDECISIVE)
+
+    @property
+    def whole(self) -> bool:
+        """Whether everything that answers rest on may be seen, so that stored answers and counts may be shown as they are."""
+        open_ = self.everything and self.types is None and self.limits is None and self.beyond is None
+        return open_ and not self._deciding
 
     def scope(self) -> list[Any]:
         """Everything but the moment, in a fixed order: equal where the same may be seen at the same time."""
