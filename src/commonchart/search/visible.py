@@ -6,11 +6,13 @@ change of them holds from the next statement on, and nothing has to be forgotten
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from commonchart.care.labels import UNDECISIVE, mask
 from commonchart.record.keys import patient_key, token
@@ -85,7 +87,7 @@ class Visible(Struct, frozen=True):
         if self.limits is not None:
             parts.append(_any(_limited(alias, one) for one in self.limits if one.actions & _SHOWING))
         if self.beyond is not None:
-            parts.append(_theirs(alias, self.beyond))
+            parts.append(_at_the_moment(_theirs, alias, self.beyond))
         return parts[0] if len(parts) == 1 else _all(parts)
 
     def due(self, alias: str) -> Condition:
@@ -98,7 +100,7 @@ class Visible(Struct, frozen=True):
         if self.limits is not None:
             parts.append(_any(_limited_due(alias, one) for one in self.limits if one.actions & _SHOWING))
         if self.beyond is not None:
-            parts.append(_due_of_theirs(alias, self.beyond))
+            parts.append(_at_the_moment(_due_of_theirs, alias, self.beyond))
         return _all(parts)
 
     @property
@@ -177,6 +179,26 @@ def _limited_due(alias: str, limit: Limit) -> Condition:
 # ---- where organisations share ---------------------------------------------------------------------------------
 
 
+class _Now:
+    """Stands for the moment in what is kept of a condition."""
+
+
+NOW = _Now()
+
+
+def _at_the_moment(made: Callable[[str, Beyond], Condition], alias: str, who: Beyond) -> Condition:
+    """The condition, whose text is made once for an actor. Raises RuntimeError without a moment."""
+    if who.now is None:
+        raise RuntimeError("what organisations share is decided at a moment, and none was given")
+    text, args = _made(made, alias, replace(who, now=None))
+    return text, [who.now if one is NOW else one for one in args]
+
+
+@lru_cache(maxsize=2048)
+def _made(made: Callable[[str, Beyond], Condition], alias: str, who: Beyond) -> Condition:
+    return made(alias, who)
+
+
 def _theirs(alias: str, who: Beyond) -> Condition:
     """Own records, what is about nobody and open, and what others share."""
     own = _kept_by(f"{alias}.org = %s", who)
@@ -204,34 +226,28 @@ def _shared(alias: str, who: Beyond) -> Condition:
     if not who.shares:
         return "false", []
     said, said_args = _decided(alias, who, personal=False)
-    usual = _all([_related(alias, who), (f"{alias}.labels & %s::bigint = 0", [who.blocked])])
-    if not who.related:
-        usual = ("false", [])
-    decided: Condition = (f"coalesce({said}, {usual[0]})", [*said_args, *usual[1]])
+    treats = _related(alias, who) if who.related else ("false", [])
+    decided: Condition = (  # OFFSET 0: asked once a row, however often it is needed
+        f"(SELECT coalesce({said}, _x.treats AND {alias}.labels & %s::bigint = 0) "
+        f"FROM (SELECT {treats[0]} AS treats OFFSET 0) _x)",
+        [*said_args, who.blocked, *treats[1]],
+    )
     emergency = _all([_emergency(alias, who), (f"{alias}.labels & %s::bigint = 0", [who.never])])
     return _all([(f"{alias}.patient IS NOT NULL", []), _any([emergency, decided])])
 
 
-def _now(who: Beyond) -> datetime:
-    if who.now is None:
-        raise RuntimeError("what organisations share is decided at a moment, and none was given")
-    return who.now
-
-
 def _emergency(alias: str, who: Beyond) -> Condition:
-    now = _now(who)
     return (
         f"EXISTS (SELECT 1 FROM emergency_access _g WHERE _g.tenant = {alias}.tenant AND _g.actor = %s "
         f"AND _g.patient = {alias}.patient AND _g.revoked IS NULL AND _g.starts <= %s AND _g.ends > %s)",
-        [who.user, now, now],
+        [who.user, NOW, NOW],
     )
 
 
 def _related(alias: str, who: Beyond) -> Condition:
     """The organisation treats the patient, or somebody whom identity has linked with the patient."""
-    now = _now(who)
     held = "{0}.org = %s AND {0}.starts <= %s AND {0}.ends > %s"
-    args = [who.org, now, now]
+    args: list[Any] = [who.org, NOW, NOW]
     return _any(
         [
             (
@@ -264,7 +280,7 @@ def _decided(alias: str, who: Beyond, *, personal: bool) -> Condition:
         (_LABELLED.format(alias), []),
         (_CODED.format(alias), []),
         (_DATED.format(alias), []),
-        _opening(alias, who),
+        _opening(alias, who, "false" if personal else "_x.treats"),
     ]
     if personal:
         parts.append(("%s = ANY(_k.people)", [who.person]))
@@ -277,13 +293,12 @@ def _decided(alias: str, who: Beyond, *, personal: bool) -> Condition:
 
 def _of_patient(alias: str, who: Beyond) -> Condition:
     """In force, and about this actor and purpose."""
-    now = _now(who)
     text = (
         f"_k.tenant = {alias}.tenant AND _k.patient = {alias}.patient AND _k.starts <= %s AND _k.ends > %s "
         f"AND {_one_of_each('_k.actors')} AND {_one_of_each('_k.purposes')}"
     )
     names, purposes = ([f"%|{_plain(one)}|%" for one in held] for held in (who.names, who.purposes))
-    return text, [now, now, names, purposes]
+    return text, [NOW, NOW, names, purposes]
 
 
 def _plain(text: str) -> str:
@@ -306,11 +321,13 @@ _CODED = (
 _DATED = "(_k.data_from IS NULL OR coalesce({0}.date_lo >= _k.data_from AND {0}.date_lo < _k.data_until, NOT _k.permit))"
 
 
-def _opening(alias: str, who: Beyond) -> Condition:
-    named: list[Condition] = [("_k.actors IS NOT NULL", [])]
-    if who.related:
-        named.append(_related(alias, who))
-    opened = _all([_any(named), (f"{alias}.labels & %s::bigint & ~_k.opens = 0", [who.blocked])])
+def _opening(alias: str, who: Beyond, treats: str) -> Condition:
+    opened = _all(
+        [
+            (f"(_k.actors IS NOT NULL OR {treats})", []),
+            (f"{alias}.labels & %s::bigint & ~_k.opens = 0", [who.blocked]),
+        ]
+    )
     return _any([("NOT _k.permit", []), opened])
 
 
