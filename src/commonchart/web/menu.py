@@ -71,6 +71,7 @@ GROUPS = (
             Entry("/dashboard", "Dashboard", "g d", RESULTS),
             Entry("/stock", "Vaccine stock", "g s", ("create", "Immunization")),
             Entry("/schedules", "Vaccine schedules", "", RESULTS),
+            Entry("/persons", "Records of one person", "", ("update", "Patient")),
             Entry("/receipts", "Import receipts", "", ("create", "Observation")),
             Entry("/terminology", "Code systems", "", RESULTS),
             Entry("/validate", "Check a resource", "", RESULTS),
