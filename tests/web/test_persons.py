@@ -64,3 +64,28 @@ async def test_the_desk_looks_but_does_not_link(sign_in: SignIn, twins: None) ->
     answer = await desk.post(ONE, data={"csrf": token_of(await desk.get("/account")), "do": "same", "reason": "Showed the same passport"})
     assert answer.status_code == 403
     assert (await (await sign_in("ines")).get("/persons")).status_code == 403
+
+
+def problem(id: str, patient: str, state: str) -> dict[str, Any]:
+    clinical = {"system": "http://terminology.hl7.org/CodeSystem/condition-clinical", "code": state}
+    return {
+        "resourceType": "Condition", "id": id, "subject": {"reference": f"Patient/{patient}"}, "clinicalStatus": {"coding": [clinical]},
+        "code": {"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": f"E11.{len(id)}"}], "text": "Diabetes"},
+    }  # fmt: skip
+
+
+async def test_what_two_records_repeat_or_contradict_is_marked(
+    sage: Client, twins: None, database: Database, clock: Clock
+) -> None:
+    loader = Records(database, users.system(1, "test"), clock)
+    made = [
+        problem("p1", "twin1", "active"), problem("p2", "twin2", "active"), problem("px1", "twin1", "active"),
+        problem("px2", "twin2", "resolved"), twin("twin2", "555-2") | {"gender": "male"},
+    ]  # fmt: skip
+    await loader.commit([Put(validate(one), one["id"]) for one in made])
+    assert "contradicts" not in (await sage.get("/patients/twin1/conditions")).text
+    await decided(sage, do="same", reason="Showed the same passport")
+    page = (await sage.get("/patients/twin1/conditions")).text
+    assert "1 recorded twice, counted once" in page
+    assert page.count("another record contradicts this") == 2
+    assert "Sex differs between records: female / male" in page

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 from msgspec import Struct
 from starlette.responses import HTMLResponse
 
-from commonchart.access import rules
+from commonchart.access import persons, rules
 from commonchart.access.due import due_of
 from commonchart.access.medications import standing
 from commonchart.access.medications.reading import MEDICINES
@@ -21,7 +21,7 @@ from commonchart.record.rows import Stored
 from commonchart.web.call import Call
 from commonchart.web.clinician.lookups import Lookups, fact_of
 from commonchart.web.forms.catalogue import corrects
-from commonchart.web.present import alerts, allergies, dates, due, people
+from commonchart.web.present import alerts, allergies, dates, due, people, union
 from commonchart.web.present.sources import Mark, author_organization, marks
 from commonchart.web.present.tables import Fact
 
@@ -86,6 +86,7 @@ class Chart:
     evidence: dict[str, Fact] = field(default_factory=dict)
     lookups: Lookups = field(default_factory=Lookups)
     letters: dict[str, Mark] = field(default_factory=dict)
+    disagreements: tuple[str, ...] = ()
 
     @property
     def network(self) -> bool:
@@ -233,6 +234,7 @@ async def opened(call: Call, section: str, *, depth: int = 1, rail: bool = True)
     )
     if past is None:
         chart.alerts = await _alerts(chart)
+        chart.disagreements = union.said(await persons.disagreements(call.records, id))
     if rail and past is None and call.may("read", "Condition"):
         found = await due_rail(call, id)
         chart.due = None if chart.banner.died and not (found.open or found.asks or found.closed) else found
