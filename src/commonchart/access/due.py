@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import Struct
 
-from commonchart.access import audit, panels
+from commonchart.access import approvals, audit, panels
 from commonchart.fhir.outcome import NotFound, TooCostly
-from commonchart.record import due, store
+from commonchart.record import changes, due, store
 from commonchart.record.due import DueRow
 from commonchart.record.panel import ATTENTION, COUNTS, STATUSES
 from commonchart.record.rows import Stored
@@ -86,9 +86,25 @@ async def due_of(records: Records, patient: str) -> list[DueRow]:
     if not visible.everything and patient not in visible.patients:
         raise NotFound("There is no Patient with this id")
     async with records.database.connection() as conn:
-        rows = await due.of_patient(conn, records.actor.tenant, patient)
+        tenant = records.actor.tenant
+        rows = await approvals.told(conn, tenant, await due.of_patient(conn, tenant, patient))
         await audit.note(conn, records.actor, records.clock(), "read-due", patients=[patient])
     return rows
+
+
+class Standing(Struct, frozen=True):
+    """The stored due rows of one patient; `waiting`: something of theirs was written that is not worked into them yet."""
+
+    rows: tuple[DueRow, ...]
+    waiting: bool
+
+
+async def standing(records: Records, patient: str) -> Standing:
+    """The due rows, and whether they are behind the record. Raises Forbidden, NotFound."""
+    async with records.database.connection() as conn:
+        behind = await changes.waiting_about(conn, due.CURSOR, records.actor.tenant, patient)
+    rows = await due_of(records, patient)
+    return Standing(tuple(rows), not due.READ.isdisjoint(behind))
 
 
 async def registry(
@@ -102,7 +118,7 @@ async def registry(
         statuses, attention, ranges = await _counted(conn, records, filters, as_of)
         total = attention if filters.attention else sum(statuses[one] for one in filters.statuses or ORDER)
         rules = await _rules(conn, records, filters, as_of)
-        rows = await _rows(conn, records, filters, as_of, limit, offset, total)
+        rows = await _told(conn, records, await _rows(conn, records, filters, as_of, limit, offset, total))
         await _noted(conn, records, "registry", filters, sorted({row.due.patient for row in rows}))
     return Registry(tuple(rows), total, statuses, attention, ranges, rules, panels.whole(records.visible))
 
@@ -113,11 +129,16 @@ async def exported(
     """Every row that fits, for taking it out of the house: the audit row names everybody. Raises as `registry`, TooCostly."""
     await panels.allowed(records)
     async with records.database.connection() as conn:
-        rows = await _rows(conn, records, filters, as_of, limit + 1, 0)
+        rows = await _told(conn, records, await _rows(conn, records, filters, as_of, limit + 1, 0))
         await _noted(conn, records, action, filters, sorted({row.due.patient for row in rows}))
     if len(rows) > limit:
         raise TooCostly(f"More than {limit:,} rows fit: narrow the registry first")
     return rows
+
+
+async def _told(conn: Any, records: Records, rows: list[RegistryRow]) -> list[RegistryRow]:
+    found = await approvals.told(conn, records.actor.tenant, [row.due for row in rows])
+    return [RegistryRow(told, row.patient) for told, row in zip(found, rows, strict=True)]
 
 
 async def selected(

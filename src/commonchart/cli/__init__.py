@@ -28,6 +28,7 @@ LAZY = {
     "package": "commonchart.cli.package:package",
     "reindex": "commonchart.cli.reindex:reindex",
     "restore": "commonchart.cli.backup:restore",
+    "rules": "commonchart.cli.rules:rules_",
     "schedule": "commonchart.cli.schedule:schedule",
     "serve": "commonchart.cli.serve:serve",
     "site": "commonchart.cli.site:site",

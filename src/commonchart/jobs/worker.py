@@ -16,7 +16,18 @@ import structlog
 from msgspec import Struct
 
 from commonchart.fhir.outcome import Busy
-from commonchart.jobs import bulk, due, medications, outreach, panel, reindex, sealing, subscriptions
+from commonchart.jobs import (
+    bulk,
+    due,
+    inbox,
+    medications,
+    outreach,
+    panel,
+    reindex,
+    rule_previews,
+    sealing,
+    subscriptions,
+)
 from commonchart.record import statistics
 from commonchart.record.changes import CHANNEL
 
@@ -48,12 +59,13 @@ Lane = Callable[["Database", Clock, Site], Awaitable[int]]
 
 async def drain(database: Database, clock: Clock) -> int:
     """Bring the due lists up to date with everything committed; how many changes were followed."""
-    done = 0
-    await due.follow_pack(database, clock())
-    while taken := await due.follow(database, clock()):
-        done += taken
-        if taken < due.CHANGES:  # what is committed meanwhile wakes the next round
-            break
+    done, left = 0, True
+    while left:  # what is new is not kept waiting by a pack that concerns everybody
+        left = await due.follow_pack(database, clock())
+        while taken := await due.follow(database, clock()):
+            done += taken
+            if taken < due.CHANGES:  # what is committed meanwhile wakes the next round
+                break
     while await due.pass_days(database, clock()):
         pass
     return done
@@ -83,12 +95,15 @@ LANES: dict[str, Lane] = {
     "subscriptions": subscriptions.lane,
     "reindex": reindex.drain,
     "outreach": outreach.drain,
+    "previews": rule_previews.lane,
     "sealing": sealing.drain,
+    "inbox": inbox.drain,
     "panel": _panel,
 }
 """Lane by name. A lane does a bounded piece of what is waiting and says how much it did; 0 sleeps until woken."""
 PACE = {
-    "due": 1.0, "medications": 1.0, "bulk": 0.5, "subscriptions": 0.1, "reindex": 1.0, "outreach": 1.0, "sealing": 0.5, "panel": 60.0,
+    "due": 1.0, "medications": 1.0, "bulk": 0.5, "subscriptions": 0.1, "reindex": 1.0, "outreach": 1.0, "sealing": 0.5,
+    "inbox": 0.5, "previews": 0.5, "panel": 60.0,
 }  # fmt: skip
 """Seconds from the beginning of one round of a lane to that of the next it is woken for."""
 POLL = {"sealing": 0.5}

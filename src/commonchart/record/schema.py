@@ -22,6 +22,13 @@ PATIENT_SHARDED = frozenset(
         "medication_alert",
         "medication_check",
         "alert_event",
+        "inbox_item",
+        "inbox_act",
+        "critical_alert",
+        "critical_notice",
+        "quarantine",
+        "quarantine_answer",
+        "rule_preview_change",
     }
 )
 LOOK_UP = frozenset({"resource_loc", "person_link"})
@@ -65,6 +72,11 @@ LOCAL = frozenset(
         "registry_view",
         "registry_default",
         "alert_approval",
+        "inbox_cover",
+        "site_rule",
+        "rule_use",
+        "rule_approval",
+        "rule_preview",
         "audit_seal",
         "audit_archive",
     }

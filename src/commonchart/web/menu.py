@@ -36,18 +36,31 @@ class Menu(Struct, frozen=True):
 
 
 RESULTS, PLANS, ORDERS = ("search", "Condition"), ("create", "Communication"), ("create", "MedicationRequest")
+SIGNED = ("create", "DiagnosticReport")
 FIRST = (
     Entry("/patients", "Patients", "g p"),
+    Entry("/inbox", "Inbox", "g i", SIGNED),
     Entry("/registry", "Registry", "g r", RESULTS),
     Entry("/digest", "Today", "g t", PLANS),
 )
 GROUPS = (
     Group(
-        "Medicines",
+        "Quality",
+        (
+            Entry("/dashboard", "Dashboard", "g d", RESULTS),
+            Entry("/registries/diabetes", "Condition registries", "", RESULTS),
+            Entry("/rules", "Rules of care", "g u", RESULTS),
+            Entry("/quarantine", "Quarantine", "g q", ("update", "Observation")),
+        ),
+    ),
+    Group(
+        "Safety",
         (
             Entry("/medication-alerts", "Open medication alerts", "", ORDERS),
-            Entry("/reports/alerts", "Alert report", "", ORDERS),
             Entry("/medication-rules", "Medication rules to review", "", ORDERS),
+            Entry("/reports/alerts", "Alert report", "", ORDERS),
+            Entry("/reports/critical", "Critical results", "", SIGNED),
+            Entry("/inbox/cover", "Cover for a colleague", "", SIGNED),
         ),
     ),
     Group(
@@ -57,7 +70,6 @@ GROUPS = (
     Group(
         "Practice",
         (
-            Entry("/dashboard", "Dashboard", "g d", RESULTS),
             Entry("/stock", "Vaccine stock", "g s", ("create", "Immunization")),
             Entry("/schedules", "Vaccine schedules", "", RESULTS),
             Entry("/receipts", "Import receipts", "", ("create", "Observation")),

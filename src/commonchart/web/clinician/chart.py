@@ -11,9 +11,11 @@ from urllib.parse import urlencode
 from msgspec import Struct
 from starlette.responses import HTMLResponse
 
+from commonchart.access import rules
 from commonchart.access.due import due_of
 from commonchart.access.medications import standing
 from commonchart.access.medications.reading import MEDICINES
+from commonchart.care.calendar import age_on
 from commonchart.fhir.outcome import Gone, Invalid, NotFound
 from commonchart.record.rows import Stored
 from commonchart.web.call import Call
@@ -43,6 +45,8 @@ SECTIONS = (
     Section("allergies", "Allergies", ("AllergyIntolerance",), "g 6"),
     Section("immunizations", "Immunizations", ("Immunization",), "g 7"),
     Section("results", "Results and vitals", ("Observation",), "g 8"),
+    Section("growth", "Growth", ("Observation",), counted=False),
+    Section("calculators", "Calculators", ("Observation",), counted=False),
     Section("procedures", "Procedures and surgeries", ("Procedure",), "g 9"),
     Section("family", "Family history", ("FamilyMemberHistory",)),
     Section("documents", "Documents and notes", ("DocumentReference", "Composition", "DiagnosticReport")),
@@ -155,8 +159,14 @@ class Chart:
         return [
             self._entry(one)
             for one in SECTIONS
-            if any(self.call.may("read", rtype) for rtype in (*one.rtypes, *_open(one)))
+            if (one.path != "growth" or self.section == "growth" or self._young())
+            and any(self.call.may("read", rtype) for rtype in (*one.rtypes, *_open(one)))
         ]
+
+    def _young(self) -> bool:
+        """Is this a child or youth, whose growth has charts? Yes where the birth date is not known."""
+        born = dates.first_day(self.patient.body.get("birthDate"))
+        return born is None or age_on(born, max(self.on, born)) < 20
 
     def _entry(self, one: Section) -> Entry:
         n = sum(self.counts.get(rtype, 0) for rtype in one.rtypes) if one.counted else 0
@@ -295,4 +305,4 @@ async def learn_evidence(chart: Chart, items: Iterable[due.Item]) -> None:
 
 async def due_rail(call: Call, id: str) -> due.Rail:
     """The stored due list of a patient; never worked out here."""
-    return due.rail(await due_of(call.records, id), call.today)
+    return due.rail(await due_of(call.records, id), call.today, await rules.in_use(call.records))
