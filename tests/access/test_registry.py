@@ -29,7 +29,7 @@ from commonchart.search.visible import Visible
 from tests.conftest import Clock
 from tests.panels import TERM, a1c, panel_people, person, problem, put
 
-SAGE = Actor(1, "sage", "Sage", "clinician", "alder", "test")
+SAGE = Actor(1, "sage", "Sage", "clinician", "alder", "test", network=False)
 
 
 @pytest.fixture

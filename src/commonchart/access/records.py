@@ -74,11 +74,16 @@ class Records:
         self.actor = actor
         self.clock = clock
         self.key = key
+        self._visible: Visible | None = None
 
     @property
     def visible(self) -> Visible:
-        """What the actor may see, as of now."""
-        return policy.visible(self.actor, self.clock())
+        """What the actor may see, as of now; or the plan that was set instead, which a narrower view may do."""
+        return self._visible or policy.visible(self.actor, self.clock())
+
+    @visible.setter
+    def visible(self, narrower: Visible) -> None:
+        self._visible = narrower
 
     async def offered(self) -> Offered:
         """What this actor's tenant may search by."""
