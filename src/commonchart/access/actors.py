@@ -10,7 +10,11 @@ Role = Literal["clinician", "front-desk", "administrator", "patient", "system"]
 
 
 class Actor(Struct, frozen=True):
-    """The one asking. `user` is an app_user id or a service name; `patient` is set for the role patient only."""
+    """The one asking. `user` is an app_user id or a service name; `patient` is set for the role patient only.
+
+    Through an app, `app` is the id of what the person allowed it: then no more than `scopes` is allowed, and none means
+    nothing; `context` is the patient that its `patient/` scopes are about.
+    """
 
     tenant: int
     user: str
@@ -22,3 +26,5 @@ class Actor(Struct, frozen=True):
     patient: str | None = None
     practitioner: str | None = None
     scopes: frozenset[str] = frozenset()
+    app: str = ""
+    context: str | None = None

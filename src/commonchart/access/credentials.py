@@ -19,10 +19,16 @@ if TYPE_CHECKING:
 CACHE_SECONDS = 5.0
 CACHE_SIZE = 10_000
 
+# what an app was given still stands: not revoked, the app approved, the session there that it ends with
+LIVING = (
+    "(g.revoked IS NULL AND EXISTS (SELECT 1 FROM app a WHERE a.id = g.app AND a.tenant = g.tenant AND a.state = 'approved') "
+    "AND (g.session IS NULL OR EXISTS (SELECT 1 FROM credential s WHERE s.sha256 = g.session AND s.revoked IS NULL)))"
+)
 _FIND = (
     "SELECT u.tenant, u.id, u.name, u.role, u.org, c.client, u.patient, u.practitioner, c.expires, c.used, c.csrf, "
-    "u.preferences, c.created, c.scopes FROM credential c JOIN app_user u ON u.id = c.actor "
-    "WHERE c.sha256 = %s AND c.kind = %s AND c.revoked IS NULL AND u.active"
+    "u.preferences, c.created, c.scopes, coalesce(c.app_grant, ''), g.patient "
+    "FROM credential c JOIN app_user u ON u.id = c.actor LEFT JOIN app_grant g ON g.id = c.app_grant "
+    f"WHERE c.sha256 = %s AND c.kind = %s AND c.revoked IS NULL AND u.active AND (c.app_grant IS NULL OR {LIVING})"
 )
 _cache: dict[tuple[int, bytes], tuple[float, Actor, datetime]] = {}
 
@@ -79,6 +85,8 @@ def _found(row: tuple[Any, ...]) -> Found:
         preferences,
         created,
         scopes,
+        app,
+        context,
     ) = row
     actor = Actor(
         tenant,
@@ -90,6 +98,8 @@ def _found(row: tuple[Any, ...]) -> Found:
         patient=patient,
         practitioner=practitioner,
         scopes=frozenset(scopes.split()),
+        app=app,
+        context=context,
     )
     return Found(actor, created, expires, used, csrf, preferences)
 

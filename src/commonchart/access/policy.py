@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from msgspec import Struct
 
+from commonchart.access import scopes
 from commonchart.access.actors import Actor
 from commonchart.fhir.definitions import r4
 from commonchart.search.visible import Visible
@@ -63,13 +66,36 @@ def allowed(actor: Actor, action: str, rtype: str) -> bool:
     """Whether this actor may do this with this type at all; the records then decide on each resource."""
     if rtype in OURS and action in WRITE:
         return False
+    if actor.app and not scopes.allows(actor.scopes, actor.context, action, rtype):
+        return False
     return any(
         action in g.actions and (g.types is None or rtype in g.types) for g in GRANTS.get(actor.role, ())
     )
 
 
-def visible(actor: Actor) -> Visible:
-    """What the actor may see, as the predicate of every statement. A patient without a record sees nothing."""
+def visible(actor: Actor, letters: str = "s") -> Visible:
+    """What the actor may see, as the predicate of every statement. A patient without a record sees nothing.
+
+    Through an app: what any of these letters of its scopes also allows ("s" to search, "r" to read one by its id).
+    """
+    if not actor.app:
+        return _visible(actor)
+    return scopes.restrict(
+        _visible(actor), actor.scopes, actor.context, letters=letters, shared=KNOWN_TO_PATIENTS
+    )
+
+
+def of_one_patient(actor: Actor, rtypes: Iterable[str]) -> bool:
+    """Whether, through an app, these types are read of the patient in context only."""
+    return bool(actor.app) and not any(scopes.of_anybody(actor.scopes, rtype) for rtype in rtypes)
+
+
+def whole(actor: Actor, rtype: str) -> bool:
+    """Whether what may be read of this type is not narrowed by the codes in an app's scopes."""
+    return not actor.app or scopes.whole(actor.scopes, actor.context, rtype)
+
+
+def _visible(actor: Actor) -> Visible:
     if actor.role == "patient":
         own = frozenset({actor.patient} if actor.patient else ())
         return Visible(actor.tenant, patients=own, shared=KNOWN_TO_PATIENTS if own else frozenset())

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from commonchart.access import audit, charts, parameters, policy, profiles
+from commonchart.access import audit, charts, parameters, permitted, policy, profiles
 from commonchart.access.actors import Actor
 from commonchart.access.writes import Create, Delete, Put, Wanted, over, type_of, write_of
 from commonchart.fhir import json
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 __all__ = ["Create", "Delete", "HistoryPage", "Put", "Records", "Transaction"]
 
 MAX_SHOWN = 1000
+# what else is written when one of these is
+LATE = frozenset({"SearchParameter", "Subscription"})
 
 Key = tuple[str, str]
 Cursor = tuple[datetime, str, str, int]
@@ -60,6 +62,7 @@ class Records:
         self.actor = actor
         self.clock = clock
         self.visible = policy.visible(actor)
+        self.readable = policy.visible(actor, "r") if actor.app else self.visible
         self.key = key
 
     async def offered(self) -> Offered:
@@ -77,7 +80,7 @@ class Records:
     async def read(self, rtype: str, id: str) -> Stored:
         """The current version. Raises Forbidden (the whole type), NotFound, Gone."""
         await self.require("read", rtype)
-        found = await self._one(read_statement(self.visible, rtype, id), "read", rtype, id)
+        found = await self._one(read_statement(self.readable, rtype, id), "read", rtype, id)
         if found is None:
             raise NotFound(f"There is no {rtype} with this id")
         if found.deleted:
@@ -87,7 +90,7 @@ class Records:
     async def vread(self, rtype: str, id: str, vid: int) -> Stored:
         """One version, which must be visible as it was. Raises Forbidden, NotFound, Gone."""
         await self.require("history", rtype)
-        found = await self._one(version_statement(self.visible, rtype, id, vid), "vread", rtype, id)
+        found = await self._one(version_statement(self.readable, rtype, id, vid), "vread", rtype, id)
         if found is None:
             raise NotFound(f"There is no such version of this {rtype}")
         if found.deleted:
@@ -106,8 +109,8 @@ class Records:
     ) -> HistoryPage:
         """Versions newest first, each judged by its own patient. Raises NotFound for an id nobody here can see."""
         if rtype is not None:
-            await self.require("history", rtype)
-        predicate = self.visible.predicate("r")
+            await self.require("history" if id is not None else "search", rtype)
+        predicate = (self.visible if id is None else self.readable).predicate("r")
         async with self.database.connection() as conn:
             found = await store.history(
                 conn,
@@ -150,8 +153,9 @@ class Records:
 
             terminology = parameters.Terminology(conn, self.actor.tenant)
             return await page.run(
-                fetch, query, self.visible, key=self.key, show=show, terminology=terminology
-            )
+                fetch, query, self.visible, key=self.key, show=show, included_from=self.readable,
+                terminology=terminology,
+            )  # fmt: skip
 
     async def lastn(self, query: Query, each: int) -> list[Stored]:
         """The newest `each` of every code among what a query on Observation matches. Raises as `search` does."""
@@ -288,7 +292,8 @@ class Transaction:
 
     async def read_many(self, keys: Sequence[Key]) -> dict[Key, Stored]:
         """The current versions that may be seen, deleted ones included."""
-        statement = keyed(self.records.visible, keys)
+        actor = self.records.actor
+        statement = keyed(policy.visible(actor, "rud") if actor.app else self.records.visible, keys)
         rows = await self.conn.fetch(statement.sql, statement.args) if keys else []
         found = [store.row_stored(row) for row in rows]
         return {(one.rtype, one.id): one for one in found}
@@ -340,13 +345,16 @@ class Transaction:
         known = await parameters.offered(records.database, actor.tenant, self.conn)
 
         def replacing(old: Stored, new: Write) -> Write:
+            permitted.replaces(actor, old, new)
             made = over(old, new)
             return made if made is new else parameters.indexed(made, known)
 
         writes = [parameters.indexed(one, known) for one in writes]
         trail = partial(audit.of_writes, actor, now)
-        last = self.once and not any(one.rtype == "SearchParameter" for one in writes)
+        last = self.once and not actor.app and not any(one.rtype in LATE for one in writes)
         written = await store.write(self.conn, stamp, writes, replacing, trail, last=last)
+        permitted.made(actor, written)
+        await permitted.remembered(self.conn, actor, written)
         await parameters.register(records.database, self.conn, actor.tenant, writes, now)
         return written
 

@@ -54,6 +54,12 @@ LOCAL = frozenset(
         "outreach_digest",
         "schedule_pack",
         "schedule_use",
+        "app",
+        "app_grant",
+        "app_code",
+        "app_launch",
+        "app_assertion",
+        "app_subscription",
     }
 )
 
