@@ -14,7 +14,7 @@ from commonchart.access.actors import Actor
 from commonchart.fhir.outcome import Unauthenticated
 
 if TYPE_CHECKING:
-    from commonchart.record.database import Database
+    from commonchart.record.database import Connection, Database
 
 CACHE_SECONDS = 5.0
 CACHE_SIZE = 10_000
@@ -114,10 +114,21 @@ async def actor_of(database: Database, token: str, now: datetime) -> Actor:
     if found is None or found.expires <= now:
         _cache.pop(key, None)
         raise Unauthenticated("The token is unknown, expired or revoked")
+    if found.actor.app:
+        await _used(database, found.actor.app, now)
     if len(_cache) >= CACHE_SIZE:
         _cache.clear()
     _cache[key] = (time.monotonic(), found.actor, found.expires)
     return found.actor
+
+
+async def _used(database: Database, app_grant: str, now: datetime) -> None:
+    """Remember when an app last used what it was given, to the minute."""
+    async with database.single() as conn:
+        await conn.execute(
+            "UPDATE app_grant SET used = %s WHERE id = %s AND used < %s",
+            (now, app_grant, now - timedelta(minutes=1)),
+        )
 
 
 async def issue(
@@ -140,6 +151,32 @@ async def issue(
             (digest(token), kind, user, client, now, now + lives, now, label, csrf),
         )
     return token
+
+
+async def keep(
+    conn: Connection,
+    user: str,
+    now: datetime,
+    *,
+    kind: str,
+    client: str,
+    lives: timedelta,
+    scopes: str,
+    app_grant: str,
+) -> str:
+    """A new credential of an app, in the transaction of the connection; only its digest is kept."""
+    token = secrets.token_urlsafe(32)
+    await conn.execute(
+        "INSERT INTO credential (sha256, kind, actor, client, created, expires, used, scopes, app_grant) "
+        "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        (digest(token), kind, user, client, now, now + lives, now, scopes, app_grant),
+    )
+    return token
+
+
+def forget() -> None:
+    """Look everything up again, as after something was taken back in this process."""
+    _cache.clear()
 
 
 async def revoke(database: Database, token: str, now: datetime) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from commonchart.access import scopes
 from commonchart.access.actors import Actor
 from commonchart.fhir.definitions import r4
-from commonchart.search.visible import Visible
+from commonchart.search.visible import Part, Visible
 
 READ = frozenset({"read", "search", "history"})
 WRITE = frozenset({"create", "update", "delete"})
@@ -66,7 +67,7 @@ def allowed(actor: Actor, action: str, rtype: str) -> bool:
     """Whether this actor may do this with this type at all; the records then decide on each resource."""
     if rtype in OURS and action in WRITE:
         return False
-    if actor.app and not scopes.allows(actor.scopes, actor.context, action, rtype):
+    if actor.app and not (_is_self(actor, action, rtype) or _scoped(actor, action, rtype)):
         return False
     return any(
         action in g.actions and (g.types is None or rtype in g.types) for g in GRANTS.get(actor.role, ())
@@ -80,9 +81,30 @@ def visible(actor: Actor, letters: str = "s") -> Visible:
     """
     if not actor.app:
         return _visible(actor)
-    return scopes.restrict(
+    seen = scopes.restrict(
         _visible(actor), actor.scopes, actor.context, letters=letters, shared=KNOWN_TO_PATIENTS
     )
+    own = own_resource(actor)
+    if own is None or "r" not in letters or not _is_self(actor, "read", own[0]):
+        return seen
+    return replace(seen, within=(*(seen.within or ()), Part(frozenset({own[0]}), id=own[1])))
+
+
+def own_resource(actor: Actor) -> tuple[str, str] | None:
+    """(type, id) of the resource that a user is, None for none."""
+    if actor.patient:
+        return "Patient", actor.patient
+    return ("Practitioner", actor.practitioner) if actor.practitioner else None
+
+
+def _is_self(actor: Actor, action: str, rtype: str) -> bool:
+    """Whether it is reading the resource that the user is, which goes with the scope fhirUser."""
+    own = own_resource(actor)
+    return action == "read" and "fhirUser" in actor.scopes and own is not None and own[0] == rtype
+
+
+def _scoped(actor: Actor, action: str, rtype: str) -> bool:
+    return scopes.allows(actor.scopes, actor.context, action, rtype)
 
 
 def of_one_patient(actor: Actor, rtypes: Iterable[str]) -> bool:

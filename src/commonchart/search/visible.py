@@ -13,12 +13,16 @@ Only = tuple[tuple[str, tuple[str, ...]], ...]
 
 
 class Part(Struct, frozen=True):
-    """Rows of these types (None: of every type), of one patient or of the `shared` types (None: of anybody), so coded."""
+    """Rows of these types (None: of every type), of one patient or of the `shared` types (None: of anybody), so coded.
+
+    With an `id` only that one.
+    """
 
     types: frozenset[str] | None = None
     patient: str | None = None
     shared: frozenset[str] = frozenset()
     only: Only = ()
+    id: str | None = None
 
     def predicate(self, alias: str) -> tuple[str, list[Any]]:
         """SQL and its arguments."""
@@ -31,6 +35,9 @@ class Part(Struct, frozen=True):
             own = f"({alias}.pk = %s AND {alias}.patient = %s)"
             parts.append(f"({own} OR {alias}.rtype = ANY(%s))")
             args += [patient_key(self.patient), self.patient, sorted(self.shared)]
+        if self.id is not None:
+            parts.append(f"{alias}.id = %s")
+            args.append(self.id)
         for element, codes in self.only:
             parts.append(_coded(alias, element))
             args += [list(codes), [code for code in codes if "|" not in code]]
