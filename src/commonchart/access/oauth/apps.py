@@ -95,7 +95,7 @@ async def register(database: Database, actor: Actor, new: NewApp, now: datetime)
     """
     require_administrator(actor)
     _check(new)
-    id = secrets.token_urlsafe(16)
+    id = secrets.token_hex(16)
     secret = secrets.token_urlsafe(32) if new.kind == "secret" else ""
     texts = " ".join(scopes.split(new.scopes))
     async with database.connection() as conn:

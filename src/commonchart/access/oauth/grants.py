@@ -88,7 +88,7 @@ async def allow(
         patient = launch.patient if launch else patient
         if request.needs_patient and patient is None:
             raise Denied("access_denied", "No patient was chosen")
-        id = secrets.token_urlsafe(16)
+        id = secrets.token_hex(16)
         online = "online_access" in texts and "offline_access" not in texts
         lives = OFFLINE if "offline_access" in texts else ONLINE if online else ONCE
         await conn.execute(
