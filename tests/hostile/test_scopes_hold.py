@@ -251,7 +251,9 @@ async def test_a_subscription_tells_no_more_than_its_app_may_see(
     app, _ = await an_app(database, clock)
     who = await a_person(database, clock)
     lab = LAB.replace("patient/", "user/")
-    token = await a_token(client, database, clock, app, who, f"user/Subscription.cruds {lab}", None)
+    token = await a_token(
+        client, database, clock, app, who, f"user/Subscription.cruds user/DiagnosticReport.rs {lab}", None
+    )
     subscription = {
         "resourceType": "Subscription", "status": "requested", "reason": "x", "criteria": topics.BASE + "lab-result",
         "channel": {"type": "websocket", "payload": "application/fhir+json"},

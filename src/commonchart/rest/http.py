@@ -10,6 +10,7 @@ from importlib.metadata import version
 from typing import Any
 
 import structlog
+from msgspec.structs import replace
 from starlette.datastructures import State
 from starlette.responses import FileResponse
 from starlette.routing import BaseRoute, Mount, Route
@@ -44,6 +45,7 @@ HEADERS = {
     "vary": "accept-encoding",
 }
 _FIXED = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
+HSTS = {"strict-transport-security": "max-age=31536000"}
 PREFLIGHT = {
     "access-control-allow-methods": "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
     "access-control-allow-headers": "authorization, content-type, accept, prefer, if-match, if-none-match, "
@@ -77,6 +79,8 @@ class Api:
                 scope, receive, send
             )
         else:
+            if scope.get("scheme") == "https":
+                answer = replace(answer, headers={**HSTS, **answer.headers})
             await _send(send, await body.shaped(scope, headers, answer), head)
 
 

@@ -73,9 +73,17 @@ def routes() -> list[BaseRoute]:
         "/oauth/style.json": _style,
     }
     return [
-        *(Route(f"/oauth/{name}", partial(_door, served), methods=["POST", "OPTIONS"]) for name, served in doors.items()),
-        *(Route(path, partial(_shown, made), methods=["GET", "OPTIONS"]) for path, made in public.items()),
+        *(Route(f"/oauth/{name}", partial(_secured, partial(_door, served)), methods=["POST", "OPTIONS"]) for name, served in doors.items()),
+        *(Route(path, partial(_secured, partial(_shown, made)), methods=["GET", "OPTIONS"]) for path, made in public.items()),
     ]  # fmt: skip
+
+
+async def _secured(answering: Callable[[Request], Awaitable[Response]], request: Request) -> Response:
+    """The answer, with HSTS where it goes out by https."""
+    response = await answering(request)
+    if request.url.scheme == "https":
+        response.headers["strict-transport-security"] = "max-age=31536000"
+    return response
 
 
 async def _door(served: Served, request: Request) -> Response:

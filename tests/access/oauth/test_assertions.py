@@ -19,7 +19,7 @@ from tests.smart import assertion, ec_key, public, rsa_key
 
 URL = "http://test/oauth/token"
 RSA, EC, OTHER = rsa_key(), ec_key(), rsa_key()
-ANY = RSAKey.import_key(RSA.as_pem(), {"kid": "k1"})
+ANY = RSAKey.import_key(RSA.as_pem(private=True), {"kid": "k1"})
 CLOCK = Clock()
 NOW = int(CLOCK().timestamp())
 
