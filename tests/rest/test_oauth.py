@@ -17,10 +17,12 @@ from commonchart.access import credentials, signin, users
 from commonchart.access.oauth import apps, asked, grants
 from commonchart.access.oauth.apps import NewApp
 from commonchart.access.oauth.denied import Denied
+from commonchart.exchange.egress import Reply
 from commonchart.fhir.outcome import Forbidden, Invalid, NotFound
 from commonchart.record.database import Database
 from commonchart.settings import Settings
 from tests.conftest import Clock
+from tests.exchange.test_jwks import Fake
 from tests.hostile.test_search_sees_nothing_more import put
 from tests.rest.conftest import Client, ClientOf, observation, patient
 from tests.smart import (
@@ -29,14 +31,20 @@ from tests.smart import (
     CHALLENGE,
     ROOT,
     TOKEN_KEY,
+    a_backend,
     a_code,
     a_person,
     a_token,
     an_app,
+    assertion,
     basic,
     bearer,
     code_form,
+    ec_key,
     forget,
+    public,
+    rsa_key,
+    signed,
 )
 
 ALL = "openid fhirUser launch/patient offline_access patient/*.rs"
@@ -232,8 +240,12 @@ async def test_refresh_tokens_rotate_and_an_old_one_ends_the_family(
     second = (await refreshed(client, app, first)).json()
     assert second["refresh_token"] != first["refresh_token"]
     assert second["patient"] == "ada"
+    unnamed = {"grant_type": "refresh_token", "refresh_token": second["refresh_token"]}
+    third = (await client.post("/oauth/token", data=unnamed)).json()
+    assert third["patient"] == "ada"
+    assert (await client.post("/oauth/token", data=unnamed | {"refresh_token": "x"})).status_code == 401
     assert (await refreshed(client, app, first)).json()["error"] == "invalid_grant"
-    assert (await refreshed(client, app, second)).json()["error"] == "invalid_grant"
+    assert (await refreshed(client, app, third)).json()["error"] == "invalid_grant"
     forget()
     for token in (first, second):
         assert (await client.get("/fhir/Patient/ada", headers=bearer(token))).status_code == 401
@@ -373,8 +385,8 @@ async def test_introspection_and_revocation_are_for_ones_own_tokens(
     for text in (token["access_token"], token["refresh_token"], "random"):
         assert (await looked(text, basic(other.id, other_secret))).json() == {"active": False}
     assert (await looked(token["access_token"], {"authorization": "Basic Og=="})).status_code == 401
-    public, _ = await an_app(database, clock)
-    assert (await client.post("/oauth/introspect", data={"token": "x", "client_id": public.id})).status_code == 401  # fmt: skip
+    browser, _ = await an_app(database, clock)
+    assert (await client.post("/oauth/introspect", data={"token": "x", "client_id": browser.id})).status_code == 401  # fmt: skip
     for headers in (basic(other.id, other_secret), basic(app.id, secret)):
         answer = await client.post("/oauth/revoke", data={"token": token["refresh_token"]}, headers=headers)
         assert answer.status_code == 200
@@ -492,3 +504,73 @@ async def test_a_token_without_scopes_sees_nothing(
         assert (await client.get(f"/fhir/{path}", headers=bearer(token))).status_code == 403
     clock.advance(hours=1)
     assert (await client.get("/fhir/Patient/ada", headers=bearer(token))).status_code == 401
+
+
+async def test_a_backend_service_gets_what_it_is_registered_for_and_no_more(
+    client: Client, database: Database, clock: Clock, ada: str
+) -> None:
+    key, other_key = rsa_key(), ec_key()
+    service = await a_backend(database, clock, key, "system/Observation.rs system/Patient.r")
+    other = await a_backend(database, clock, other_key)
+
+    async def tried(text: str, **more: str) -> Any:
+        form = {"grant_type": "client_credentials", "scope": "system/Observation.rs"} | more
+        return await client.post("/oauth/token", data=signed(text, **form))
+
+    first = assertion(service.id, key, clock, jti="once")
+    answer = await tried(first)
+    said = answer.json()
+    assert (answer.status_code, said["expires_in"], said["scope"]) == (200, 300, "system/Observation.rs")
+    assert "refresh_token" not in said
+    found = (await client.get("/fhir/Observation", headers=bearer(said))).json()
+    assert {entry["resource"]["id"] for entry in found["entry"]} == {"a1", "b1"}
+    assert (await client.get("/fhir/Patient/ada", headers=bearer(said))).status_code == 403
+    again = await tried(first)
+    assert (again.status_code, again.json()["error"]) == (401, "invalid_client")
+    assert (await tried(assertion(other.id, other_key, clock, jti="once"))).status_code == 200
+    narrowed = await tried(assertion(service.id, key, clock), scope="system/*.cruds")
+    assert narrowed.json()["scope"] == "system/Observation.rs system/Patient.r"
+    for scope in (
+        "patient/Observation.rs",
+        "user/*.rs",
+        "openid",
+        "",
+        "system/Condition.rs",
+        "system/Observation.rs user/*.rs",
+    ):
+        refused = await tried(assertion(service.id, key, clock), scope=scope)
+        assert (refused.status_code, refused.json()["error"]) == (400, "invalid_scope"), scope
+    for text, more in (
+        (assertion(service.id, other_key, clock), {}), (assertion(service.id, key, clock, aud="http://test/fhir"), {}), (assertion(service.id, key, clock), {"client_id": other.id}),
+        (assertion(service.id, key, clock), {"client_assertion_type": "x"}), (assertion("nobody", key, clock), {}), (assertion(service.id, key, clock, header={"jku": "https://evil.example/k"}), {}),
+    ):  # fmt: skip
+        refused = await tried(text, **more)
+        assert (refused.status_code, refused.json()["error"]) == (401, "invalid_client")
+    plain, _ = await an_app(database, clock)
+    form = {"grant_type": "client_credentials", "scope": "user/*.rs", "client_id": plain.id}
+    assert (await client.post("/oauth/token", data=form)).json()["error"] == "unauthorized_client"
+    clock.advance(minutes=5)
+    assert (await client.get("/fhir/Observation", headers=bearer(said))).status_code == 401
+    fresh = (await tried(assertion(service.id, key, clock))).json()
+    assert (await client.get("/fhir/Observation", headers=bearer(fresh))).status_code == 200
+    await apps.decide(database, ROOT, service.id, "disabled", clock())
+    assert (await client.get("/fhir/Observation", headers=bearer(fresh))).status_code == 401
+    assert (await tried(assertion(service.id, key, clock))).status_code == 401
+
+
+async def test_keys_at_an_address_are_fetched_through_the_guard(
+    client: Client, application: Starlette, database: Database, clock: Clock
+) -> None:
+    """G3: also the kid that was not there yet is looked for, and an address inside is never called."""
+    key = ec_key("new")
+    service = await a_backend(database, clock, None, jwks_url="https://keys.example/set")
+    application.state.egress = fake = Fake(Reply(200, {"cache-control": "max-age=60"}, public(key).encode()))
+    form = {"grant_type": "client_credentials", "scope": "system/*.rs"}
+    for header in ({}, {"jku": "https://keys.example/set"}):
+        text = assertion(service.id, key, clock, header=header)
+        assert (await client.post("/oauth/token", data=signed(text, **form))).status_code == 200
+    assert len(fake.asked) == 1
+    application.state.egress = None
+    inside = await a_backend(database, clock, None, jwks_url="https://127.0.0.1/set")
+    answer = await client.post("/oauth/token", data=signed(assertion(inside.id, key, clock), **form))
+    assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")

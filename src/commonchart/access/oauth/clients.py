@@ -11,6 +11,7 @@ from urllib.parse import unquote_plus
 
 from msgspec import Struct
 
+from commonchart.access import credentials
 from commonchart.access.oauth import apps, assertions
 from commonchart.access.oauth.apps import App
 from commonchart.access.oauth.assertions import Key
@@ -48,6 +49,8 @@ async def client_of(
     if "client_secret" in form:
         raise UnknownClient("A secret is sent by HTTP Basic")
     id, secret = _basic(headers) if basic else (_claimed(form), "")
+    if not id and not basic and form.get("grant_type") == "refresh_token":
+        id = await _holder(database, form.get("refresh_token", ""))
     async with database.single() as conn:
         app = await apps.find(conn, id) if id else None
     if "client_id" in form and form["client_id"] != id:
@@ -59,6 +62,17 @@ async def client_of(
     elif not (app.kind == "secret" and app.proves(secret) if basic else app.kind == "public"):
         raise UnknownClient()
     return app
+
+
+async def _holder(database: Database, token: str) -> str:
+    """Whose refresh token this is: a public client need not say so itself (RFC 6749, section 6)."""
+    async with database.single() as conn:
+        cursor = await conn.execute(
+            "SELECT g.app FROM credential c JOIN app_grant g ON g.id = c.app_grant WHERE c.sha256 = %s AND c.kind = 'refresh'",
+            (credentials.digest(token),),
+        )
+        row = await cursor.fetchone()
+    return str(row[0]) if row else ""
 
 
 def _claimed(form: Mapping[str, str]) -> str:
