@@ -13,7 +13,7 @@ from email.parser import BytesParser
 from email.policy import default
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from aiosmtpd.controller import Controller
 from cryptography import x509
@@ -108,6 +108,14 @@ async def practice_of(database: Database, clock: Any) -> Practice:
     return made
 
 
+class Sayer(Protocol):
+    """Whoever can set up a site."""
+
+    async def say(self, **settings: str) -> None:
+        """Decisions of the site."""
+        ...
+
+
 class Mailbox:
     """A mail server's memory; `said` answers DATA when it is set, `stuck` holds it for ever."""
 
@@ -144,7 +152,7 @@ class Mailbox:
 
 @asynccontextmanager
 async def mail_server(
-    practice: Practice, folder: Path, *, starttls: bool = True
+    practice: Sayer, folder: Path, *, starttls: bool = True
 ) -> AsyncIterator[tuple[Mailbox, MailServer]]:
     """A real SMTP server on a port of its own, and the site set up for it."""
     box, context = Mailbox(), _certificate(folder)

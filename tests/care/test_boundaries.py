@@ -42,7 +42,14 @@ def test_poor_control_is_above_9_0(value: str, within: str) -> None:
 
 @pytest.mark.parametrize(
     ("day", "status"),
-    [("2024-11-17", "due"), ("2024-11-18", "due"), ("2024-11-19", "due-soon"), ("2024-08-18", "overdue")],
+    [
+        ("2024-11-17", "due"),
+        ("2024-11-18", "due"),
+        ("2024-11-19", "due-soon"),
+        ("2024-08-18", "overdue"),
+        ("2024-08-20", "overdue"),
+        ("2024-08-21", "due"),
+    ],
 )
 def test_a_mammogram_at_24_months_and_a_day_and_at_27(day: str, status: str) -> None:
     assert due("breast", report("24606-6", day, "negative")).status == status

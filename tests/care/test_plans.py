@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from commonchart.care.evidence import RULE_SYSTEM
+from commonchart.care.evidence import DECISION_SYSTEM, NOT_FOR_THEM, RULE_SYSTEM
 from tests.care.cases import (
     DIABETES,
     ICD,
@@ -166,3 +166,48 @@ def test_frailty_hands_sugar_over_to_a_goal_of_its_own() -> None:
     assert "HbA1c with frailty" in due("a1c", *frail, who=old).why["because"]
     assert due("a1c", *frail, who=patient("1962-01-01")).status != "excluded"
     assert due("a1c", *frail[:2], who=old).status != "excluded"
+
+
+NOT_FOR_HER = [
+    {"text": "Bilateral reconstruction", "coding": [{"system": DECISION_SYSTEM, "code": NOT_FOR_THEM}]}
+]
+
+
+def test_what_is_set_aside_says_so_and_comes_back() -> None:
+    aside = put_off("breast", "2031-11-01") | {"reasonCode": NOT_FOR_HER}
+    answer = due("breast", aside)
+    assert (answer.status, answer.until, answer.next_change_on) == (
+        "not-applicable",
+        date(2031, 11, 1),
+        date(2031, 11, 1),
+    )
+    assert "not for this patient by Dr. Smith" in answer.why["because"]
+    assert due("breast", aside, on=date(2031, 11, 1)).status == "overdue"
+
+
+def test_what_watches_a_drug_is_not_set_aside_while_it_is_taken() -> None:
+    warfarin = {
+        "resourceType": "MedicationRequest", "id": "w", "status": "active", "authoredOn": "2026-10-01",
+        "medicationCodeableConcept": {"text": "warfarin 5 mg"},
+    }  # fmt: skip
+    aside = put_off("inr", "2031-11-01") | {"reasonCode": NOT_FOR_HER}
+    assert due("inr", warfarin, aside).status == "overdue"
+    assert due("inr", warfarin, put_off("inr", "2027-01-01")).status == "deferred"
+
+
+def test_no_deferral_hides_an_alert_that_came_after_it() -> None:
+    later = observation("4548-4", "2026-11-10", Decimal("9.6"), "%")
+    put = put_off("a1c", "2027-03-01", said="2026-11-01")
+    answer = due("a1c", condition(DIABETES), later, put, on=date(2027, 2, 20))
+    assert (answer.status, answer.within) == ("due", "alert")
+    before = observation("4548-4", "2026-07-10", Decimal("9.6"), "%")
+    assert due("a1c", condition(DIABETES), before, put).status == "deferred"
+
+
+def test_an_interval_ends_on_its_day_and_the_rules_own_counts_again() -> None:
+    scope = procedure(SCT, "73761001", "2025-06-01")
+    own = every_months("colorectal", 36)
+    own["occurrenceTiming"]["repeat"]["boundsPeriod"] = {"end": "2027-01-01"}
+    answer = due("colorectal", scope, own)
+    assert (answer.until, answer.next_change_on) == (date(2028, 6, 1), date(2027, 1, 1))
+    assert due("colorectal", scope, own, on=date(2027, 1, 1)).until == date(2035, 6, 1)

@@ -308,3 +308,20 @@ async def test_a_backend_service_exports_what_its_scopes_cover(
     theirs = (await client.post("/oauth/token", data=signed(assertion(other.id, key, clock), **form))).json()
     assert (await client.get(f"/fhir/_bulk/{run}", headers=bearer(theirs))).status_code == 404
     assert (await client.get(f"/fhir/_bulk/{run}", headers=bearer(token))).status_code in (200, 202)
+
+
+async def test_the_audit_trail_needs_a_scope_for_all_of_it(
+    client: Client, database: Database, clock: Clock
+) -> None:
+    app, _ = await an_app(database, clock)
+    who = await a_person(database, clock, role="administrator")
+    narrow = f"user/AuditEvent.rs?type={CATEGORY}|x patient/AuditEvent.rs"
+    for scope, patient, status in (
+        ("user/AuditEvent.rs", None, 200),
+        (narrow, "ada", 403),
+        ("user/Patient.rs", None, 403),
+        ("user/AuditEvent.r", None, 403),
+    ):
+        token = bearer(await a_token(client, database, clock, app, who, scope, patient))
+        for path in ("AuditEvent", "AuditEvent/1"):
+            assert (await client.get(f"/fhir/{path}", headers=token)).status_code == status, (scope, path)

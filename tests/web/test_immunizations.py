@@ -16,6 +16,7 @@ from commonchart.fhir import json
 from commonchart.fhir.validate import validate
 from commonchart.record.database import Database
 from commonchart.search.query import parse
+from tests.access.medications.people import allergy
 from tests.actors import administrator, clinician
 from tests.conftest import Clock
 from tests.web.conftest import Client, SignIn, token_of
@@ -58,6 +59,26 @@ async def given(sage: Client, **other: str) -> Any:
     return await sage.post(
         "/patients/otto/immunizations/give", data={"csrf": token_of(page), **GIVE, **other}
     )
+
+
+async def overridden(sage: Client, reason: str, **other: str) -> Any:
+    """Be stopped, read what speaks against it, and give it all the same."""
+    seen = seen_of(await given(sage, **other))
+    return await given(sage, **other, alerts_seen=seen, override=reason)
+
+
+def seen_of(answer: Any) -> str:
+    """What a page that stopped names as shown."""
+    found = re.search(r'name="alerts_seen" value="(\w+)"', answer.text)
+    assert found, answer.text[:2000]
+    return found.group(1)
+
+
+async def events(records: Records) -> list[tuple[Any, ...]]:
+    async with records.database.single() as conn:
+        return await conn.fetch(
+            "SELECT rule, state, reason FROM alert_event WHERE origin = 'immunization' ORDER BY id"
+        )
 
 
 async def stored(records: Records) -> list[dict[str, Any]]:
@@ -130,7 +151,10 @@ async def test_what_speaks_against_it_stops_it_until_a_reason_is_given(
     assert said in answer.text
     assert 'href="#override"' in answer.text
     assert len(await stored(otto)) == before
-    assert (await given(sage, **wrong, override="given already at school")).status_code == 303
+    assert (await overridden(sage, "given already at school", **wrong)).status_code == 303
+    assert {(state, why) for _, state, why in await events(otto)} == {
+        ("overridden", "given already at school")
+    }
     [kept] = [
         one["note"][0]["text"]
         for one in await stored(otto)
@@ -140,10 +164,55 @@ async def test_what_speaks_against_it_stops_it_until_a_reason_is_given(
     assert "no known allergies" in kept
 
 
+async def test_a_reason_typed_up_front_is_asked_for_again(sage: Client, otto: Records) -> None:
+    before = len(await stored(otto))
+    answer = await given(sage, expires="2026-11-17", override="it is fine")
+    assert answer.status_code == 409
+    assert "it is fine" not in answer.text
+    # nor does a reason given for one thing do for another
+    seen = seen_of(answer)
+    other = await given(sage, vaccine="21", when="2023-12-20", alerts_seen=seen, override="it is fine")
+    assert other.status_code == 409
+    guessed = await given(sage, when="2023-12-20", alerts_seen="0" * 32, override="it is fine")
+    assert guessed.status_code == 409
+    assert len(await stored(otto)) == before
+    assert {state for _, state, _ in await events(otto)} == {"shown"}
+
+
+async def test_giving_something_else_instead_is_a_stop_accepted(sage: Client, otto: Records) -> None:
+    assert (await given(sage, expires="2026-11-17")).status_code == 409
+    assert (await given(sage)).status_code == 303
+    assert {state for _, state, _ in await events(otto)} == {"changed"}
+
+
+async def allergies(records: Records) -> list[dict[str, Any]]:
+    page = await records.search(parse("AllergyIntolerance", [("patient", "otto")]))
+    return [json.decode(one.body or b"{}") for one in page.matches]
+
+
+async def test_no_known_allergies_is_kept_as_a_fact_once(sage: Client, otto: Records) -> None:
+    assert (await given(sage)).status_code == 303
+    (kept,) = await allergies(otto)
+    assert kept["code"]["coding"] == [{"system": "http://snomed.info/sct", "code": "716186003"}]
+    assert (await given(sage, vaccine="21")).status_code == 303
+    assert len(await allergies(otto)) == 1
+
+
+async def test_none_is_not_taken_for_an_answer_where_allergies_are_recorded(
+    sage: Client, otto: Records
+) -> None:
+    await otto.commit([Put(validate(allergy("pen", "Penicillin", "otto")), "pen")])
+    answer = await given(sage)
+    assert answer.status_code == 422
+    assert "Allergies are recorded" in answer.text
+    assert (await given(sage, allergies="recorded")).status_code == 303
+    assert len(await allergies(otto)) == 1
+
+
 async def test_an_expired_lot_that_was_given_is_sub_standard_and_forecast_again(
     sage: Client, otto: Records
 ) -> None:
-    await given(sage, expires="2026-11-17", override="it was given already")
+    await overridden(sage, "it was given already", expires="2026-11-17")
     page = (await sage.get("/patients/otto/immunizations")).text
     assert "Sub-standard" in page
     assert "MMR, dose 2" in page

@@ -1,4 +1,7 @@
-"""The digest of a clinician: today's patients and what each is due for, and the state of their panel."""
+"""The digest of a clinician: today's patients and what each is due for, and the state of their panel.
+
+Rules that nobody has reviewed or approved are not in it, only how many were left out.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from commonchart.access import audit, policy
+from commonchart.access import approvals, audit, policy
 from commonchart.access.due import OPEN, ORDER
 from commonchart.access.outreach.known import names_of
 from commonchart.access.outreach.policy import policy_of
 from commonchart.fhir import json
 from commonchart.fhir.outcome import NotFound
-from commonchart.record import due
+from commonchart.record import due, rules
 from commonchart.record.due import DueRow
 from commonchart.record.keys import token
 
@@ -26,12 +29,16 @@ GONE = ("cancelled", "noshow", "entered-in-error")
 
 
 class Visitor(Struct, frozen=True):
-    """Somebody who comes today: when (the first of several), and what is open for them, most urgent first."""
+    """Somebody who comes today: when (the first of several), and what is open for them, most urgent first.
+
+    `unreviewed` is how many open items are left out, since no clinician has approved their rules.
+    """
 
     patient: str
     name: str
     at: datetime
     due: tuple[DueRow, ...]
+    unreviewed: int = 0
 
 
 class Line(Struct, frozen=True):
@@ -44,11 +51,15 @@ class Line(Struct, frozen=True):
 
 
 class Panel(Struct, frozen=True):
-    """The patients of a clinician (or of everybody), by rule; reminders sent to them in the last week."""
+    """The patients of a clinician (or of everybody), by rule; reminders sent to them in the last week.
+
+    `unreviewed` is how many rules are left out, since no clinician has approved them.
+    """
 
     people: int
     lines: tuple[Line, ...]
     reminded: int
+    unreviewed: int = 0
 
 
 async def today(records: Records) -> list[Visitor]:
@@ -60,9 +71,7 @@ async def today(records: Records) -> list[Visitor]:
         times = await _appointments(conn, records, lo, hi)
         names = await names_of(conn, records, list(times))
         visitors = [
-            Visitor(id, names[id], at, await _open(conn, records, id))
-            for id, at in times.items()
-            if id in names
+            await _visitor(conn, records, id, names[id], at) for id, at in times.items() if id in names
         ]
         await audit.note(conn, records.actor, now, "digest", patients=sorted(times), query="day")
     return sorted(visitors, key=lambda one: (one.at, one.name))
@@ -75,14 +84,16 @@ async def panel(records: Records) -> Panel:
     where, args = _panel(records)
     async with records.database.connection() as conn:
         people = await _number(conn, f"SELECT count(*) FROM resource r WHERE {where}", args)
-        lines = await _lines(conn, where, args, now.date() - timedelta(days=7))
+        lines, left_out = await _lines(
+            conn, records.actor.tenant, where, args, now.date() - timedelta(days=7)
+        )
         reminded = await _number(
             conn, "SELECT count(*) FROM outreach_message m JOIN resource r ON r.pk = m.pk AND r.tenant = m.tenant AND r.rtype = "
             f"'Patient' AND r.id = m.patient WHERE {where} AND m.state = 'sent' AND m.sent_at > %s",
             [*args, now - timedelta(days=7)],
         )  # fmt: skip
         await audit.note(conn, records.actor, now, "digest", query="week")
-    return Panel(people, tuple(lines), reminded)
+    return Panel(people, tuple(lines), reminded, left_out)
 
 
 async def _allowed(records: Records) -> None:
@@ -106,22 +117,32 @@ async def _number(conn: Connection, sql: str, args: Sequence[Any]) -> int:
     return int(row[0]) if row else 0
 
 
-async def _lines(conn: Connection, where: str, args: Sequence[Any], since: date) -> Iterable[Line]:
+async def _lines(
+    conn: Connection, tenant: int, where: str, args: Sequence[Any], since: date
+) -> tuple[Iterable[Line], int]:
+    """The rules of a panel that were reviewed or approved, and how many others are left out."""
     cursor = await conn.execute(
         "SELECT d.rule, max(d.title), d.status, count(*), count(*) FILTER (WHERE d.status = 'up-to-date' AND "
-        "EXISTS (SELECT 1 FROM json_array_elements(d.why::json->'used') u WHERE u->>'when' >= %s)) "
+        "EXISTS (SELECT 1 FROM json_array_elements(d.why::json->'used') u WHERE u->>'when' >= %s)), "
+        f"d.version, position('{approvals.NEEDED}' in d.why) > 0 "
         "FROM due d JOIN resource r ON r.pk = d.pk AND r.tenant = d.tenant AND r.rtype = 'Patient' AND r.id = d.patient "
-        f"WHERE {where} GROUP BY d.rule, d.status",
+        f"WHERE {where} GROUP BY d.rule, d.status, d.version, 7",
         [since.isoformat(), *args],
     )
+    approved = await rules.standing(conn, tenant)
     found: dict[str, Line] = {}
-    for rule, title, status, n, done in await cursor.fetchall():
+    left_out: set[str] = set()
+    for rule, title, status, n, done, version, needed in await cursor.fetchall():
+        if needed and (rule, version.rpartition("/")[2]) not in approved:
+            left_out.add(rule)
+            continue
         line = found.get(rule, Line(rule, title, {}, 0))
-        found[rule] = Line(rule, title, {**line.statuses, status: int(n)}, line.done + int(done))
+        sums = {**line.statuses, status: line.statuses.get(status, 0) + int(n)}
+        found[rule] = Line(rule, title, sums, line.done + int(done))
     asked = [
         one for one in found.values() if any(one.statuses.get(status) for status in (*OPEN, "up-to-date"))
     ]
-    return sorted(asked, key=lambda one: one.title)
+    return sorted(asked, key=lambda one: one.title), len(left_out)
 
 
 async def _appointments(
@@ -151,7 +172,12 @@ def _is_with(body: dict[str, Any], practitioner: str | None) -> bool:
     return not practitioner or not named or f"Practitioner/{practitioner}" in named
 
 
-async def _open(conn: Connection, records: Records, patient: str) -> tuple[DueRow, ...]:
-    rows = await due.of_patient(conn, records.actor.tenant, patient)
+async def _visitor(conn: Connection, records: Records, patient: str, name: str, at: datetime) -> Visitor:
+    tenant = records.actor.tenant
+    rows = await approvals.told(conn, tenant, await due.of_patient(conn, tenant, patient))
     waiting = [one for one in rows if one.status in OPEN]
-    return tuple(sorted(waiting, key=lambda one: (ORDER.index(one.status), one.title)))
+    shown = sorted(
+        (one for one in waiting if approvals.stands(one)),
+        key=lambda one: (ORDER.index(one.status), one.title),
+    )
+    return Visitor(patient, name, at, tuple(shown), len(waiting) - len(shown))

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import Struct
 
-from commonchart.access import audit, policy
+from commonchart.access import approvals, audit, policy
 from commonchart.care.calendar import birthday
 from commonchart.fhir.outcome import NotFound, TooCostly
-from commonchart.record import due, store
+from commonchart.record import changes, due, store
 from commonchart.record.due import DueRow
 from commonchart.record.keys import token
 from commonchart.record.rows import Stored
@@ -63,9 +63,25 @@ async def due_of(records: Records, patient: str) -> list[DueRow]:
     if not visible.everything and patient not in visible.patients:
         raise NotFound("There is no Patient with this id")
     async with records.database.connection() as conn:
-        rows = await due.of_patient(conn, records.actor.tenant, patient)
+        tenant = records.actor.tenant
+        rows = await approvals.told(conn, tenant, await due.of_patient(conn, tenant, patient))
         await audit.note(conn, records.actor, records.clock(), "read-due", patients=[patient])
     return rows
+
+
+class Standing(Struct, frozen=True):
+    """The stored due rows of one patient; `waiting`: something of theirs was written that is not worked into them yet."""
+
+    rows: tuple[DueRow, ...]
+    waiting: bool
+
+
+async def standing(records: Records, patient: str) -> Standing:
+    """The due rows, and whether they are behind the record. Raises Forbidden, NotFound."""
+    async with records.database.connection() as conn:
+        behind = await changes.waiting_about(conn, due.CURSOR, records.actor.tenant, patient)
+    rows = await due_of(records, patient)
+    return Standing(tuple(rows), not due.READ.isdisjoint(behind))
 
 
 async def registry(
@@ -77,7 +93,7 @@ async def registry(
     async with records.database.connection() as conn:
         statuses = await _counts(conn, "d.status", where, args)
         rules = await _rules(conn, records, filters, as_of)
-        rows = await _rows(conn, where, args, filters, limit, offset)
+        rows = await _told(conn, records, await _rows(conn, where, args, filters, limit, offset))
         seen = sorted({row.due.patient for row in rows})
         await audit.note(
             conn,
@@ -89,6 +105,11 @@ async def registry(
         )
     total = sum(n for status, n in statuses.items() if not filters.statuses or status in filters.statuses)
     return Registry(tuple(rows), total, statuses, rules)
+
+
+async def _told(conn: Any, records: Records, rows: list[RegistryRow]) -> list[RegistryRow]:
+    found = await approvals.told(conn, records.actor.tenant, [row.due for row in rows])
+    return [RegistryRow(told, row.patient) for told, row in zip(found, rows, strict=True)]
 
 
 async def selected(

@@ -112,6 +112,11 @@ def of_one_patient(actor: Actor, rtypes: Iterable[str]) -> bool:
     return bool(actor.app) and not any(scopes.of_anybody(actor.scopes, rtype) for rtype in rtypes)
 
 
+def everybodys(actor: Actor, rtype: str) -> bool:
+    """Whether the app, if one asks, was allowed all of this type: for what is not kept as resources, such as the audit trail."""
+    return not actor.app or scopes.everybodys(actor.scopes, rtype)
+
+
 def whole(actor: Actor, rtype: str) -> bool:
     """Whether what may be read of this type is not narrowed by the codes in an app's scopes."""
     return not actor.app or scopes.whole(actor.scopes, actor.context, rtype)

@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from commonchart.access import audit, charts, parameters, permitted, policy, profiles
 from commonchart.access.actors import Actor
+from commonchart.access.medications import gate
 from commonchart.access.writes import Create, Delete, Put, Wanted, over, type_of, write_of
 from commonchart.fhir import json
 from commonchart.fhir.outcome import Conflict, Forbidden, Gone, Issue, NotFound
@@ -313,7 +314,10 @@ class Transaction:
         await self.conn.execute("SELECT pg_advisory_xact_lock(%s)", (key,))
 
     async def write(self, wanted: Sequence[Wanted]) -> list[Written]:
-        """Store in order, with audit rows. Raises Forbidden, Stale, Conflict, NotFound, Gone; Invalid for a profile."""
+        """Store in order, with audit rows. Raises Forbidden, Stale, Conflict, NotFound, Gone; Invalid for a profile.
+
+        An order of a user is checked first: `gate.Interrupted` when alerts stop it.
+        """
         records, now = self.records, self.records.clock()
         for one in wanted:
             action = (
@@ -325,7 +329,10 @@ class Transaction:
         writes = [write_of(one, now) for one in wanted]
         told = await profiles.held(self.conn, records.actor.tenant, [one.body for one in writes])
         self.told |= {(one.rtype, one.id): said for one, said in zip(writes, told, strict=True) if said}
-        return await self._store(writes, now)
+        looked = await gate.looked_at(self, writes)
+        written = await self._store(writes, now, more=bool(looked))
+        await gate.keep(self, looked, written)
+        return written
 
     async def write_prepared(self, writes: Sequence[Write], modifiers: Sequence[str] = ()) -> list[Written]:
         """Store what the loader validated and extracted in other processes. Raises as `write` does.
@@ -338,7 +345,7 @@ class Transaction:
         await profiles.held(self.conn, self.records.actor.tenant, [one.body for one in writes], loading=True)
         return await self._store(writes, self.records.clock())
 
-    async def _store(self, writes: Sequence[Write], now: datetime) -> list[Written]:
+    async def _store(self, writes: Sequence[Write], now: datetime, *, more: bool = False) -> list[Written]:
         await self._guard(writes)
         records, actor = self.records, self.records.actor
         stamp = Stamp(actor.tenant, actor.org, actor.user, now, self.source)
@@ -351,7 +358,7 @@ class Transaction:
 
         writes = [parameters.indexed(one, known) for one in writes]
         trail = partial(audit.of_writes, actor, now)
-        last = self.once and not actor.app and not any(one.rtype in LATE for one in writes)
+        last = self.once and not more and not actor.app and not any(one.rtype in LATE for one in writes)
         written = await store.write(self.conn, stamp, writes, replacing, trail, last=last)
         permitted.made(actor, written)
         await permitted.remembered(self.conn, actor, written)

@@ -181,6 +181,17 @@ def of_anybody(texts: frozenset[str], rtype: str) -> bool:
     )
 
 
+def everybodys(texts: frozenset[str], rtype: str) -> bool:
+    """Whether one scope lets all of this type be read and searched, of anybody and whatever its codes."""
+    return any(
+        one.context != "patient"
+        and one.rtype in ("*", rtype)
+        and {"r", "s"} <= set(one.letters)
+        and not one.only
+        for one in held(texts)
+    )
+
+
 def whole(texts: frozenset[str], patient: str | None, rtype: str) -> bool:
     """Whether a scope lets this type be searched without asking for certain codes."""
     return any(not one.only for one in _matching(texts, patient, "s", rtype))

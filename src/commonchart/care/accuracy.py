@@ -44,7 +44,7 @@ def measured(analyte: Analyte, fact: Fact) -> Measured:
         problem = f"unit {fact.unit}" if fact.unit else "no unit"
         return Measured(fact, None, problem, raw=fact.value, unit_known=False)
     above, below = fact.comparator.startswith(">"), fact.comparator.startswith("<")
-    if not analyte.low <= value <= analyte.high:
+    if not fact.believed and not analyte.low <= value <= analyte.high:
         problem = f"outside {analyte.low} to {analyte.high} {analyte.unit}: implausible"
         return Measured(fact, None, problem, above, below, value)
     return Measured(fact, value, "", above, below, value)
@@ -86,7 +86,7 @@ def once(found: Iterable[Measured]) -> list[Measured]:
     for n, one in enumerate(found):
         fact = one.fact
         sound = one.value is not None and not fact.unusable and fact.shown
-        key = (fact.shown, one.value, fact.comparator) if sound else (n,)
+        key = (fact.shown, one.value, fact.comparator, fact.believed) if sound else (n,)
         first = out.get(key)
         out[key] = one if first is None else replace(first, also=(*first.also, fact.ref))
     return list(out.values())

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
+from commonchart.care.asking import told
 from commonchart.care.chart import Chart
 from commonchart.care.evidence import Evidence
 from commonchart.care.explain import describe
@@ -61,16 +62,34 @@ class Due(Struct, frozen=True, gc=False):
 
 
 def assess(
-    evidence: Evidence, person: Person, pack: Pack, as_of: date, released: Collection[str] = ()
+    evidence: Evidence,
+    person: Person,
+    pack: Pack,
+    as_of: date,
+    released: Collection[str] = (),
+    rejected: Collection[str] = (),
 ) -> list[Due]:
     """The answer of every rule of the pack. Nobody who has died is due for anything: then the list is empty.
 
-    `released` are the references ("Observation/1") of results that a clinician took out of quarantine.
+    `released` are the references ("Observation/1") of results that a clinician took out of quarantine, `rejected` those that
+    a clinician keeps out for good.
     """
-    if person.died:
+    return answers(charted(evidence, person, pack, as_of, released, rejected))
+
+
+def charted(
+    evidence: Evidence, person: Person, pack: Pack, as_of: date, released: Collection[str] = (), rejected: Collection[str] = ()
+) -> Chart:  # fmt: skip
+    """What `answers` asks: the facts as clinicians settled them."""
+    return Chart(evidence.settled(released, rejected), person, pack, as_of, released)
+
+
+def answers(chart: Chart) -> list[Due]:
+    """The answer of every rule of the chart's pack, as `assess` gives them."""
+    pack = chart.pack
+    if chart.person.died:
         return []
-    chart = Chart(evidence, person, pack, as_of, released)
-    quiet = chart.future is None and person.born is not None
+    quiet = chart.future is None and chart.person.born is not None
     return [
         (_idle(chart, rule) if quiet else None) or _due(_answer(Question(chart, rule)), pack, rule) for rule in pack.rules
     ]  # fmt: skip
@@ -110,7 +129,7 @@ def _answer(asked: Question) -> Verdict:
     for step in made.steps:
         verdict = step(asked)
         if verdict is not None:
-            return put_off(asked, _with_next_change(asked, verdict))
+            return put_off(asked, _with_next_change(asked, told(asked, verdict)))
     verdict = monitored(asked) if asked.rule.monitor else screened(asked)
     return put_off(asked, _noted(asked, _with_next_change(asked, verdict)))
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
+
+from msgspec.structs import replace
 
 from commonchart.care.accuracy import measured, once
 from commonchart.care.calendar import add_months, after, birthday
 from commonchart.care.evidence import Evidence, Fact
 from commonchart.care.person import Person
 from commonchart.care.pregnancy import Pregnancy, pregnancy
-from commonchart.care.quarantine import quarantined
+from commonchart.care.quarantine import Verdict, quarantined
 from commonchart.care.schema import Applies, Pack, Rule
 
 _WORD = re.compile(r"[a-z]{4,}")
@@ -95,21 +97,48 @@ class Chart:
     @cached_property
     def doubted(self) -> dict[int, str]:
         """Why results are in quarantine, by the identity of their facts."""
-        out: dict[int, str] = {}
-        specimens: dict[str, str] = {}
-        for codes, names in self.pack.analytes_of.items():
-            for name in names if codes in self.by_set else ():
-                analyte = self.pack.analytes[name]
-                found = once(measured(analyte, fact) for fact in self.by_set[codes])
-                for one in quarantined(analyte, found, self.person, self.as_of, self.released):
-                    out[id(one.fact)] = one.reason
-                    if "another person" in one.reason:
-                        specimens[one.fact.shown] = one.reason
-        if specimens:
-            for fact in self.evidence.of("observation"):
-                if fact.shown in specimens and fact.ref not in self.released:
-                    out.setdefault(id(fact), specimens[fact.shown])
-        return out
+        return {id(one.fact): one.reason for one in reversed(self.verdicts)}
+
+    @cached_property
+    def verdicts(self) -> list[Verdict]:
+        """The results in quarantine, each with its reasons: by analyte, by whom it is about, and by specimen."""
+        out = [
+            replace(one, analyte=name)
+            for codes, names in self.pack.analytes_of.items()
+            for name in (names if codes in self.by_set else ())
+            for one in self._of_analyte(name, self.by_set[codes])
+            if one.kind != "implausible" or not self._possible(one.fact)
+        ]
+        out += list(self._copies(out))
+        out += [
+            Verdict(fact, self.evidence.mistaken[fact.ref], "identity")
+            for fact in (self.evidence.of("observation", "report") if self.evidence.mistaken else ())
+            if fact.ref in self.evidence.mistaken and fact.ref not in self.released
+        ]
+        specimens = {one.fact.shown: one.reason for one in out if one.kind == "jump"}
+        done = {id(one.fact) for one in out}
+        return out + [
+            Verdict(fact, specimens[fact.shown], "specimen")
+            for fact in (self.evidence.of("observation") if specimens else ())
+            if fact.shown in specimens and fact.ref not in self.released and id(fact) not in done
+        ]
+
+    def _possible(self, fact: Fact) -> bool:
+        """Whether a value is possible as any other analyte of its codes: 170 cm is no length of an infant, and a height."""
+        names = (name for held in self._sets(fact) for name in self.pack.analytes_of.get(held, ()))
+        return any(measured(self.pack.analytes[name], fact).value is not None for name in names)
+
+    def _of_analyte(self, name: str, facts: list[Fact]) -> list[Verdict]:
+        analyte = self.pack.analytes[name]
+        found = once(measured(analyte, fact) for fact in facts)
+        return quarantined(analyte, found, self.person, self.as_of, self.released)
+
+    def _copies(self, found: list[Verdict]) -> Iterator[Verdict]:
+        """The same results from other sources: what is doubted in one is doubted in all."""
+        for one in found:
+            for fact in self.by_set[self.pack.analytes[one.analyte].codes] if one.also else ():
+                if fact.ref in one.also:
+                    yield replace(one, fact=fact, also=(one.fact.ref,))
 
     @cached_property
     def touched(self) -> frozenset[str]:

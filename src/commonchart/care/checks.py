@@ -12,48 +12,82 @@ from commonchart.fhir.outcome import Invalid
 
 ORGANS = ("breasts", "cervix", "ovaries", "uterus", "prostate", "testes")
 _CENTURY = 120 * 12
+_DECADE = 3653
 
 
 def check(pack: Pack, files: Mapping[str, str]) -> None:
     """Raises Invalid with every problem of the first bad rule, by its file, or of the pack's risks and analytes."""
-    problems = [*_risks(pack), *_analytes(pack)]
-    problems += [
+    wrong = shared_problems(pack)
+    wrong += [
         f"excluded_everywhere names the unknown code set {n}" for n in pack.everywhere if n not in pack.sets
     ]
-    if problems:
-        raise Invalid("; ".join(problems), at="risks.toml")
+    if wrong:
+        raise Invalid("; ".join(wrong), at="risks.toml")
     for rule in pack.rules:
         _rule(pack, rule, files[rule.id])
-    _circles(pack, files)
+    for circle in circles(pack):
+        file = files[circle[0]]
+        raise Invalid(f"{file}: hand_over goes in a circle: {' -> '.join(circle)}", at=file)
 
 
 def _rule(pack: Pack, rule: Rule, file: str) -> None:
-    problems = [*_names(pack, rule), *_ages(rule), *_spans(rule), *_numbers(rule)]
+    found = problems(pack, rule)
     if f"{rule.id}.toml" != file:
-        problems.append(f"id {rule.id} and file name must agree")
+        found.append(f"id {rule.id} and file name must agree")
+    if found:
+        raise Invalid(f"{file}: " + "; ".join(found), at=file)
+
+
+def problems(pack: Pack, rule: Rule) -> list[str]:
+    """Everything that is wrong with a rule of the pack, each naming its field."""
+    found = [*_names(pack, rule), *_ages(rule), *_spans(rule), *_numbers(rule)]
     if sum((rule.monitor is not None, bool(rule.satisfied_by))) != 1:
-        problems.append("has either satisfied_by or monitor")
-    if problems:
-        raise Invalid(f"{file}: " + "; ".join(problems), at=file)
+        found.append("has either satisfied_by or monitor")
+    return found
+
+
+def shared_problems(pack: Pack) -> list[str]:
+    """Everything that is wrong with the pack's risks, code sets and analytes."""
+    return [*_risks(pack), *_analytes(pack)]
+
+
+def circles(pack: Pack) -> list[list[str]]:
+    """The rules that hand over to each other in a circle, each as the way round."""
+    return _cycles({rule.id: _successors(rule) for rule in pack.rules})
 
 
 def _names(pack: Pack, rule: Rule) -> Iterator[str]:
-    applies, sets = rule.applies, []
-    sets += [*rule.excluded_by, *applies.conditions, *applies.drugs, *applies.after]
-    sets += [name for one in rule.excluded_together for name in one.all]
-    sets += [name for one in rule.hand_over for name in one.codes]
-    for way in rule.satisfied_by:
-        sets += [way.codes, way.follow_up, way.abnormal_codes, way.normal_codes]
-    analytes = [*(rule.monitor.analytes if rule.monitor else ()), *(way.analyte for way in rule.satisfied_by)]
-    risks = [
-        *applies.risks,
-        *rule.excluded_by_risks,
-        *(name for one in rule.excluded_together for name in one.risks),
+    applies, ways = rule.applies, rule.satisfied_by
+    named: list[tuple[str, str, Iterable[str], object]] = [
+        ("excluded_by", "code set", rule.excluded_by, pack.sets),
+        ("applies.conditions", "code set", applies.conditions, pack.sets),
+        ("applies.drugs", "code set", applies.drugs, pack.sets),
+        ("applies.after", "code set", applies.after, pack.sets),
+        (
+            "excluded_together.all",
+            "code set",
+            [n for one in rule.excluded_together for n in one.all],
+            pack.sets,
+        ),
+        ("hand_over.codes", "code set", [n for one in rule.hand_over for n in one.codes], pack.sets),
+        *(
+            (f"satisfied_by.{field}", "code set", [getattr(way, field) for way in ways], pack.sets)
+            for field in ("codes", "follow_up", "abnormal_codes", "normal_codes")
+        ),
+        ("satisfied_by.analyte", "analyte", [way.analyte for way in ways], pack.analytes),
+        ("monitor.analytes", "analyte", rule.monitor.analytes if rule.monitor else (), pack.analytes),
+        ("applies.risks", "risk", applies.risks, pack.risks),
+        ("excluded_by_risks", "risk", rule.excluded_by_risks, pack.risks),
+        (
+            "excluded_together.risks",
+            "risk",
+            [n for one in rule.excluded_together for n in one.risks],
+            pack.risks,
+        ),
+        ("hand_over.to", "rule", _successors(rule), pack.by_id),
     ]
-    yield from _unknown("code set", sets, pack.sets)
-    yield from _unknown("analyte", analytes, pack.analytes)
-    yield from _unknown("risk", risks, pack.risks)
-    yield from _unknown("rule", _successors(rule), pack.by_id)
+    for field, what, names, known in named:
+        yield from (f"{field} {text}" for text in _unknown(what, names, known))
     if not all(one.all or one.risks for one in rule.excluded_together):
         yield "excluded_together names code sets or risks"
     if applies.organ and applies.organ not in ORGANS:
@@ -112,6 +146,8 @@ def _numbers(rule: Rule) -> Iterator[str]:
         yield from _monitor(rule.monitor)
     if rule.soon_days < 0 or rule.grace_days < 0:
         yield "soon_days and grace_days are not negative"
+    if rule.soon_days > _DECADE or rule.grace_days > _DECADE:
+        yield f"soon_days and grace_days are at most {_DECADE}"
     days = [after(date(2000, 1, 1), slot.at) for slot in rule.slots if is_span(slot.at)]
     if any(a >= b for a, b in itertools.pairwise(days)):
         yield "slots.at go up from one to the next"
@@ -138,6 +174,8 @@ def _monitor(rule: Monitor) -> Iterator[str]:
     inside, outside = rule.months_in, rule.months_out
     if inside is not None and outside is not None and not 0 < outside <= inside <= 120:
         yield "monitor.months_out is from 1 to months_in, and months_in at most 120"
+    if inside == 0 or any(is_span(text) and int(text[:-1]) == 0 for text in (rule.every_in, rule.every_out)):
+        yield "monitor.months_in, every_in and every_out are longer than nothing"
     if (inside is None) == (not rule.every_in):
         yield "monitor has either months_in or every_in"
     for name in ("below", "at_most", "at_least", "alert_below", "alert_from", "alert_above"):
@@ -195,13 +233,6 @@ def _analytes(pack: Pack) -> Iterator[str]:
 def _successors(rule: Rule) -> list[str]:
     handed = [one.to for one in rule.hand_over]
     return handed + [one.to for one in rule.excluded_together if one.to]
-
-
-def _circles(pack: Pack, files: Mapping[str, str]) -> None:
-    edges = {rule.id: _successors(rule) for rule in pack.rules}
-    for circle in _cycles(edges):
-        file = files[circle[0]]
-        raise Invalid(f"{file}: hand_over goes in a circle: {' -> '.join(circle)}", at=file)
 
 
 def _cycles(edges: Mapping[str, Iterable[str]]) -> list[list[str]]:

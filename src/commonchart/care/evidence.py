@@ -6,13 +6,14 @@ so that an explanation can say what was not used. How each type of resource beco
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from commonchart.care.schema import Code
 from commonchart.fhir import dates
@@ -25,6 +26,8 @@ Kind = Literal[
 
 RULE_SYSTEM = "https://commonchart.example/rule"
 QUESTION_SYSTEM = "https://commonchart.example/question"
+DECISION_SYSTEM = "https://commonchart.example/decision"
+NOT_FOR_THEM = "not-applicable"
 SYSTEMS = {
     "http://loinc.org": "loinc",
     "http://snomed.info/sct": "sct",
@@ -51,7 +54,10 @@ class Fact(Struct, frozen=True, gc=False):
     `day` is the first day it may mean (a year means its 1 January), None without a date; `shown` is the date as written.
     `codes` say what it is about, `answers` are coded results, `flags` interpretation codes (N, H, LL, POS), `truth` a yes or
     no, `moment` a result that is a date. `declined` is the reason of something that was not done. `by` is who said so.
-    `absent`: a result is expected and the record says why there is none. `span` is an interval somebody set, as (number, unit); `low` and `high` are a goal's limits.
+    `absent`: a result is expected and the record says why there is none; `unsaid` is that reason where somebody was asked (asked-unknown,
+    asked-declined). `aside`: a plan that says the rule is not for this patient. `span` is an interval somebody set, as (number, unit); `low`
+    and `high` are a goal's limits.
+    `believed`: a clinician looked at it and took it out of quarantine.
     """
 
     kind: Kind
@@ -75,12 +81,15 @@ class Fact(Struct, frozen=True, gc=False):
     absent: bool = False
     declined: str = ""
     refused: bool = False
+    aside: bool = False
+    unsaid: str = ""
     by: str = ""
     span: str = ""
     low: Decimal | None = None
     high: Decimal | None = None
     range_low: Decimal | None = None
     range_high: Decimal | None = None
+    believed: bool = False
 
     @property
     def coded(self) -> bool:
@@ -104,14 +113,30 @@ class Fact(Struct, frozen=True, gc=False):
         return self.ended > day if self.ended is not None else self.active
 
 
+REJECTED = "rejected by a clinician"
+
+
 class Evidence(Struct, frozen=True):
-    """Everything the rules may look at, newest first."""
+    """Everything the rules may look at, newest first. `mistaken`: why a result ("Type/id") seems to be somebody else's."""
 
     facts: tuple[Fact, ...]
+    mistaken: Mapping[str, str] = {}
 
     def of(self, *kinds: str) -> Iterator[Fact]:
         """Facts of these kinds."""
         return (fact for fact in self.facts if fact.kind in kinds)
+
+    def settled(self, released: Collection[str], rejected: Collection[str]) -> Evidence:
+        """The evidence after a clinician looked: what was released is believed, what was rejected may satisfy nothing."""
+        if not released and not rejected:
+            return self
+        return Evidence(tuple(_settled(fact, released, rejected) for fact in self.facts), self.mistaken)
+
+
+def _settled(fact: Fact, released: Collection[str], rejected: Collection[str]) -> Fact:
+    if fact.ref in rejected:
+        return replace(fact, unusable=fact.unusable or REJECTED)
+    return replace(fact, believed=True) if fact.ref in released else fact
 
 
 def codes_of(*concepts: Any) -> frozenset[Code]:

@@ -27,10 +27,13 @@ def _fixed(rule: Rule, pack: Pack) -> tuple[dict[str, Any], str]:
         "plain": rule.plain,
         "authority": f"{rule.authority}{f', grade {rule.grade}' if rule.grade else ''}",
         "source": rule.source,
+        "date": rule.date,
         "review": rule.review,
         "outreach": rule.outreach,
-        "pack_hash": pack.hash[:16],
+        "pack_hash": (pack.boxed or pack.hash)[:16],
     }
+    if rule.id in pack.site:
+        fixed["site"] = rule.version
     return fixed, ", ".join(names)
 
 
@@ -56,6 +59,16 @@ def _extras(verdict: Verdict) -> dict[str, Any]:
         "within": verdict.within,
         "note": verdict.note,
         "follow_up": verdict.follow_up,
+        "told": [
+            {
+                "question": one.question,
+                "answer": one.fact.unsaid,
+                "when": one.fact.shown,
+                "link": one.fact.ref,
+                "again": one.again.isoformat(),
+            }
+            for one in verdict.told
+        ],
     }
     return {name: value for name, value in found.items() if value}
 

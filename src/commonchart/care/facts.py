@@ -12,7 +12,19 @@ from datetime import date
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from commonchart.care.evidence import Evidence, Fact, codes_of, first_day, first_moment, words_of
+from msgspec.structs import replace
+
+from commonchart.care.evidence import (
+    DECISION_SYSTEM,
+    NOT_FOR_THEM,
+    Evidence,
+    Fact,
+    codes_of,
+    first_day,
+    first_moment,
+    words_of,
+)
+from commonchart.care.stated import mistaken
 
 JsonObject = dict[str, Any]
 
@@ -22,8 +34,44 @@ def evidence(resources: Iterable[JsonObject]) -> Evidence:
     held = list(resources)
     medicines = {f"Medication/{r.get('id')}": r for r in held if r.get("resourceType") == "Medication"}
     found = [fact for resource in held for fact in _facts(resource, medicines)]
+    found = _once_told(held, found)
     found.sort(key=lambda fact: (first_moment(fact.shown), fact.ref), reverse=True)
-    return Evidence(tuple(found))
+    return Evidence(tuple(found), mistaken(held))
+
+
+def _once_told(held: list[JsonObject], found: list[Fact]) -> list[Fact]:
+    """An answer that was made an Observation of its own counts there, so that correcting the Observation corrects the answer.
+
+    The other way round, what was derived from a questionnaire that was entered in error counts no more.
+    """
+    made = {one for r in held if r.get("resourceType") == "Observation" for one in _told_by(r)}
+    if not made:
+        return found
+    wrong = {
+        _ref(r)
+        for r in held
+        if r.get("resourceType") == "QuestionnaireResponse" and r.get("status") == "entered-in-error"
+    }
+    derived = {_ref(r): _sources(r) & wrong for r in held if wrong and r.get("derivedFrom")}
+    return [
+        replace(fact, unusable="its questionnaire was entered in error") if derived.get(fact.ref) else fact
+        for fact in found
+        if not any((fact.ref, code) in made for system, code in fact.codes if system == "question")
+    ]
+
+
+def _told_by(observation: JsonObject) -> Iterator[tuple[str, str]]:
+    """(questionnaire response, question) of what an Observation was made from."""
+    questions = [code for system, code in codes_of(observation.get("code")) if system == "question"]
+    return ((source, code) for source in _sources(observation) for code in questions)
+
+
+def _sources(resource: JsonObject) -> set[str]:
+    return {
+        str(one.get("reference", ""))
+        for one in resource.get("derivedFrom") or ()
+        if str(one.get("reference", "")).startswith("QuestionnaireResponse/")
+    }
 
 
 def _facts(resource: JsonObject, medicines: dict[str, JsonObject]) -> Iterator[Fact]:
@@ -165,7 +213,13 @@ def _measured(
         answers=codes_of(concept), flags=frozenset(_status_of(one) for one in interpretations) - {""},
         truth=part.get("valueBoolean"), moment=first_day(part.get("valueDateTime")), declined=declined, refused=refused,
         range_low=low, range_high=high, absent="dataAbsentReason" in part, ended=_end(resource, "effectivePeriod"),
+        unsaid=_asked(_status_of(part.get("dataAbsentReason"))),
     )  # fmt: skip
+
+
+def _asked(reason: str) -> str:
+    """The reason for no answer, where somebody was asked."""
+    return reason if reason in ("asked-unknown", "asked-declined") else ""
 
 
 def _reference_range(part: JsonObject) -> tuple[Decimal | None, Decimal | None]:
@@ -290,11 +344,25 @@ def _order(resource: JsonObject) -> Iterator[Fact]:
     negated = _negated(resource)
     declined, refused = _reason(resource) if negated or planned else ("", False)
     unusable = _NO_ORDER.get(status, "") or ("not to be done" if negated and not planned else "")
+    ends = _end(resource, "occurrencePeriod") or _end(_repeat(resource), "boundsPeriod") if planned else None
     yield Fact(
         "plan" if planned else "order", codes, words_of(concept), first_day(shown), shown, _ref(resource), unusable,
-        status in ("active", "on-hold", "completed"), _end(resource, "occurrencePeriod") if planned else None, declined=declined,
-        refused=refused, by=_who(resource.get("requester")), span=_span(resource), truth=not negated,
+        status in ("active", "on-hold", "completed"), ends, declined=declined, refused=refused, by=_who(resource.get("requester")),
+        span=_span(resource), truth=not negated, aside=planned and _set_aside(resource),
     )  # fmt: skip
+
+
+def _set_aside(resource: JsonObject) -> bool:
+    """Whether a plan says that its rule is not for this patient."""
+    return any(
+        coding.get("system") == DECISION_SYSTEM and coding.get("code") == NOT_FOR_THEM
+        for reason in resource.get("reasonCode") or ()
+        for coding in reason.get("coding") or ()
+    )
+
+
+def _repeat(resource: JsonObject) -> JsonObject:
+    return (resource.get("occurrenceTiming") or {}).get("repeat") or {}
 
 
 def _who(reference: Any) -> str:
@@ -307,7 +375,7 @@ def _who(reference: Any) -> str:
 
 def _span(resource: JsonObject) -> str:
     """How often a plan wants something: 24m out of a Timing; "" if it does not say."""
-    repeat = (resource.get("occurrenceTiming") or {}).get("repeat") or {}
+    repeat = _repeat(resource)
     number, unit = (
         _number(repeat.get("period")),
         {"d": "d", "wk": "w", "mo": "m", "a": "y"}.get(repeat.get("periodUnit", "")),
@@ -395,15 +463,27 @@ def _items(items: Iterable[JsonObject]) -> Iterator[JsonObject]:
 
 
 def _answer(item: JsonObject, answer: JsonObject, resource: JsonObject, shown: str, unusable: str) -> Fact:
-    coding = answer.get("valueCoding")
+    coding, unsaid = answer.get("valueCoding"), _asked(_unsaid(answer))
     number = answer.get("valueDecimal", answer.get("valueInteger"))
     number = (answer.get("valueQuantity") or {}).get("value") if number is None else number
     return Fact(
         "observation", frozenset({("question", str(item.get("linkId", "")))}), item.get("text", ""), first_day(shown), shown,
         _ref(resource), unusable, value=_number(number), truth=answer.get("valueBoolean"), moment=first_day(answer.get("valueDate")),
         answers=codes_of({"coding": [coding]}) if coding else frozenset(), words=answer.get("valueString", ""),
-        by=_who(resource.get("author") or resource.get("source")),
+        by=_who(resource.get("author") or resource.get("source")), absent=bool(unsaid), unsaid=unsaid,
     )  # fmt: skip
+
+
+_ABSENT = "http://hl7.org/fhir/StructureDefinition/data-absent-reason"
+
+
+def _unsaid(answer: JsonObject) -> str:
+    """Why an answer has no value: the extension beside it (FHIR R4, data-absent-reason)."""
+    for name, beside in answer.items():
+        if name.startswith("_value") and isinstance(beside, dict):
+            found = (e.get("valueCode", "") for e in beside.get("extension") or () if e.get("url") == _ABSENT)
+            return str(next(found, ""))
+    return ""
 
 
 _MAKERS: dict[str, Callable[[JsonObject], Iterator[Fact]]] = {

@@ -1,8 +1,8 @@
 """What a clinician decided for one patient and one rule: put off, refused, another interval, another target.
 
 A ServiceRequest coded with the rule (system `https://commonchart.example/rule`) carries it: `doNotPerform` puts it off
-until the end of `occurrencePeriod` or records a refusal (a reason of patient objection); `occurrenceTiming` sets the
-interval. A Goal with the measurement's code sets the target (docs/decisions/0015). Something that satisfies the rule and
+until the end of `occurrencePeriod`, records a refusal (a reason of patient objection) or that the rule is not for this patient;
+`occurrenceTiming` sets the interval, until its bounds end. A Goal with the measurement's code sets the target (docs/decisions/0017). Something that satisfies the rule and
 was not done, with a reason, counts like a deferral for a year.
 """
 
@@ -32,6 +32,13 @@ class Deferral(Struct, frozen=True):
     until: date
     refused: bool
 
+    @property
+    def status(self) -> str:
+        """What it makes of an answer that asks for something."""
+        if self.fact.aside:
+            return "not-applicable"
+        return "declined" if self.refused else "deferred"
+
 
 class Target(Struct, frozen=True):
     """A patient's own limits for an analyte, in its unit; both may be None."""
@@ -47,16 +54,30 @@ def put_off(asked: Question, verdict: Verdict) -> Verdict:
     if verdict.status not in OPEN or "read-result" in verdict.asks:
         return verdict
     found = deferral(asked)
-    if found is None or (verdict.follow_up and _newer(verdict, found)):
+    if found is None or (_serious(verdict) and _newer(verdict, found)):
         return verdict
-    fact, word = found.fact, "declined" if found.refused else "deferred"
+    fact, word = found.fact, found.status
+    if word == "not-applicable" and not asked.rule.may_be_set_aside:
+        return verdict
     by = f" by {fact.by}" if fact.by else ""
-    because = f"{word.capitalize()}{by} on {shown_day(fact)}: {fact.declined or 'no reason recorded'}."
+    because = f"{_SAID[word]}{by} on {shown_day(fact)}: {fact.declined or 'no reason recorded'}."
     coming = asked.later(found.until)
     return replace(
         verdict, status=word, because=because, due_on=found.until, overdue_on=None, until=found.until, next_change_on=coming,
         used=(fact, *verdict.used), note=verdict.because,
     )  # fmt: skip
+
+
+_SAID = {
+    "declined": "Declined",
+    "deferred": "Deferred",
+    "not-applicable": "Set aside as not for this patient",
+}
+
+
+def _serious(verdict: Verdict) -> bool:
+    """Whether a result waits for what it calls for, or sets off an alert: no older decision puts that off."""
+    return verdict.follow_up or verdict.within == "alert"
 
 
 def _newer(verdict: Verdict, found: Deferral) -> bool:
@@ -108,7 +129,11 @@ def _plans(asked: Question) -> list[Fact]:
 
 def interval(asked: Question) -> tuple[str, Fact] | None:
     """How often a clinician wants it for this patient, if somebody said so."""
-    return next(((f.span, f) for f in _plans(asked) if f.truth and is_span(f.span)), None)
+    for fact in _plans(asked):
+        if fact.truth and is_span(fact.span) and (fact.ended is None or asked.as_of < fact.ended):
+            asked.turn(fact.ended)
+            return fact.span, fact
+    return None
 
 
 def target(asked: Question, name: str) -> Target | None:

@@ -10,6 +10,7 @@ import itertools
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import date
 from decimal import Decimal
+from typing import Literal
 
 from msgspec import Struct
 
@@ -22,11 +23,19 @@ from commonchart.care.schema import Analyte, Change
 ADULT = 18
 
 
+Kind = Literal["time", "implausible", "jump", "specimen", "identity", "unit"]
+RELEASABLE: frozenset[str] = frozenset({"implausible", "jump", "specimen", "identity"})
+"""What a clinician may believe as it is; a wrong time or an unknown unit has to be corrected."""
+
+
 class Verdict(Struct, frozen=True):
-    """Why a result is quarantined."""
+    """Why a result is quarantined. `analyte` is its name in the pack ("": the whole result), `also` the same from other sources."""
 
     fact: Fact
     reason: str
+    kind: Kind = "implausible"
+    analyte: str = ""
+    also: tuple[str, ...] = ()
 
 
 class Jump(Struct, frozen=True):
@@ -97,12 +106,14 @@ def quarantined(
     """The results of one analyte that may not be believed: impossible, of a nonsense unit, or perhaps another person's."""
     out = []
     for one in found:
-        reason = timing(one.fact, person, as_of) or (one.problem if "implausible" in one.problem else "")
+        when = timing(one.fact, person, as_of)
+        reason = when or (one.problem if "implausible" in one.problem else "")
         if reason and one.fact.ref not in released:
-            out.append(Verdict(one.fact, reason))
+            out.append(Verdict(one.fact, reason, "time" if when else "implausible", also=one.also))
+    also = {one.fact.ref: one.also for one in found}
     for jump in jumps(analyte, found):
         if jump.wrong_patient and jump.later.ref not in released:
-            out.append(Verdict(jump.later, jump.reason))
+            out.append(Verdict(jump.later, jump.reason, "jump", also=also[jump.later.ref]))
     return out
 
 

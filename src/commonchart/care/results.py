@@ -103,3 +103,8 @@ def _by_words(fact: Fact, way: Satisfied) -> str:
     if fact.kind != "observation" or fact.flags & _GOOD_FLAGS or _NEGATIVE.search(words):
         return "normal"
     return "unreadable"
+
+
+def negative(words: str) -> str:
+    """The words without those that say that nothing was found: another text only where some do."""
+    return _NEGATIVE.sub(" ", words)

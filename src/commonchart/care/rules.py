@@ -63,16 +63,12 @@ def with_codes(pack: Pack, more: Mapping[str, Mapping[str, tuple[str, ...]]]) ->
         )
     extended = msgspec.json.encode({name: sets[name] for name in sorted(more)})
     digest = hashlib.sha256(pack.hash.encode() + extended).hexdigest()
-    return replace(
-        pack,
-        sets=sets,
-        hash=digest,
-        version=f"{pack.version}+codes",
-        explained={},
-        idle={},
-        _plans={},
-        _found={},
-    )
+    return remade(pack, sets=sets, hash=digest, version=f"{pack.version}+codes")
+
+
+def remade(pack: Pack, **changes: Any) -> Pack:
+    """The pack with these fields changed, remembering nothing of the one before."""
+    return replace(pack, **changes, explained={}, idle={}, _plans={}, _found={})
 
 
 def _bytes(path: Path) -> bytes:

@@ -272,11 +272,19 @@ class Rule(Struct, frozen=True, forbid_unknown_fields=True):
     grace_days: int = 90
     young_adult_months: int | None = None
     young_adult_until: int | None = None
+    set_aside: bool | None = None
+
+    @property
+    def may_be_set_aside(self) -> bool:
+        """Whether a clinician may say that it is not for a patient: unless it says otherwise, not where it watches a drug."""
+        return not self.applies.drugs if self.set_aside is None else self.set_aside
 
 
 @dataclass(frozen=True)
 class Pack:
-    """A set of rules with everything they name."""
+    """A set of rules with everything they name. `site` are the rules in a version of the site's own, `boxed` is then the hash
+    of the pack beneath them.
+    """
 
     id: str
     version: str
@@ -288,6 +296,8 @@ class Pack:
     risks: Mapping[str, Risk]
     everywhere: tuple[str, ...]
     replaces: tuple[str, ...] = ()
+    site: frozenset[str] = frozenset()
+    boxed: str = ""
     explained: dict[str, tuple[dict[str, Any], str]] = field(default_factory=dict, compare=False, repr=False)
     idle: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
     _plans: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)

@@ -24,10 +24,19 @@ class Unused(Struct, frozen=True, gc=False):
     reason: str
 
 
+class Told(Struct, frozen=True, gc=False):
+    """A question that was asked and not answered: who did not know or would not say, and when to ask again."""
+
+    question: str
+    fact: Fact
+    again: date
+
+
 class Verdict(Struct, frozen=True, gc=False):
     """An answer before it is explained. `within` is "in", "out" or "alert" for a measurement, "" where that says nothing.
 
-    `asks` are the questions (risks, by name) that would settle a cannot-tell. `follow_up`: a result waits for what it calls for.
+    `asks` are the questions (risks, by name) that would settle a cannot-tell; `told` those of them that were asked and not answered.
+    `follow_up`: a result waits for what it calls for.
     """
 
     status: str
@@ -44,6 +53,7 @@ class Verdict(Struct, frozen=True, gc=False):
     asks: tuple[str, ...] = ()
     follow_up: bool = False
     note: str = ""
+    told: tuple[Told, ...] = ()
 
 
 @dataclass(slots=True)

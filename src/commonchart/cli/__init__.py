@@ -18,6 +18,7 @@ from commonchart.fhir.outcome import Refused
 LAZY = {
     "app": "commonchart.cli.app:app",
     "assess": "commonchart.cli.assess:assess",
+    "audit": "commonchart.cli.audit:audit",
     "backup": "commonchart.cli.backup:backup",
     "check": "commonchart.cli.check:check",
     "demo": "commonchart.cli.demo:demo",
@@ -28,6 +29,7 @@ LAZY = {
     "package": "commonchart.cli.package:package",
     "reindex": "commonchart.cli.reindex:reindex",
     "restore": "commonchart.cli.backup:restore",
+    "rules": "commonchart.cli.rules:rules_",
     "schedule": "commonchart.cli.schedule:schedule",
     "serve": "commonchart.cli.serve:serve",
     "site": "commonchart.cli.site:site",

@@ -11,15 +11,15 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from commonchart.access import users
+from commonchart.access import approvals, users
 from commonchart.access.due import ORDER
 from commonchart.access.records import Records
-from commonchart.care.rules import built_in
 from commonchart.cli.open import awaited, data_option, opened
 from commonchart.fhir import dates
 from commonchart.fhir.outcome import Ambiguous, NotFound
 from commonchart.jobs import worker
 from commonchart.jobs.due import assessed
+from commonchart.record import rules
 from commonchart.record.due import DueRow
 from commonchart.search.query import parse
 from commonchart.settings import TENANT
@@ -41,7 +41,8 @@ async def due(patient: str, as_json: bool, as_of: str | None, data: Path | None)
             await worker.drain(database, lambda: now)
         day = dates.bounds(as_of)[0].date() if as_of else None
         async with records.transaction() as tx:
-            rows = await assessed(tx.conn, TENANT, id, built_in(), now, day)
+            pack = (await rules.active(tx.conn, TENANT)).pack
+            rows = await approvals.told(tx.conn, TENANT, await assessed(tx.conn, TENANT, id, pack, now, day))
         rows.sort(key=lambda row: (ORDER.index(row.status), row.title))
     if as_json:
         click.echo(plain_json.dumps([_plain(row) for row in rows], indent=2))
@@ -84,7 +85,9 @@ def _print(rows: list[DueRow]) -> None:
             why["question"] and f"Ask: {why['question']}",
             f"{why['authority']}; rule {row.rule}, pack {row.pack} {row.version}",
         ]
-        if why["review"] == "needed":
+        if row.approved is not None:
+            notes.append(f"Approved by {row.approved.by} on {row.approved.at:%d-%b-%Y}")
+        elif why["review"] == "needed":
             notes.append("Not reviewed")
         table.add_row(
             row.status.replace("-", " "),

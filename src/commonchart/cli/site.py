@@ -9,7 +9,9 @@ from urllib.parse import urlsplit
 import click
 
 from commonchart.access import profiles
+from commonchart.access.inbox import policy as inbox
 from commonchart.access.outreach import policy
+from commonchart.care.inbox import escalate
 from commonchart.cli.open import awaited, data_option, opened_by, settings_of
 from commonchart.exchange import egress, packages
 from commonchart.exchange.bulk.work import HOURS
@@ -115,6 +117,18 @@ NAMES: dict[str, tuple[str, Callable[[str], object]]] = {
     packages.REGISTRY: (
         "where `commonchart package add NAME` looks: https://... or file:///folder",
         packages.registry,
+    ),
+    inbox.LEVELS: (
+        f"who hears of a critical result after how many minutes; nothing said: {escalate.DEFAULT}, to be reviewed",
+        escalate.steps,
+    ),
+    inbox.ON_CALL: (
+        "the logins that are on call for critical results, with spaces between them",
+        inbox.logins,
+    ),
+    inbox.NEWS_DAYS: (
+        "for how many days a result is news for the inbox (30); an older one is history",
+        inbox.days,
     ),
     EMAIL_FULL: ("true: notifications by e-mail may hold whole records", _flag),
 }

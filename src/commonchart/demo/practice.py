@@ -11,7 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from commonchart.demo import clinical as c
-from commonchart.demo import names, stories
+from commonchart.demo import morning, names, stories
 from commonchart.demo.courses import HOSPITAL, LABORATORY, PRACTICE, SPACE, Course, Entry, Traits
 from commonchart.demo.years import run
 
@@ -102,6 +102,7 @@ def member(n: int, until: date) -> Member:
         _dialysis(course, until)
     stories.tell(course, start)
     entries = run(course)
+    entries += morning.results(traits, until)
     if n == 0:
         entries += stories.second_record(entries[0].resource, until)
     return Member(traits.id, sorted(entries, key=lambda entry: entry.recorded))
@@ -323,6 +324,10 @@ def _dialysis(course: Course, until: date) -> None:
     )
 
 
+REPORTED = timedelta(days=31)
+"""For so long the laboratory has put the results of a session into one report."""
+
+
 def _session(course: Course, random: Random, day: date) -> None:
     t, start = course.t, course.at(day, 7)
     end = start + timedelta(hours=4)
@@ -341,9 +346,10 @@ def _session(course: Course, random: Random, day: date) -> None:
             end,
             org=HOSPITAL,
         )
+    drawn = []
     for code in _SESSION:
         mean, spread, places = _TYPICAL[code]
-        course.put(
+        one = course.put(
             c.lab(
                 code,
                 c.number(max(0.1, random.gauss(mean, spread)), places),
@@ -355,3 +361,7 @@ def _session(course: Course, random: Random, day: date) -> None:
             end,
             org=LABORATORY,
         )
+        drawn.append(one)
+    if day > course.until - REPORTED:
+        report = c.report("Dialysis panel", "", t.id, c.instant(start), LABORATORY, results=drawn)
+        course.put(report, end, org=LABORATORY)

@@ -2,53 +2,70 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import date, datetime
-from functools import cache
-from typing import TYPE_CHECKING
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
 
 import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
 
 from commonchart.access import audit, forecasts, users
-from commonchart.care.assess import Due, assess, kept
+from commonchart.care.assess import Due, charted, kept
+from commonchart.care.assess import answers as assess_chart
+from commonchart.care.chart import Chart
+from commonchart.care.doubts import doubts
 from commonchart.care.evidence import QUESTION_SYSTEM, moment_day
 from commonchart.care.facts import evidence
 from commonchart.care.immunizations.compile import Schedule
 from commonchart.care.person import person
+from commonchart.care.quarantine import Verdict
 from commonchart.care.rules import built_in
 from commonchart.care.schema import Pack
 from commonchart.jobs import immunizations
-from commonchart.record import changes, due, schedules
-from commonchart.record.due import DueRow, InUse
+from commonchart.record import changes, due, quarantine, rules, schedules
+from commonchart.record.due import DueRow, InUse, Run
 from commonchart.record.keys import token
 from commonchart.record.people import linked_on
+from commonchart.record.quarantine import Doubt
 from commonchart.record.rows import Change
 from commonchart.record.vaccine_codes import to_cvx
 
 if TYPE_CHECKING:
     from commonchart.record.database import Connection, Database
 
-CURSOR = "due"
+CURSOR = due.CURSOR
 CHANGES = 2000
 PATIENTS = 50
+ROUNDS = 5
 
 _SYSTEMS = {"loinc": "http://loinc.org", "sct": "http://snomed.info/sct", "question": QUESTION_SYSTEM}
 
 Progress = Callable[[int], None]
 
 
-@cache
-def wanted_tokens(pack_hash: str) -> tuple[int, ...]:
-    """The code tokens of Observations that any rule of the built-in pack looks at."""
-    pack = built_in()
-    codes = {
-        (system, code) for held in pack.sets.values() for system in _SYSTEMS for code in getattr(held, system)
-    }
-    return tuple(
-        token(param, f"{_SYSTEMS[system]}|{code}")
-        for system, code in sorted(codes)
-        for param in ("code", "component-code")
-    )
+_TOKENS: dict[str, tuple[int, ...]] = {}
+
+
+def wanted_tokens(pack: Pack) -> tuple[int, ...]:
+    """The code tokens of Observations that any rule of the pack looks at."""
+    found = _TOKENS.get(pack.hash)
+    if found is None:
+        codes = {
+            (system, code)
+            for held in pack.sets.values()
+            for system in _SYSTEMS
+            for code in getattr(held, system)
+        }
+        if len(_TOKENS) > 32:
+            _TOKENS.clear()
+        found = _TOKENS[pack.hash] = tuple(
+            token(param, f"{_SYSTEMS[system]}|{code}")
+            for system, code in sorted(codes)
+            for param in ("code", "component-code")
+        )
+    return found
 
 
 async def follow(database: Database, now: datetime) -> int:
@@ -74,7 +91,8 @@ async def _touched(conn: Connection, batch: Sequence[Change], now: datetime) -> 
     for tenant in {one.tenant for one in new}:
         asked = [one for one in new if one.tenant == tenant and (tenant, one.patient) not in found]
         if asked:
-            tokens = _wanted(await schedules.active(conn, tenant, moment_day(now)))
+            pack = (await rules.active(conn, tenant)).pack
+            tokens = _wanted(await schedules.active(conn, tenant, moment_day(now)), pack)
             found |= {(tenant, one) for one in await due.telling(conn, tenant, asked, tokens)}
     return found
 
@@ -83,9 +101,9 @@ def _new(change: Change) -> bool:
     return change.rtype == "Observation" and change.op == "create"
 
 
-def _wanted(schedule: Schedule, pack: Pack | None = None) -> tuple[int, ...]:
+def _wanted(schedule: Schedule, pack: Pack) -> tuple[int, ...]:
     """The code tokens of Observations that the rules or the schedule look at."""
-    return (*wanted_tokens((pack or built_in()).hash), *forecasts.wanted_tokens(schedule))
+    return (*wanted_tokens(pack), *forecasts.wanted_tokens(schedule))
 
 
 async def pass_days(database: Database, now: datetime) -> int:
@@ -96,22 +114,55 @@ async def pass_days(database: Database, now: datetime) -> int:
         return len(found)
 
 
-async def follow_pack(database: Database, now: datetime, progress: Progress | None = None) -> bool:
-    """Assess everybody when a pack is another than the stored ones; whether one was."""
+async def follow_pack(database: Database, now: datetime) -> bool:
+    """Assess some of everybody when a pack is another than the stored rows rest on; whether some are left.
+
+    How far it has come is kept with each batch, so that a worker that died is gone on from; the rows of a patient are
+    replaced in one transaction, so that nobody's list is ever empty meanwhile.
+    """
     async with database.connection() as conn:
-        wanted = [_rules(), *await immunizations.in_use(conn, moment_day(now))]
-        new = [one for one in wanted if await due.active_pack(conn, one.id) != one.hash]
-    if not new:
-        return False
-    await everyone(database, now, progress)
-    async with database.connection() as conn:
-        for one in new:
-            await due.activate_pack(conn, one, now)
+        new = await _other_packs(conn, moment_day(now))
+        if not new:
+            return False
+        run = await _run(conn, new, now)
+    for _ in range(ROUNDS):
+        async with database.connection() as conn:
+            found = [one for one in await due.everybody(conn, run.after, PATIENTS) if one[0] <= run.last]
+            await _assess_all(conn, found, now)
+            if not found:
+                for pack in new:
+                    await due.activate_pack(conn, pack, now)
+                await due.keep_run(conn, None)
+                return False
+            run = replace(run, after=found[-1], done=run.done + len(found))
+            await due.keep_run(conn, run)
     return True
 
 
-@cache
-def _rules() -> InUse:
+async def _run(conn: Connection, new: Sequence[InUse], now: datetime) -> Run:
+    """The run to go on with, or a new one when the packs are others again."""
+    wanted = sha256("\n".join(sorted(f"{one.id} {one.hash}" for one in new)).encode()).hexdigest()
+    kept = await due.running(conn)
+    if kept is not None and kept.wanted == wanted:
+        return kept
+    tenants = [int(one.id.partition(":")[2] or due.EVERY_TENANT) for one in new]
+    total = await due.how_many(conn)
+    if due.EVERY_TENANT in tenants:
+        return Run(wanted, now, total)
+    first, last = min(tenants), max(tenants)
+    return Run(wanted, now, total, first, last, (first, ""))
+
+
+async def _other_packs(conn: Connection, day: date) -> list[InUse]:
+    """The packs that are to be used and are not what the stored rows rest on."""
+    wanted = [_boxed(), *await immunizations.in_use(conn, day)]
+    for tenant in await rules.choosing(conn):
+        pack = (await rules.active(conn, tenant)).pack
+        wanted.append(InUse(f"rules:{tenant}", pack.version, pack.hash, pack.authority))
+    return [one for one in wanted if await due.active_pack(conn, one.id) != one.hash]
+
+
+def _boxed() -> InUse:
     pack = built_in()
     whole = {"rules": pack.rules, "sets": pack.sets, "analytes": pack.analytes, "risks": pack.risks}
     body = msgspec.json.encode(whole).decode()
@@ -137,11 +188,27 @@ async def everyone(
 async def _assess_all(conn: Connection, patients: Iterable[tuple[int, str]], now: datetime) -> None:
     by_tenant: dict[int, list[str]] = {}
     for tenant, patient in patients:
-        rows = await assessed(conn, tenant, patient, built_in(), now)
-        await due.replace(conn, tenant, patient, rows)
         by_tenant.setdefault(tenant, []).append(patient)
-    for tenant, done in by_tenant.items():
-        await audit.note(conn, users.system(tenant, "due-worker"), now, "assess", patients=done)
+    for tenant, some in by_tenant.items():
+        pack = (await rules.active(conn, tenant)).pack
+        for patient in some:
+            await again(conn, tenant, patient, pack, now)
+        await audit.note(conn, users.system(tenant, "due-worker"), now, "assess", patients=some)
+
+
+async def again(conn: Connection, tenant: int, patient: str, pack: Pack, now: datetime) -> list[DueRow]:
+    """Assess one patient and keep what came of it: the due rows, which are given back, and the quarantine."""
+    found = await weighed(conn, tenant, patient, pack, now)
+    await due.replace(conn, tenant, patient, found.rows)
+    await quarantine.keep(conn, tenant, patient, found.doubts, now)
+    return found.rows
+
+
+class Weighed(Struct, frozen=True):
+    """What one assessment gives: the due rows, and the results that wait in quarantine."""
+
+    rows: list[DueRow]
+    doubts: list[Doubt]
 
 
 async def assessed(
@@ -151,16 +218,59 @@ async def assessed(
 
     A rule that is not about this person, and will not be by time alone, has no row.
     """
+    return (await weighed(conn, tenant, patient, pack, now, as_of)).rows
+
+
+async def weighed(
+    conn: Connection,
+    tenant: int,
+    patient: str,
+    pack: Pack,
+    now: datetime,
+    as_of: date | None = None,
+    suppose: Collection[str] = (),
+) -> Weighed:
+    """As `assessed`, with what is in quarantine. `suppose`: results ("Observation/1") taken to be released, to see what that does."""
     day = as_of or moment_day(now)
     schedule = await schedules.active(conn, tenant, day)
     same = await linked_on(conn, tenant, patient)
     found = await due.resources(conn, tenant, same, _wanted(schedule, pack))
     own = next((r for r in found if r["resourceType"] == "Patient" and r.get("id") == patient), None)
     if own is None:
+        return Weighed([], [])
+    settled = await quarantine.settled(conn, tenant, same, versions(found))
+    released, rejected = {*settled.released, *suppose}, settled.rejected - {*suppose}
+    chart = charted(evidence(found), person(own, day), pack, day, released, rejected)
+    out = {*rejected, *(one.fact.ref for one in chart.verdicts)}
+    sound = [one for one in found if f"{one['resourceType']}/{one.get('id', '')}" not in out]
+    answers = assess_chart(chart)
+    answers += immunizations.assessed(own, sound, schedule, day, await to_cvx(conn))
+    rows = [_row(patient, one, day, now) for one in answers if kept(one)]
+    return Weighed(rows, _doubts(chart, found, patient))
+
+
+def versions(found: Iterable[dict[str, Any]]) -> dict[str, int]:
+    """The version of each result by its reference."""
+    return {
+        f"{one['resourceType']}/{one['id']}": int(one["meta"]["versionId"])
+        for one in found if one["resourceType"] in quarantine.TYPES
+    }  # fmt: skip
+
+
+def _doubts(chart: Chart, found: Iterable[dict[str, Any]], patient: str) -> list[Doubt]:
+    """The open verdicts on this patient's own results; those of a linked record are kept with that one."""
+    open_ = doubts(chart)
+    if not open_:
         return []
-    answers = assess(evidence(found), person(own, day), pack, day)
-    answers += immunizations.assessed(own, found, schedule, day, await to_cvx(conn))
-    return [_row(patient, one, day, now) for one in answers if kept(one)]
+    mine = [one for one in found if (one.get("subject") or {}).get("reference") == f"Patient/{patient}"]
+    own = versions(mine)
+    return [_doubt(chart, one, own[one.fact.ref]) for one in open_ if one.fact.ref in own]
+
+
+def _doubt(chart: Chart, one: Verdict, vid: int) -> Doubt:
+    rtype, _, id = one.fact.ref.partition("/")
+    label = chart.pack.analytes[one.analyte].label if one.analyte else one.fact.text
+    return Doubt(rtype, id, one.analyte, one.kind, one.reason, label, vid, list(one.also))
 
 
 def _row(patient: str, one: Due, day: date, now: datetime) -> DueRow:

@@ -16,7 +16,17 @@ import structlog
 from msgspec import Struct
 
 from commonchart.fhir.outcome import Busy
-from commonchart.jobs import bulk, due, outreach, reindex, subscriptions
+from commonchart.jobs import (
+    bulk,
+    due,
+    inbox,
+    medications,
+    outreach,
+    reindex,
+    rule_previews,
+    sealing,
+    subscriptions,
+)
 from commonchart.record import statistics
 from commonchart.record.changes import CHANNEL
 
@@ -37,18 +47,24 @@ class Site(Struct, frozen=True):
     secret: bytes = b""
     base_url: str = ""
 
+    @property
+    def audit_dir(self) -> Path:
+        """Where the keys and checkpoints of the audit trail lie."""
+        return self.data_dir / "audit"
+
 
 Lane = Callable[["Database", Clock, Site], Awaitable[int]]
 
 
 async def drain(database: Database, clock: Clock) -> int:
     """Bring the due lists up to date with everything committed; how many changes were followed."""
-    done = 0
-    await due.follow_pack(database, clock())
-    while taken := await due.follow(database, clock()):
-        done += taken
-        if taken < due.CHANGES:  # what is committed meanwhile wakes the next round
-            break
+    done, left = 0, True
+    while left:  # what is new is not kept waiting by a pack that concerns everybody
+        left = await due.follow_pack(database, clock())
+        while taken := await due.follow(database, clock()):
+            done += taken
+            if taken < due.CHANGES:  # what is committed meanwhile wakes the next round
+                break
     while await due.pass_days(database, clock()):
         pass
     return done
@@ -61,16 +77,30 @@ async def _due(database: Database, clock: Clock, site: Site) -> int:
     return 0
 
 
+async def _medications(database: Database, clock: Clock, site: Site) -> int:
+    await medications.drain(database, clock())
+    return 0
+
+
 LANES: dict[str, Lane] = {
     "due": _due,
+    "medications": _medications,
     "bulk": bulk.drain,
     "subscriptions": subscriptions.lane,
     "reindex": reindex.drain,
     "outreach": outreach.drain,
+    "previews": rule_previews.lane,
+    "sealing": sealing.drain,
+    "inbox": inbox.drain,
 }
 """Lane by name. A lane does a bounded piece of what is waiting and says how much it did; 0 sleeps until woken."""
-PACE = {"due": 1.0, "bulk": 0.5, "subscriptions": 0.1, "reindex": 1.0, "outreach": 1.0}
+PACE = {
+    "due": 1.0, "medications": 1.0, "bulk": 0.5, "subscriptions": 0.1, "reindex": 1.0, "outreach": 1.0, "sealing": 0.5,
+    "inbox": 0.5, "previews": 0.5,
+}  # fmt: skip
 """Seconds from the beginning of one round of a lane to that of the next it is woken for."""
+POLL = {"sealing": 0.5}
+"""Seconds after which a lane looks for itself; POLL_SECONDS for those not named. Reads wake nobody, and are sealed too."""
 
 
 async def run(database: Database, *, clock: Clock, site: Site) -> None:
@@ -97,14 +127,14 @@ async def _keep(
         except Exception as error:
             log.error("worker round failed", lane=name, kind=type(error).__name__)
             await asyncio.sleep(POLL_SECONDS)
-        await _wait(woken)
+        await _wait(woken, POLL.get(name, POLL_SECONDS))
         await asyncio.sleep(begun + PACE[name] - loop.time())
         woken.clear()
 
 
-async def _wait(woken: asyncio.Event) -> None:
+async def _wait(woken: asyncio.Event, seconds: float) -> None:
     try:
-        async with asyncio.timeout(POLL_SECONDS):
+        async with asyncio.timeout(seconds):
             await woken.wait()
     except TimeoutError:
         return

@@ -54,6 +54,17 @@ async def advance(conn: Connection, name: str, batch: Batch) -> None:
     )
 
 
+async def waiting_about(conn: Connection, name: str, tenant: int, patient: str) -> list[str]:
+    """The types of a patient's changes that the cursor has not passed, of the next 10,000: is what was worked out still to come?"""
+    cursor = await conn.execute(
+        "SELECT DISTINCT rtype FROM (SELECT tenant, patient, rtype FROM change WHERE (xid, seq) > "
+        "(SELECT coalesce(max(xid), '0'), coalesce(max(seq), 0) FROM change_cursor WHERE name = %s) "
+        "ORDER BY xid, seq LIMIT 10000) x WHERE tenant = %s AND patient = %s",
+        (name, tenant, patient),
+    )
+    return [row[0] for row in await cursor.fetchall()]
+
+
 async def waiting(conn: Connection, name: str) -> int:
     """How many changes the cursor has not passed, at most 10,000: for health and tests."""
     cursor = await conn.execute(

@@ -11,7 +11,9 @@ import msgspec
 from msgspec import Struct
 
 from commonchart.care.facts import TYPES
+from commonchart.care.review import Approval
 from commonchart.fhir import json
+from commonchart.record import site
 from commonchart.record.connection import Asked
 from commonchart.record.keys import patient_key, resource_key
 from commonchart.record.rows import Change
@@ -19,6 +21,8 @@ from commonchart.record.rows import Change
 if TYPE_CHECKING:
     from commonchart.record.database import Connection
 
+CURSOR = "due"
+"""The name of the place in the change feed up to which due lists were worked out."""
 READ = frozenset({*TYPES, "Patient", "AllergyIntolerance"})
 """The types that rules and schedules look at: a change of any other changes no answer."""
 COLUMNS = "patient, rule, kind, title, status, due_on, overdue_on, until, next_change_on, why, pack, version, assessed_on, assessed_at"
@@ -32,12 +36,18 @@ _KEEP = (
     + ", ".join(f"{name} = excluded.{name}" for name in _NAMES if name not in ("patient", "rule"))
 )
 
+RUN = "assess.pack"
+EVERY_TENANT = 0
+
 Part = tuple[int, int]
 """(number, of how many): people are dealt out by a hash of their id."""
 
 
 class DueRow(Struct, frozen=True):
-    """A row of the due table; `why` is the explanation as JSON text."""
+    """A row of the due table; `why` is the explanation as JSON text.
+
+    `approved` is no column: the approval by which a rule that was not reviewed stands now (see `access.approvals`).
+    """
 
     patient: str
     rule: str
@@ -53,6 +63,12 @@ class DueRow(Struct, frozen=True):
     version: str
     assessed_on: date
     assessed_at: datetime
+    approved: Approval | None = None
+
+    @property
+    def rule_version(self) -> str:
+        """The version of the rule, without that of its pack."""
+        return self.version.rpartition("/")[2]
 
 
 class InUse(Struct, frozen=True):
@@ -67,6 +83,32 @@ class InUse(Struct, frozen=True):
     authority: str
     body: str = ""
     replaces: tuple[str, ...] = ()
+
+
+class Run(Struct, frozen=True):
+    """Everybody being assessed again because a pack is another: which packs, how far, of how many.
+
+    `first` and `last` are the tenants whom it concerns.
+    """
+
+    wanted: str
+    began: datetime
+    total: int
+    first: int = 0
+    last: int = 2**31 - 1
+    after: tuple[int, str] = (-1, "")
+    done: int = 0
+
+
+async def running(conn: Connection) -> Run | None:
+    """How far the run has come that assesses everybody again; None when there is none."""
+    said = await site.get(conn, EVERY_TENANT, RUN)
+    return msgspec.json.decode(said, type=Run) if said else None
+
+
+async def keep_run(conn: Connection, run: Run | None) -> None:
+    """Keep how far the run has come; None when it is done."""
+    await site.put(conn, EVERY_TENANT, RUN, msgspec.json.encode(run).decode() if run else "")
 
 
 async def replace(conn: Connection, tenant: int, patient: str, rows: Sequence[DueRow]) -> None:
@@ -122,7 +164,7 @@ async def resources(
         (keys, tenant, list(patients), list(READ)),
     )
     found = [json.decode(row[0].encode()) for row in rows]
-    return found + await _medications(conn, tenant, found)
+    return found + await referenced_medications(conn, tenant, found)
 
 
 async def telling(conn: Connection, tenant: int, new: Sequence[Change], tokens: Sequence[int]) -> list[str]:
@@ -153,7 +195,7 @@ def among(tokens: tuple[int, ...]) -> str:
     )
 
 
-async def _medications(
+async def referenced_medications(
     conn: Connection, tenant: int, found: Sequence[dict[str, Any]]
 ) -> list[dict[str, Any]]:
     """The Medications that orders refer to: they are about no patient, and say which drug it is."""

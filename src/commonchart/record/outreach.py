@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 BACKOFF_SECONDS = (60, 300, 900, 3600, 10_800, 21_600)
 """Between tries of a server that does not take a message; the last one over and over: nothing is given up."""
 
-_CAMPAIGN = "tenant, id, title, filters, channel, wording, state, actor, at, error"
+_CAMPAIGN = "tenant, id, title, filters, channel, wording, state, actor, at, error, kind"
 _MESSAGE = (
     "tenant, patient, campaign, channel, rules, linked, state, why, attempts, next_try, message_id, content, created, sent_at, "
     "answer, answered_at"
@@ -28,7 +28,10 @@ _MESSAGE = (
 
 
 class Campaign(Struct, frozen=True):
-    """One campaign; `filters` and `actor` are JSON, `wording` is the name of the words it uses."""
+    """One campaign; `filters` and `actor` are JSON, `wording` is the name of the words it uses.
+
+    `kind` is "" for a campaign of reminders, `result` for a message to one person that a result is there.
+    """
 
     tenant: int
     id: str
@@ -40,6 +43,7 @@ class Campaign(Struct, frozen=True):
     actor: str
     at: datetime
     error: str
+    kind: str = ""
 
 
 class Message(Struct, frozen=True):
@@ -66,7 +70,7 @@ class Message(Struct, frozen=True):
 async def begin(conn: Connection, campaign: Campaign) -> bool:
     """Keep a new campaign; False when one with this id is there already (the form was sent twice)."""
     cursor = await conn.execute(
-        f"INSERT INTO outreach_campaign ({_CAMPAIGN}) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
+        f"INSERT INTO outreach_campaign ({_CAMPAIGN}) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
         tuple(getattr(campaign, name) for name in _CAMPAIGN.split(", ")),
     )
     return cursor.rowcount == 1
@@ -94,7 +98,7 @@ async def campaign(conn: Connection, tenant: int, id: str) -> Campaign | None:
 async def campaigns(conn: Connection, tenant: int, limit: int = 100) -> list[tuple[Campaign, dict[str, int]]]:
     """The newest campaigns, each with how many messages are in which state."""
     cursor = await conn.execute(
-        f"SELECT {_CAMPAIGN} FROM outreach_campaign WHERE tenant = %s ORDER BY at DESC, id LIMIT %s",
+        f"SELECT {_CAMPAIGN} FROM outreach_campaign WHERE tenant = %s AND kind = '' ORDER BY at DESC, id LIMIT %s",
         (tenant, limit),
     )
     found = [Campaign(*row) for row in await cursor.fetchall()]
@@ -242,10 +246,13 @@ async def stop(conn: Connection, tenant: int, id: str, error: str) -> int:
 async def last_contacts(
     conn: Connection, tenant: int, patients: Sequence[str], states: Sequence[str], but: str = ""
 ) -> dict[str, datetime]:
-    """Patient -> when the last message in one of these states was sent, or put into the outbox, leaving out a campaign."""
+    """Patient -> when the last reminder in one of these states was sent, or put into the outbox, leaving out a campaign.
+
+    Word of a result (`result-...`) is no reminder.
+    """
     cursor = await conn.execute(
         "SELECT patient, max(coalesce(sent_at, created)) FROM outreach_message WHERE pk = ANY(%s) AND tenant = %s "
-        "AND patient = ANY(%s) AND state = ANY(%s) AND campaign <> %s GROUP BY patient",
+        "AND patient = ANY(%s) AND state = ANY(%s) AND campaign <> %s AND campaign NOT LIKE 'result-%%' GROUP BY patient",
         ([patient_key(one) for one in patients], tenant, list(patients), list(states), but),
     )
     return {row[0]: row[1] for row in await cursor.fetchall()}

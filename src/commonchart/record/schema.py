@@ -16,6 +16,17 @@ PATIENT_SHARDED = frozenset(
         "contained_row",
         "due",
         "outreach_message",
+        "medication_review",
+        "medication_alert",
+        "medication_check",
+        "alert_event",
+        "inbox_item",
+        "inbox_act",
+        "critical_alert",
+        "critical_notice",
+        "quarantine",
+        "quarantine_answer",
+        "rule_preview_change",
     }
 )
 LOOK_UP = frozenset({"resource_loc", "person_link"})
@@ -60,6 +71,14 @@ LOCAL = frozenset(
         "app_launch",
         "app_assertion",
         "app_subscription",
+        "alert_approval",
+        "inbox_cover",
+        "site_rule",
+        "rule_use",
+        "rule_approval",
+        "rule_preview",
+        "audit_seal",
+        "audit_archive",
     }
 )
 

@@ -85,7 +85,21 @@ def _security(base: str) -> dict[str, Any]:
     }
 
 
+def _trail() -> dict[str, Any]:
+    """The audit trail: read and searched, never written."""
+    kinds = {"patient": "reference", "date": "date", "agent": "reference", "outcome": "token", "_id": "token"}
+    return {
+        "type": "AuditEvent",
+        "profile": f"{_FHIR}/StructureDefinition/AuditEvent",
+        "interaction": [{"code": "read"}, {"code": "search-type"}],
+        "versioning": "no-version",
+        "searchParam": [{"name": name, "type": kind} for name, kind in kinds.items()],
+    }
+
+
 def _resource(rtype: str) -> dict[str, Any]:
+    if rtype == "AuditEvent":
+        return _trail()
     known = parameters(rtype)
     references = sorted(p.code for p in known.values() if p.kind == "reference")
     out: dict[str, Any] = {

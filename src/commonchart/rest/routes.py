@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from commonchart.access.records import Records, Transaction
 from commonchart.fhir.definitions import r4
 from commonchart.fhir.outcome import MethodNotAllowed, NotFound, Refused
-from commonchart.rest import files, history, patch, read, reindex, search, write
+from commonchart.rest import audit_events, files, history, patch, read, reindex, search, write
 from commonchart.rest.exchange import Answer, Asked
 from commonchart.rest.operations.operation import Operation
 from commonchart.rest.operations.table import operation_at
@@ -24,6 +24,12 @@ READS: dict[str, Reading] = {
     "T/id/_history/v": read.vread,
     "_history": history.history,
 }
+TRAIL: dict[str, Reading] = {
+    "T": audit_events.search,
+    "T/_search": audit_events.search,
+    "T/id": audit_events.read,
+}
+"""The audit trail is no stored resource: how `AuditEvent` is read."""
 FORMS: dict[str, Reading] = {
     "T/_search": search.search,
     "_search": search.everywhere,
@@ -64,6 +70,8 @@ async def run(records: Records, asked: Asked) -> Answer:
     found = shape(asked.segments)
     if not found:
         raise _unrouted(asked)
+    if asked.segments[0] == "AuditEvent":
+        return await _of_trail(records, asked, found)
     if asked.method in ("GET", "HEAD") and found in READS:
         return await READS[found](records, asked)
     if asked.method == "POST" and found in FORMS:
@@ -73,6 +81,14 @@ async def run(records: Records, asked: Asked) -> Answer:
         raise MethodNotAllowed(_methods(found))
     async with records.transaction(once=True) as tx:
         return await writing(tx, asked)
+
+
+async def _of_trail(records: Records, asked: Asked, found: str) -> Answer:
+    if found not in TRAIL:
+        raise NotFound("This is not offered for AuditEvent", code="not-supported")
+    if asked.method not in (("POST",) if found in FORMS else ("GET", "HEAD")):
+        raise MethodNotAllowed("POST, OPTIONS" if found in FORMS else "GET, HEAD, OPTIONS")
+    return await TRAIL[found](records, asked)
 
 
 async def _operate(records: Records, asked: Asked, operation: Operation) -> Answer:

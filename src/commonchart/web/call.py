@@ -14,8 +14,11 @@ from starlette.responses import HTMLResponse, RedirectResponse
 from commonchart.access import policy
 from commonchart.access.actors import Actor
 from commonchart.web import rendering
+from commonchart.web.menu import menu
+from commonchart.web.present.inbox import waited
 
 if TYPE_CHECKING:
+    from commonchart.access.inbox.reading import Waiting
     from commonchart.access.records import Records
 
 
@@ -49,6 +52,7 @@ class Call:
     csrf: str
     prefs: Preferences = field(default_factory=Preferences)
     site: Site = field(default_factory=Site)
+    critical: Waiting | None = None
 
     @property
     def today(self) -> date:
@@ -64,6 +68,14 @@ class Call:
         """May this person do this with resources of this type at all? For showing links; the records decide again."""
         return policy.allowed(self.actor, action, rtype)
 
+    def _critical(self) -> tuple[str, str] | None:
+        """The words and the address of the banner while critical results wait for this person."""
+        one = self.critical
+        if one is None:
+            return None
+        how_many = "A critical result waits" if one.count == 1 else f"{one.count} critical results wait"
+        return f"{how_many} for you, not acknowledged for {waited(one.since, self.now)}", one.href
+
     def page(self, template: str, status: int = 200, *, idle: bool = True, **context: Any) -> HTMLResponse:
         """A page with everything that the layout needs: `title` and what the template names in `context`.
 
@@ -74,12 +86,13 @@ class Call:
             "csrf": self.csrf,
             "prefs": self.prefs,
             "site": self.site,
+            "menu": menu(self),
             "may": {
                 "registry": self.may("search", "Condition"),
                 "register": self.may("create", "Patient"),
-                "stock": self.may("create", "Immunization"),
                 "outreach": self.may("create", "Communication"),
             },
+            "critical": self._critical(),
             "today": self.today,
             "q": "",
         }

@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from commonchart.access import signin
+from commonchart.access.inbox import reading
 from commonchart.access.records import Records
 from commonchart.fhir.outcome import Forbidden, Malformed, NotFound, Refused, TooLarge
 from commonchart.web import refusals
@@ -72,14 +73,16 @@ async def signed_in_call(request: Request) -> Call:
     state = request.app.state
     now = state.clock()
     session = await signin.resume(state.database, request.cookies.get(COOKIE, ""), now)
+    records = Records(state.database, session.actor, state.clock, key=signing_key(request))
     return Call(
         request=request,
         actor=session.actor,
-        records=Records(state.database, session.actor, state.clock, key=signing_key(request)),
+        records=records,
         now=now,
         csrf=session.csrf,
         prefs=preferences(session.preferences),
         site=await site(request, session.actor.tenant),
+        critical=await reading.waiting(records) if request.method == "GET" else None,
     )
 
 

@@ -18,9 +18,9 @@ from commonchart.access.outreach.words import Content
 from commonchart.care.outreach.decide import LeftOut, decide
 from commonchart.care.outreach.reach import CHANNELS, full_name
 from commonchart.care.outreach.wording import Wording
-from commonchart.care.rules import built_in
+from commonchart.care.schema import Pack
 from commonchart.fhir.outcome import Conflict, Invalid, Issue, NotFound
-from commonchart.record import outreach
+from commonchart.record import outreach, rules
 from commonchart.record.changes import CHANNEL
 from commonchart.record.outreach import Campaign, Message
 
@@ -109,16 +109,17 @@ async def _judged(
     async with records.database.single() as conn:
         found = await known.known(conn, records, some, states=known.PROMISED)
         names = await words.clinicians(conn, records.actor.tenant, [one.patient for one in found.values()])
-    return [_person(one, some[id], channel, texts, site, names, now) for id, one in found.items()]
+        pack = (await rules.active(conn, records.actor.tenant)).pack
+    return [_person(one, some[id], channel, texts, site, names, pack, now) for id, one in found.items()]
 
 
 def _person(
     one: Any, rules: Sequence[str], channel: str, texts: Sequence[Wording], site: Policy, names: Mapping[str, str],
-    now: datetime,
+    pack: Pack, now: datetime,
 ) -> Person:  # fmt: skip
     patient = one.patient
     answer = decide(
-        one, channel, built_in(), now, site.day(now), gap_days=site.gap_days, default_language=site.language
+        one, channel, pack, now, site.day(now), gap_days=site.gap_days, default_language=site.language
     )
     linked = tuple(str(other["id"]) for other in one.patients)
     shown = full_name(patient)

@@ -9,15 +9,17 @@ import msgspec
 
 from commonchart.care.outreach.decide import Known, Reminder, known_of, reminder
 from commonchart.care.outreach.reach import full_name
-from commonchart.care.rules import built_in
+from commonchart.care.schema import Pack
 from commonchart.fhir import json
-from commonchart.record import outreach, store
+from commonchart.record import outreach, rules, store
 from commonchart.record.keys import patient_key
 
 if TYPE_CHECKING:
     from commonchart.access.records import Records
     from commonchart.record.database import Connection
 
+VACCINES = "immunization"
+"""Rows of this kind rest on a schedule, which has its own versions."""
 FACTS = ("Patient", "Condition", "Encounter", "Procedure", "ServiceRequest")
 TAKEN = ("sending", "sent", "doubt")
 """States of a message that may have reached somebody."""
@@ -44,14 +46,14 @@ async def known(
     contacts = await outreach.last_contacts(conn, tenant, everyone, states, but)
     portals = await _portals(conn, tenant, everyone)
     out: dict[str, Known] = {}
-    for patient, rules in wanted.items():
+    for patient, asked in wanted.items():
         linked = people[patient]
         found = [one for id in linked for one in bodies.get(id, ())]
         patients = _patients(linked, found)
         if not patients or patients[0].get("id") != patient:
             continue
         last = max((contacts[id] for id in linked if id in contacts), default=None)
-        mine = [one for one in due.get(patient, ()) if one.rule in rules]
+        mine = [one for one in due.get(patient, ()) if one.rule in asked]
         out[patient] = known_of(
             patients, found, mine, survivor=_survivor(patients, kept.get(patient, "")), last_contact=last,
             portal=any(id in portals for id in linked),
@@ -115,15 +117,31 @@ async def _bodies(
 
 async def _reminders(conn: Connection, tenant: int, patients: Sequence[str]) -> dict[str, list[Reminder]]:
     cursor = await conn.execute(
-        "SELECT patient, rule, title, status, why FROM due WHERE pk = ANY(%s) AND tenant = %s AND patient = ANY(%s) ORDER BY rule",
+        "SELECT patient, rule, title, status, why, kind, version FROM due WHERE pk = ANY(%s) AND tenant = %s AND patient = ANY(%s) ORDER BY rule",
         ([patient_key(one) for one in patients], tenant, list(patients)),
     )
     out: dict[str, list[Reminder]] = {}
-    pack = built_in()
-    for patient, rule, title, status, why in await cursor.fetchall():
-        said = msgspec.json.decode(why or "{}")
-        out.setdefault(patient, []).append(reminder(rule, title, status, said, pack))
+    pack = (await rules.active(conn, tenant)).pack
+    approved = await rules.standing(conn, tenant)
+    for patient, rule, title, status, why, kind, version in await cursor.fetchall():
+        said, of_rule = msgspec.json.decode(why or "{}"), version.rpartition("/")[2]
+        out.setdefault(patient, []).append(
+            reminder(
+                rule,
+                title,
+                status,
+                said,
+                pack,
+                approved=(rule, of_rule) in approved,
+                current=kind == VACCINES or _used(pack, rule) == of_rule,
+            )
+        )
     return out
+
+
+def _used(pack: Pack, rule: str) -> str:
+    """The version of the rule that is used now, "" for one that is not used any more."""
+    return pack.by_id[rule].version if rule in pack.by_id else ""
 
 
 async def _portals(conn: Connection, tenant: int, patients: Sequence[str]) -> set[str]:

@@ -20,12 +20,12 @@ from commonchart.access.outreach.policy import Policy
 from commonchart.access.outreach.words import Content
 from commonchart.access.records import Put
 from commonchart.care.outreach import reach
-from commonchart.care.outreach.decide import Contact, LeftOut, decide
-from commonchart.care.rules import built_in
+from commonchart.care.outreach.decide import Contact, Known, LeftOut, decide, reachable
+from commonchart.care.schema import Pack
 from commonchart.fhir import json
 from commonchart.fhir.outcome import Conflict, Invalid, NotFound
 from commonchart.fhir.validate import validate
-from commonchart.record import outreach
+from commonchart.record import outreach, rules
 from commonchart.record.outreach import Campaign, Message
 
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ HOLD = timedelta(minutes=5)
 """For how long a sender may be at one message before it is in doubt: far more than its time-outs together."""
 BATCH = 500
 """How many letters are written together."""
+RESULT = "result"
+"""The kind of a campaign that tells one person that a result is there."""
 IDENTIFIER = "http://commonchart.org/NamingSystem/outreach-message"
 _TERM = "http://terminology.hl7.org/CodeSystem/"
 _MEDIA = {
@@ -94,16 +96,22 @@ async def _decided(tx: Transaction, campaign: Campaign, message: Message, site: 
             tx.conn, message, "left-out", was="waiting", why="the record is not there any more"
         )
         return None
-    answer = decide(
-        about, campaign.channel, built_in(), now, site.day(now), gap_days=site.gap_days,
-        default_language=site.language,
-    )  # fmt: skip
+    answer = _answer(about, campaign, site, now, (await rules.active(tx.conn, campaign.tenant)).pack)
     if isinstance(answer, LeftOut):
         await outreach.settle(
             tx.conn, message, "left-out", was="waiting", why=f"when it was to be sent: {answer.why}"
         )
         return None
     return await _worded(tx, campaign, message, answer, about.patient, site)
+
+
+def _answer(about: Known, campaign: Campaign, site: Policy, now: datetime, pack: Pack) -> Contact | LeftOut:
+    if campaign.kind == RESULT:
+        return reachable(about, campaign.channel, site.day(now), default_language=site.language)
+    return decide(
+        about, campaign.channel, pack, now, site.day(now), gap_days=site.gap_days,
+        default_language=site.language,
+    )  # fmt: skip
 
 
 async def _worded(
@@ -301,7 +309,7 @@ def _put(taken: Taken, status: str, now: datetime, why: str = "") -> Put:
     body: dict[str, Any] = {
         "resourceType": "Communication", "id": communication_id(message),
         "identifier": [{"system": IDENTIFIER, "value": _message_id(message)}],
-        "status": status, "category": [_coded("communication-category", "reminder")],
+        "status": status, "category": [_coded("communication-category", "notification" if taken.campaign.kind else "reminder")],
         "medium": [_coded("v3-ParticipationMode", _MEDIA[message.channel])],
         "subject": {"reference": f"Patient/{message.patient}"}, "topic": {"text": taken.campaign.title},
         "recipient": [{"reference": f"Patient/{message.patient}"}],

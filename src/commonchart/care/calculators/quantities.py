@@ -38,7 +38,7 @@ HEIGHT = _of("height", "cm", "20", "272", by={"m": "100", "mm": "0.1", "[in_i]":
 HEAD = _of("head circumference", "cm", "15", "80", by={"mm": "0.1", "m": "100", "[in_i]": "2.54", "in": "2.54"})  # fmt: skip
 CREATININE = _of("creatinine", "mg/dL", "0.05", "30", by={"umol/L": "0.011312217", "µmol/L": "0.011312217", "mmol/L": "11.312217", "mg/L": "0.1"})  # fmt: skip
 CYSTATIN = _of("cystatin C", "mg/L", "0.1", "15", by={"mg/dL": "10"})
-EGFR = _of("eGFR", "mL/min/{1.73_m2}", "1", "250", "mL/min/{1.73m2}", "mL/min/1.73.m2", "mL/min/1.73m2", "mL/min/1.73 m2")  # fmt: skip
+EGFR = _of("eGFR", "mL/min/{1.73_m2}", "1", "250", "mL/min/{1.73m2}", "mL/min/1.73.m2", "mL/min/1.73m2", "mL/min/1.73 m2", "mL/min/1.73 m²")  # fmt: skip
 CHOLESTEROL = _of("total cholesterol", "mg/dL", "20", "1500", by={"mmol/L": "38.67"})
 HDL = _of("HDL cholesterol", "mg/dL", "2", "300", by={"mmol/L": "38.67"})
 SYSTOLIC = _of("systolic blood pressure", "mm[Hg]", "40", "320", "mmHg", "mm Hg")

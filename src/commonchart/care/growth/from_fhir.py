@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date
 from decimal import Decimal
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from commonchart.care.calculators.body import bmi
 from commonchart.care.calculators.sheet import Given
@@ -28,18 +29,32 @@ _GESTATION_DAYS = {"wk": 7, "weeks": 7, "d": 1, "days": 1}
 
 
 class Growth(Struct, frozen=True):
-    """A child and every measure's points, oldest first."""
+    """A child and every measure's points, oldest first. `chosen` is the sex of the chart where the record says none."""
 
     child: Child
     measures: dict[Measure, tuple[Plotted, ...]]
+    chosen: str = ""
 
 
-def growth(patient: dict[str, Any], resources: Iterable[dict[str, Any]], as_of: date) -> Growth:
-    """All measurements up to a day. BMI is computed where weight and length of one day are known and none is recorded."""
+def growth(
+    patient: dict[str, Any],
+    resources: Iterable[dict[str, Any]],
+    as_of: date,
+    doubted: Mapping[str, str] = {},
+    sex: str = "",
+) -> Growth:
+    """All measurements up to a day. BMI is computed where weight and length of one day are known and none is recorded.
+
+    `doubted` ("Observation/1" -> why): points without a percentile, and no part of a BMI or of weight for length. `sex` is
+    used only where the record gives none.
+    """
     who = person(patient, as_of)
+    chosen = sex if not who.sex and sex in ("female", "male") else ""
     known = evidence(one for one in resources if one["resourceType"] == "Observation")
-    child = Child(who.born, who.sex, _gestation(known), who.sex_problem)
-    given = {name: _given(known, codes, as_of) for name, codes in CODES.items()}
+    child = Child(who.born, who.sex or chosen, _gestation(known), who.sex_problem)
+    every = {name: _given(known, codes, as_of) for name, codes in CODES.items()}
+    given = {name: [one for one in found if one.ref not in doubted] for name, found in every.items()}
+    out = {name: [one for one in found if one.ref in doubted] for name, found in every.items()}
     lengths = {one.day: one for one in given["length"]}
     measures: dict[Measure, tuple[Plotted, ...]] = {
         "weight": _plotted(child, "weight", given["weight"]),
@@ -52,7 +67,14 @@ def growth(patient: dict[str, Any], resources: Iterable[dict[str, Any]], as_of: 
             if one.day in lengths
         ),
     }
-    return Growth(child, measures)
+    direct: tuple[Measure, ...] = ("weight", "length", "head", "bmi")
+    for measure in direct:
+        held = tuple(
+            replace(one, z=None, percentile=None, at=None, problem=doubted[one.given.ref])
+            for one in _plotted(child, measure, out[measure])
+        )
+        measures[measure] += held
+    return Growth(child, measures, chosen)
 
 
 def _plotted(child: Child, measure: Measure, given: list[Given]) -> tuple[Plotted, ...]:

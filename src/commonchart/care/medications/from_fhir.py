@@ -31,6 +31,8 @@ _MEASURES: tuple[tuple[str, frozenset[str], Quantity], ...] = (
     ("creatinine", frozenset({"2160-0", "38483-4"}), CREATININE),
     ("egfr", frozenset({"33914-3", "48642-3", "48643-1", "62238-1", "98979-8", "69405-9"}), EGFR),
 )
+OBSERVATIONS = frozenset({"82810-3"}).union(*(codes for _, codes, _ in _MEASURES))
+"""LOINC codes of the Observations that facts are read from."""
 _ROUTES = (
     ("transdermal", ("transdermal", "patch")),
     ("intravenous", ("intravenous", " iv")),

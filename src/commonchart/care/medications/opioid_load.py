@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from commonchart.care.calculators.opioids import CDC_2022, Opioid, mme
-from commonchart.care.calculators.sheet import Given
+from commonchart.care.calculators.sheet import Given, Result
 from commonchart.care.medications.answers import Alert, NotChecked, alert
 from commonchart.care.medications.dose import amount
 from commonchart.care.medications.inputs import Medication
@@ -13,6 +13,7 @@ from commonchart.care.medications.meetings import Meeting, source
 from commonchart.care.medications.pack import Same
 
 CARE_FROM = 50
+MME = "Morphine milligram equivalents"
 LOAD = Same(
     "opioid-load",
     "opioids",
@@ -22,20 +23,32 @@ LOAD = Same(
 )
 
 
+def taken(meeting: Meeting) -> list[tuple[str, Medication]]:
+    """(ingredient, medicine) of every opioid that is taken now."""
+    held = meeting.having("opioids")
+    return [(name, one) for name, one in held if meeting.counts(one) and one.counts_twice]
+
+
+def load(meeting: Meeting) -> Result:
+    """The sum over all opioids of the list, or why there is none; no opioid on the list is not a sum of nothing."""
+    found = taken(meeting)
+    if not found:
+        return Result(MME, None, "", (), CDC_2022, "cannot compute: no opioid is on the medication list")
+    return mme([_opioid(name, one) for name, one in found])
+
+
 def opioid_load(meeting: Meeting) -> Iterator[Alert | NotChecked]:
     """An alert from 50 MME a day; where one of several opioids cannot be counted, the sum is NOT CHECKED."""
-    taken = [
-        (name, one) for name, one in meeting.having("opioids") if meeting.counts(one) and one.counts_twice
-    ]
-    if not taken or not meeting.concerns(*(one for _, one in taken)):
+    opioids = taken(meeting)
+    if not opioids or not meeting.concerns(*(one for _, one in opioids)):
         return
-    found = mme([_opioid(name, one) for name, one in taken])
+    found = load(meeting)
     if found.value is None:
         why = found.problem.removeprefix("cannot compute: ")
-        yield NotChecked("morphine equivalents of all opioids", why, taken[0][1].ref)
+        yield NotChecked("morphine equivalents of all opioids", why, opioids[0][1].ref)
     elif found.value >= CARE_FROM:
         title = f"Opioids together {float(found.value):g} MME a day"
-        yield alert(meeting.pack, LOAD, "dose", title, (source(one) for _, one in taken), meeting.approved)
+        yield alert(meeting.pack, LOAD, "dose", title, (source(one) for _, one in opioids), meeting.approved)
 
 
 def _opioid(name: str, one: Medication) -> Opioid:

@@ -54,7 +54,10 @@ _PREGNANT_WORDS = ("pregnan", "prenatal", "antenatal", "gestation")
 
 
 class Reminder(Struct, frozen=True):
-    """One due row as outreach needs it. `outreach` is never, generic or detail; `pregnancy`: it is about one."""
+    """One due row as outreach needs it. `outreach` is never, generic or detail; `pregnancy`: it is about one.
+
+    `current`: the row was worked out with the version of the rule that is used now.
+    """
 
     rule: str
     title: str
@@ -62,6 +65,7 @@ class Reminder(Struct, frozen=True):
     outreach: str
     reviewed: bool
     pregnancy: bool = False
+    current: bool = True
 
 
 class Known(Struct, frozen=True):
@@ -100,11 +104,23 @@ class LeftOut(Struct, frozen=True):
     why: str
 
 
-def reminder(rule: str, title: str, status: str, why: Mapping[str, Any], pack: Pack) -> Reminder:
-    """A due row as outreach reads it. What the row does not say counts as never and as not reviewed."""
+def reminder(
+    rule: str,
+    title: str,
+    status: str,
+    why: Mapping[str, Any],
+    pack: Pack,
+    *,
+    approved: bool = False,
+    current: bool = True,
+) -> Reminder:
+    """A due row as outreach reads it. What the row does not say counts as never and as not reviewed.
+
+    `approved`: a clinician of the site stands behind this version of the rule.
+    """
     return Reminder(
-        rule, title, status, str(why.get("outreach") or "never"), why.get("review") == "reviewed",
-        about_pregnancy(rule, title, pack),
+        rule, title, status, str(why.get("outreach") or "never"), approved or why.get("review") == "reviewed",
+        about_pregnancy(rule, title, pack), current,
     )  # fmt: skip
 
 
@@ -152,6 +168,31 @@ def decide(
         where, reach.language(known.patient, default_language), wanted.level, tuple(r.rule for r in open_rules),
         details, minor,
     )  # fmt: skip
+
+
+def reachable(known: Known, channel: str, day: date, *, default_language: str = "en") -> Contact | LeftOut:
+    """Whether and how this person may be told that a result is there: a general text only, whatever the channel.
+
+    It is no reminder: nothing has to be due, hospice does not stop it, and it may follow another one closely.
+    """
+    wanted = reach.wishes(known.patients)
+    dead = "has died" if any(_dead(patient) for patient in known.patients) else ""
+    merged = "this record was merged into another one" if _merged(known) else ""
+    if why := dead or merged or _wishes(wanted, channel) or _after_pregnancy(known, day):
+        return LeftOut(why)
+    where, why = reach.point(known.patient, channel, day)
+    if where is None:
+        return LeftOut(why)
+    if channel == "portal" and not known.portal:
+        return LeftOut("has no portal account")
+    return Contact(
+        where,
+        reach.language(known.patient, default_language),
+        wanted.level,
+        (),
+        (),
+        _minor(known.patient, day),
+    )
 
 
 # ---- the person ------------------------------------------------------------------------------------------------
@@ -242,8 +283,9 @@ def _rules(known: Known, day: date) -> tuple[list[Reminder], str]:
 NEVER = "what is due is of a kind that no message may mention"
 UNREVIEWED = "the rule has not been reviewed by a clinician"
 NO_PREGNANCY = "no pregnancy is known to go on"
+CHANGED = "the rule has been changed: who is due is being worked out again"
 CANNOT_TELL = "it cannot be told whether anything is due: ask first"
-_BY_WEIGHT = (NEVER, UNREVIEWED, NO_PREGNANCY, CANNOT_TELL)
+_BY_WEIGHT = (NEVER, UNREVIEWED, CHANGED, NO_PREGNANCY, CANNOT_TELL)
 
 
 def _rule(one: Reminder, known: Known, day: date) -> str:
@@ -255,6 +297,8 @@ def _rule(one: Reminder, known: Known, day: date) -> str:
         return NEVER
     if not one.reviewed:
         return UNREVIEWED
+    if not one.current:
+        return CHANGED
     if one.pregnancy and not pregnant(known.facts, day):
         return NO_PREGNANCY
     return ""

@@ -54,7 +54,7 @@ def built_in() -> tuple[Wording, ...]:
     """The wordings in the box."""
     text = files("commonchart.care.outreach").joinpath("wordings.toml").read_text("utf-8")
     return tuple(
-        Wording("reminder", one["channel"], one["language"], one["level"], one.get("subject", ""), one["general"].strip(),
+        Wording(one.get("name", "reminder"), one["channel"], one["language"], one["level"], one.get("subject", ""), one["general"].strip(),
                 one.get("detail", "").strip(), True)
         for one in tomllib.loads(text)["wording"]
     )  # fmt: skip

@@ -16,7 +16,8 @@ from commonchart.fhir.outcome import Malformed
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 # Transaction numbers mean nothing in another cluster, and larger ones than its own would stop the feed there: every
-# change that is restored counts as long committed, and every cursor stands before the first one it had not seen.
+# change that is restored counts as long committed, and every cursor stands before the first one it had not seen. So it is
+# with the audit trail: sealed events come first, then those that no seal covers yet.
 INSTEAD = {
     ("change", "xid"): "'0'::xid8",
     ("change_cursor", "xid"): "'0'::xid8",
@@ -24,6 +25,12 @@ INSTEAD = {
         "coalesce((SELECT min(c.seq) - 1 FROM change c WHERE (c.xid, c.seq) > (change_cursor.xid, change_cursor.seq)),"
         " (SELECT max(c.seq) FROM change c), 0)"
     ),
+    ("audit", "xid"): (
+        "CASE WHEN (audit.xid, audit.seq) <= (SELECT s.upto_xid, s.upto_seq FROM audit_seal s ORDER BY s.n DESC LIMIT 1)"
+        " THEN '0'::xid8 ELSE '1'::xid8 END"
+    ),
+    ("audit_seal", "upto_xid"): "'0'::xid8",
+    ("audit_seal", "upto_seq"): "9223372036854775807",
 }
 NOT_KEPT = ("alembic_version",)
 
@@ -44,11 +51,12 @@ class Sum(Struct, frozen=True):
 
 
 def tables(conn: Connection) -> list[Table]:
-    """Every table of the schema `public` that is kept, by name."""
+    """Every table of the schema `public` that is kept, by name; a partitioned one is one table."""
     found = conn.execute(
         "SELECT c.relname, array_agg(a.attname::text ORDER BY a.attnum) FROM pg_class c "
         "JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '' "
-        "WHERE c.relkind = 'r' AND c.relnamespace = 'public'::regnamespace AND c.relname <> ALL (%s) "
+        "WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relnamespace = 'public'::regnamespace "
+        "AND c.relname <> ALL (%s) "
         "GROUP BY c.relname ORDER BY c.relname",
         [list(NOT_KEPT)],
     )
@@ -86,10 +94,11 @@ def summed(conn: Connection, table: Table) -> Sum:
 
 
 def numbers_continue(conn: Connection) -> None:
-    """Let every identity column go on after its largest number."""
+    """Let every column that numbers its rows go on after its largest number."""
     found = conn.execute(
         "SELECT a.attrelid::regclass::text, a.attname::text FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid "
-        "WHERE c.relkind = 'r' AND c.relnamespace = 'public'::regnamespace AND NOT a.attisdropped "
+        "WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relnamespace = 'public'::regnamespace "
+        "AND NOT a.attisdropped "
         "AND pg_get_serial_sequence(a.attrelid::regclass::text, a.attname::text) IS NOT NULL"
     ).fetchall()
     for table, column in found:

@@ -11,13 +11,17 @@ from urllib.parse import urlencode
 from msgspec import Struct
 from starlette.responses import HTMLResponse
 
+from commonchart.access import rules
 from commonchart.access.due import due_of
+from commonchart.access.medications import standing
+from commonchart.access.medications.reading import MEDICINES
+from commonchart.care.calendar import age_on
 from commonchart.fhir.outcome import Gone, Invalid, NotFound
 from commonchart.record.rows import Stored
 from commonchart.web.call import Call
 from commonchart.web.clinician.lookups import Lookups, fact_of
 from commonchart.web.forms.catalogue import corrects
-from commonchart.web.present import allergies, dates, due, people
+from commonchart.web.present import alerts, allergies, dates, due, people
 from commonchart.web.present.sources import Mark, author_organization, marks
 from commonchart.web.present.tables import Fact
 
@@ -41,6 +45,8 @@ SECTIONS = (
     Section("allergies", "Allergies", ("AllergyIntolerance",), "g 6"),
     Section("immunizations", "Immunizations", ("Immunization",), "g 7"),
     Section("results", "Results and vitals", ("Observation",), "g 8"),
+    Section("growth", "Growth", ("Observation",), counted=False),
+    Section("calculators", "Calculators", ("Observation",), counted=False),
     Section("procedures", "Procedures and surgeries", ("Procedure",), "g 9"),
     Section("family", "Family history", ("FamilyMemberHistory",)),
     Section("documents", "Documents and notes", ("DocumentReference", "Composition", "DiagnosticReport")),
@@ -77,6 +83,7 @@ class Chart:
     since: int = 0
     counts: dict[str, int] = field(default_factory=dict)
     due: due.Rail | None = None
+    alerts: alerts.Line | None = None
     evidence: dict[str, Fact] = field(default_factory=dict)
     lookups: Lookups = field(default_factory=Lookups)
     letters: dict[str, Mark] = field(default_factory=dict)
@@ -153,8 +160,14 @@ class Chart:
         return [
             self._entry(one)
             for one in SECTIONS
-            if any(self.call.may("read", rtype) for rtype in (*one.rtypes, *_open(one)))
+            if (one.path != "growth" or self.section == "growth" or self._young())
+            and any(self.call.may("read", rtype) for rtype in (*one.rtypes, *_open(one)))
         ]
+
+    def _young(self) -> bool:
+        """Is this a child or youth, whose growth has charts? Yes where the birth date is not known."""
+        born = dates.first_day(self.patient.body.get("birthDate"))
+        return born is None or age_on(born, max(self.on, born)) < 20
 
     def _entry(self, one: Section) -> Entry:
         n = sum(self.counts.get(rtype, 0) for rtype in one.rtypes) if one.counted else 0
@@ -219,6 +232,8 @@ async def opened(call: Call, section: str, *, depth: int = 1, rail: bool = True)
         since=since,
         counts=await call.records.counts(id, as_of=dates.end_of(past) if past else None),
     )
+    if past is None:
+        chart.alerts = await _alerts(chart)
     if rail and past is None and call.may("read", "Condition"):
         found = await due_rail(call, id)
         chart.due = None if chart.banner.died and not (found.open or found.asks or found.closed) else found
@@ -265,6 +280,17 @@ async def _allergies(call: Call, id: str, past: date | None) -> tuple[allergies.
     return allergies.standing(then), sum(tag.id not in known for tag in allergies.standing(now).tags)
 
 
+async def _alerts(chart: Chart) -> alerts.Line | None:
+    """The stored medication alerts, for the row under the banner; none for the dead and for who may not know of them."""
+    call = chart.call
+    if chart.banner.died or not (
+        call.may("read", "MedicationRequest") and call.may("read", "AllergyIntolerance")
+    ):
+        return None
+    found = await standing.whole(call.records, chart.id)
+    return alerts.line(found, any(chart.counts.get(rtype) for rtype in MEDICINES))
+
+
 async def learn_evidence(chart: Chart, items: Iterable[due.Item]) -> None:
     """Read the facts that due items rest on, for their source marks; a single practice has no need of them."""
     links = {used.link for item in items for used in (*item.used, *item.unused) if used.link}
@@ -280,4 +306,4 @@ async def learn_evidence(chart: Chart, items: Iterable[due.Item]) -> None:
 
 async def due_rail(call: Call, id: str) -> due.Rail:
     """The stored due list of a patient; never worked out here."""
-    return due.rail(await due_of(call.records, id), call.today)
+    return due.rail(await due_of(call.records, id), call.today, await rules.in_use(call.records))

@@ -31,7 +31,7 @@ async def page(call: Call) -> Response:
 def _visitor(one: digest.Visitor, site: Any) -> dict[str, Any]:
     return {
         "patient": one.patient, "name": one.name, "at": f"{site.local(one.at):%H:%M}",
-        "items": [due.item(row) for row in one.due],
+        "items": [due.item(row) for row in one.due], "unreviewed": one.unreviewed,
     }  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
@@ -10,20 +11,22 @@ from starlette.responses import Response
 from commonchart.access import drafts, forecasts, lots, schedules
 from commonchart.access.forecasts import Forecasted
 from commonchart.access.lots import Lot
+from commonchart.access.medications import events
 from commonchart.access.records import Create
 from commonchart.care.immunizations import catch_up, words
 from commonchart.care.immunizations.answer import Dose
 from commonchart.care.immunizations.before import Stop, stops
 from commonchart.care.immunizations.compare import compare
-from commonchart.fhir.outcome import Conflict, Forbidden, Issue, Refused
+from commonchart.fhir.outcome import Conflict, Forbidden, Invalid, Issue, Refused
 from commonchart.fhir.validate import validate
 from commonchart.web.call import Call, go
 from commonchart.web.clinician.chart import Chart, opened
 from commonchart.web.clinician.lookups import fact_of
 from commonchart.web.clinician.writing import Sheet, context_of, known_visit, refused, shown, texts
 from commonchart.web.forms import vaccines
-from commonchart.web.forms.fields import Form, Option, Values, blank, parse
-from commonchart.web.present import events
+from commonchart.web.forms.fields import Context, Form, Option, Values, blank, parse
+from commonchart.web.forms.problems import ALLERGY
+from commonchart.web.present import events as shown_events
 from commonchart.web.present import immunizations as present
 
 PATH = "immunizations"
@@ -34,7 +37,7 @@ async def section(call: Call) -> Response:
     chart = await opened(call, PATH)
     if chart.past is not None or not call.may("read", "Immunization"):
         facts, _ = await chart.facts(["Immunization", "List"], limit=200)
-        return _past(chart, events.immunizations(facts, chart.lookups.names))
+        return _past(chart, shown_events.immunizations(facts, chart.lookups.names))
     found = await forecasts.forecast(call.records, chart.id, call.today)
     await chart.name(fact_of(one) for key, one in found.read.items() if key.startswith("Immunization/"))
     plan = _plan(found)
@@ -52,7 +55,7 @@ async def section(call: Call) -> Response:
 
 def _past(chart: Chart, tables: list[Any]) -> Response:
     return chart.page(
-        "chart/list.html", "Immunizations", shown=tables, acts=[], add="", chips=[], newer="", older="", paging="",
+        "chart/list.html", "Immunizations", shown=tables, acts=[], add="", chips=[], newer="", older="", paging="", ordered=None,
         empty="None recorded.", notes=["Doses are not judged, and nothing is forecast, for a past date."],
     )  # fmt: skip
 
@@ -96,32 +99,54 @@ async def give(call: Call) -> Response:
 
 
 async def given(call: Call) -> Response:
-    """Record the dose, and take it from its lot; what speaks against it stops it once, until a reason is given."""
+    """Record the dose, and take it from its lot; what speaks against it stops it, until a reason is given after it was seen."""
     chart, found, shelf, form = await _giving(call)
     sent = await texts(call)
     sheet = _sheet(call, form, {field.name: sent.get(field.name, "") for field in form.fields})
     sheet.visit = sent.get("visit", "")
     try:
         values = parse(form, sent, context_of(call, chart.id))
+        _asked(chart, values)
         lot = next((one for one in shelf if one.id == values["lot"]), None)
         against = _against(values, lot, found)
-        _stop(against, values)
+        stop = _stop_of(chart, values, against)
+        await _stop(call, sheet, stop, against, sent)
         values["against"] = "; ".join(one.words for one in against)
         context = context_of(call, chart.id, await known_visit(chart, sheet.visit))
-        made = validate(form.build(values, context, None)[0])
-        stored = await _record(call, made, lot)
+        made = [form.build(values, context, None)[0], *_none_known(chart, values, context)]
+        stored = await _record(call, [Create(validate(one)) for one in made], lot, stop, values["override"])
     except Refused as refusal:
         return await refused(chart, sheet, refusal)
     await drafts.drop(call.records, sheet.draft_key)
     return go(f"/patients/{chart.id}/{PATH}?saved=Immunization/{stored}")
 
 
-async def _record(call: Call, made: Any, lot: Lot | None) -> str:
+async def _record(call: Call, made: list[Create], lot: Lot | None, stop: events.Stop, why: str) -> str:
+    """The dose, its lot, and what was decided on what spoke against it: one transaction."""
     async with call.records.transaction() as tx:
-        (written,) = await tx.write([Create(made)])
+        written = await tx.write(made)
         if lot is not None:
-            await lots.given(tx, lot.id, written.stored.id)
-    return written.stored.id
+            await lots.given(tx, lot.id, written[0].stored.id)
+        if stop.alerts:
+            await events.decide(tx.conn, call.actor, stop.patient, stop.digest, "overridden", call.now, why)
+        await events.changed(tx.conn, call.actor, stop.patient, "immunization", call.now)
+    return written[0].stored.id
+
+
+def _asked(chart: Chart, values: Values) -> None:
+    """Raises Invalid where the answer on allergies is not what the record says."""
+    if values["allergies"] == "none" and chart.allergies.tags:
+        raise Invalid(
+            "Allergies are recorded: choose 'as recorded', or correct the record first", at="allergies"
+        )
+
+
+def _none_known(chart: Chart, values: Values, context: Context) -> list[dict[str, Any]]:
+    """ "No known allergies" was answered and nothing is recorded: the answer is kept as a fact of its own."""
+    if values["allergies"] != "none" or _allergies_known(chart):
+        return []
+    answer = {field.name: field.default for field in ALLERGY.fields} | {"kind": "none"}
+    return ALLERGY.build(answer, context, None)
 
 
 def _against(values: Values, lot: Lot | None, found: Forecasted) -> list[Stop]:
@@ -134,14 +159,37 @@ def _against(values: Values, lot: Lot | None, found: Forecasted) -> list[Stop]:
     return [*recalled, *stops(dose, found.facts, found.schedule)]
 
 
-def _stop(found: list[Stop], values: Values) -> None:
-    """Raises Conflict with everything that speaks against it, until a reason to give it all the same is written."""
-    if found and not values["override"]:
-        issues = [Issue("business-rule", one.words, "override") for one in found]
-        ask = Issue(
-            "business-rule", "Do not give it; or, if it is right or was given already, say why", "override"
-        )
-        raise Conflict(issues=[*issues, ask])
+def _stop_of(chart: Chart, values: Values, found: list[Stop]) -> events.Stop:
+    """What speaks against this vaccine on this day, as it is shown, kept and reported."""
+    about = f"CVX {values['vaccine']} on {values['when']}"
+    shown_ = tuple(events.Shown(f"vaccine {one.kind}", one.words) for one in found)
+    digest = events.digest_of("vaccine", chart.id, about, *(one.words for one in found))
+    return events.Stop("immunization", chart.id, about, digest, shown_)
+
+
+async def _stop(
+    call: Call, sheet: Sheet, stop: events.Stop, found: list[Stop], sent: Mapping[str, str]
+) -> None:
+    """Raises Conflict with everything that speaks against it, until a reason is written after exactly this was shown.
+
+    A reason that was written before counts for nothing, and is asked for again.
+    """
+    sheet.seen = stop.digest if found else ""
+    if not found:
+        return
+    async with call.records.database.single() as conn:
+        seen = await events.was_shown(conn, call.actor, stop.patient, stop.digest, call.now)
+    seen = seen and sent.get("alerts_seen") == stop.digest
+    if seen and sent.get("override", "").strip():
+        return
+    await events.show(call.records, [stop])
+    if not seen:
+        sheet.values["override"] = ""
+    issues = [Issue("business-rule", one.words, "override") for one in found]
+    ask = Issue(
+        "business-rule", "Do not give it; or, if it is right or was given already, say why", "override"
+    )
+    raise Conflict(issues=[*issues, ask])
 
 
 async def _giving(call: Call) -> tuple[Chart, Forecasted, list[Lot], Form]:

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Struct
 from starlette.responses import Response
 
+from commonchart.access.inbox import reading
 from commonchart.fhir.json import encode
 from commonchart.fhir.outcome import Gone, Malformed, NotFound
 from commonchart.record.rows import Stored
@@ -86,8 +87,29 @@ async def fact(call: Call) -> Response:
         "changes": _changes(before, shown),
         "raw": pretty(here.body) if not shown.deleted else "",
         "whole": len(found) < MOST,
+        "signings": await _signings(call, here),
     }
     return chart.page("chart/fact.html", **context)
+
+
+async def _signings(call: Call, fact: Fact) -> list[tuple[str, str, str]]:
+    """(when, what, note) of every time a result was signed in the inbox, and of which of its versions."""
+    if (
+        fact.rtype not in ("Observation", "DiagnosticReport")
+        or not call.may("read", fact.rtype)
+        or call.actor.role == "patient"
+    ):
+        return []
+    out = []
+    for one, name in await reading.signings(call.records, fact.patient or "", fact.key):
+        vid = next(
+            part.rpartition("/")[2] for part in one.version.split() if part.rpartition("/")[0] == fact.key
+        )
+        words = (
+            f"{'Signed' if one.act == 'signed' else 'Acknowledged while partial'} by {name}, version {vid}"
+        )
+        out.append((dates.stamp(one.at), words + (", taken back since" if one.undone else ""), one.note))
+    return out
 
 
 def _picked(call: Call, found: list[Stored]) -> tuple[Stored, Stored | None]:

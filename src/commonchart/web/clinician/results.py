@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from starlette.responses import Response
 
+from commonchart.access import quarantine
+from commonchart.access.quarantine import Mark
+from commonchart.care.rules import built_in
 from commonchart.fhir.outcome import Invalid, NotFound
 from commonchart.web.call import Call
 from commonchart.web.clinician.chart import Chart, opened
 from commonchart.web.present import flowsheet, readings, trend, values
+from commonchart.web.present import quarantine as shown
 from commonchart.web.present.tables import Fact
 
 FETCH = 400
@@ -28,17 +33,24 @@ async def sheet(call: Call) -> Response:
     found = readings.readings(facts)
     drawn = flowsheet.sheet(found, whole=len(facts) >= total)
     await chart.name({one.fact.key: one.fact for one in found if one.day in drawn.days}.values())
+    marks = await quarantine.marks(call.records, chart.id)
     chips = [(chart.url("results", show=name), words, None, name == show) for name, words, _ in GROUPS]
     return chart.page(
         "chart/results.html",
         "Results and vitals",
         sheet=drawn,
+        doubts=_doubts(marks, facts),
         heads=[(*flowsheet.heading(day), _letters(chart, facts, day)) for day in drawn.days],
         chips=chips,
         newer=chart.url("results", show=show) if before else "",
         older=chart.url("results", show=show, before=drawn.older) if drawn.older else "",
         empty="No results before that day." if before else "None recorded.",
     )
+
+
+def _doubts(marks: Mapping[str, Mark], facts: list[Fact]) -> dict[str, Mark]:
+    """What stands against the versions that are shown, by "Type/id"."""
+    return {one.key: marks[one.key] for one in facts if one.key in marks and marks[one.key].vid == one.vid}
 
 
 async def _page(chart: Chart, categories: tuple[str, ...], before: str) -> tuple[list[Fact], int]:
@@ -84,13 +96,16 @@ async def one_test(call: Call) -> Response:
     if not found:
         raise NotFound("There is no such test in this chart")
     n = offset // PAGE + 1
+    doubts = _doubts(await quarantine.marks(call.records, chart.id), facts)
     return chart.page(
         "chart/trend.html",
         found[0].name,
-        drawn=trend.chart(found),
+        drawn=trend.chart([one for one in found if one.fact.key not in doubts]),
         unit=found[0].unit,
         range=found[0].range,
         shown=_changes(found),
+        doubts=doubts,
+        remarks=shown.remarks(built_in(), facts) if len(facts) <= PAGE else {},
         total=total if coded else len(found),
         why_not=_why_not(found),
         newer=chart.url("results/trend", test=key, page=n - 1) if n > 1 else "",

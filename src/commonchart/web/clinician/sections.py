@@ -8,11 +8,13 @@ from typing import Any
 from msgspec.structs import replace
 from starlette.responses import Response
 
+from commonchart.access.medications import kept
 from commonchart.fhir.outcome import NotFound
 from commonchart.web.call import Call, go
 from commonchart.web.clinician.chart import Chart, opened
 from commonchart.web.clinician.lookups import fact_of
 from commonchart.web.clinician.provenance import version
+from commonchart.web.clinician.stopping import Stopped, stored_check
 from commonchart.web.present import (
     allergies,
     codes,
@@ -159,6 +161,7 @@ def _list(chart: Chart, title: str, shown: list[Table], **more: Any) -> Response
         "add": "",
         "acts": [],
         "empty": "None recorded.",
+        "ordered": None,
     } | more
     if not chart.may_write:
         given |= {"add": "", "acts": []}
@@ -178,9 +181,23 @@ async def medication_list(call: Call) -> Response:
     chart = await opened(call, "medications")
     facts, total = await chart.facts([*medications.KINDS, "List"], limit=200)
     notes = [f"The newest 200 of {total} are here."] if total > 200 else []
+    if call.request.query_params.get("said") == "withdrawn":
+        notes = ["Nothing was ordered.", *notes]
+    acts = [("new/order", "Order", "o")] if call.may("create", "MedicationRequest") else []
+    check = [("medication-check", "Medication check", "")] if chart.past is None else []
     return _list(
-        chart, "Medications", medications.tables(facts, chart.lookups.names), add="medication", notes=notes
+        chart, "Medications", medications.tables(facts, chart.lookups.names), add="medication", notes=notes,
+        acts=[*acts, *check], ordered=await _ordered(chart),
+    )  # fmt: skip
+
+
+async def _ordered(chart: Chart) -> Stopped | None:
+    """What was found of the order that was just stored."""
+    rtype, _, id = chart.call.request.query_params.get("saved", "").partition("/")
+    found = (
+        await kept.of_patient(chart.call.records, chart.id, id) if rtype == "MedicationRequest" and id else []
     )
+    return stored_check(found[0]) if found else None
 
 
 async def allergy_list(call: Call) -> Response:

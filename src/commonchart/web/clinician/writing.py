@@ -9,6 +9,9 @@ from msgspec import Struct
 from starlette.responses import Response
 
 from commonchart.access import drafts
+from commonchart.access.medications import events, gate, standing
+from commonchart.access.medications.gate import Interrupted
+from commonchart.access.medications.reading import MEDICINES
 from commonchart.access.records import Create, Put
 from commonchart.fhir.outcome import Forbidden, Invalid, NotFound, Refused, Stale
 from commonchart.fhir.validate import validate
@@ -16,8 +19,10 @@ from commonchart.record.rows import Stored
 from commonchart.web.call import Call, go
 from commonchart.web.clinician.chart import Chart, opened
 from commonchart.web.clinician.provenance import headline, version
+from commonchart.web.clinician.stopping import Stopped, checked, stopped
 from commonchart.web.forms.catalogue import FORMS, corrects
 from commonchart.web.forms.fields import Context, Field, Form, Values, blank, local_moment, parse
+from commonchart.web.forms.orders import ORDER, overriding
 from commonchart.web.forms.retract import is_retracted, retracted
 from commonchart.web.present.dates import stamp
 from commonchart.web.present.tables import Fact
@@ -42,6 +47,8 @@ class Sheet(Struct):
     issues: list[tuple[str, str]] = []
     restored: str = ""
     buttons: tuple[tuple[str, str], ...] = (("save", "Save"),)
+    stop: Stopped | None = None
+    seen: str = ""
 
 
 def context_of(call: Call, patient: str, visit: str = "") -> Context:
@@ -66,11 +73,27 @@ async def create(call: Call) -> Response:
     sheet = _sheet(call, form, {field.name: sent.get(field.name, "") for field in form.fields})
     sheet.visit = sent.get("visit", "")
     try:
+        if form is ORDER and sent.get("do") in ("check", "withdraw"):
+            return await _not_ordered(chart, sheet, sent)
         stored = await store_new(call, form, chart.id, sent, await known_visit(chart, sheet.visit))
     except Refused as refusal:
-        return await refused(chart, sheet, refusal)
+        return await refused(chart, sheet, refusal, sent)
     await drafts.drop(call.records, sheet.draft_key)
     return go(f"/patients/{chart.id}/{form.section}?saved={stored[0].rtype}/{stored[0].id}")
+
+
+async def _not_ordered(chart: Chart, sheet: Sheet, sent: Mapping[str, str]) -> Response:
+    """Only look what a check finds, or give an order up after its alert was seen."""
+    call = chart.call
+    if sent["do"] == "withdraw":
+        await events.withdraw(call.records, chart.id, sent.get("alerts_seen", ""))
+        await drafts.drop(call.records, sheet.draft_key)
+        return go(f"/patients/{chart.id}/medications?said=withdrawn")
+    context = context_of(call, chart.id, sheet.visit)
+    made = validate(sheet.form.build(parse(sheet.form, sent, context), context, None)[0])
+    looked = await gate.preview(call.records, made)
+    sheet.stop = checked(looked) if looked else None
+    return await shown(chart, sheet, 200, kept=False)
 
 
 async def store_new(
@@ -79,15 +102,23 @@ async def store_new(
     """Parse, build, validate and store. Raises Invalid with issues at field names."""
     context = context_of(call, patient, visit)
     made = form.build(parse(form, sent, context), context, None)
-    valid = [validate(resource) for resource in made]
-    return [written.stored for written in await call.records.commit([Create(one) for one in valid])]
+    valid = [validate(overriding(resource, sent)) for resource in made]
+    stored = [written.stored for written in await call.records.commit([Create(one) for one in valid])]
+    await reviewed(call, patient, form)
+    return stored
+
+
+async def reviewed(call: Call, patient: str, form: Form) -> None:
+    """Find the alerts of what was just stored, so that the page that follows shows them."""
+    if form.rtype in (*MEDICINES, "AllergyIntolerance"):
+        await standing.refreshed(call.records, patient)
 
 
 async def edit(call: Call) -> Response:
     """The form that corrects a fact, filled with it."""
     chart, fact, form = await _correcting(call)
     sheet = _sheet(call, form, _local(form, form.read(fact.body)))
-    sheet.title, sheet.vid = f"Correct: {headline(fact, chart)}", fact.vid
+    sheet.title, sheet.vid, sheet.buttons = f"Correct: {headline(fact, chart)}", fact.vid, (("save", "Save"),)
     return await shown(chart, sheet)
 
 
@@ -96,17 +127,22 @@ async def correct(call: Call) -> Response:
     chart, fact, form = await _correcting(call)
     sent = await texts(call)
     sheet = _sheet(call, form, {field.name: sent.get(field.name, "") for field in form.fields})
-    sheet.title, sheet.vid = f"Correct: {headline(fact, chart)}", _vid(sent)
+    sheet.title, sheet.vid, sheet.buttons = (
+        f"Correct: {headline(fact, chart)}",
+        _vid(sent),
+        (("save", "Save"),),
+    )
     try:
         context = context_of(call, chart.id)
-        made = form.build(parse(form, sent, context), context, fact.body)
-        await call.records.commit([Put(validate(made[0]), fact.id, if_match=_vid(sent))])
+        made = overriding(form.build(parse(form, sent, context), context, fact.body)[0], sent)
+        await call.records.commit([Put(validate(made), fact.id, if_match=_vid(sent))])
+        await reviewed(call, chart.id, form)
     except Stale:
         words = "Somebody else has changed this since you opened it. What you typed is below: compare, then save again"
         sheet.vid = fact.vid
         return await refused(chart, sheet, Stale(words))
     except Refused as refusal:
-        return await refused(chart, sheet, refusal)
+        return await refused(chart, sheet, refusal, sent)
     await drafts.drop(call.records, sheet.draft_key)
     return go(f"/patients/{chart.id}/{form.section}?saved={fact.key}")
 
@@ -206,12 +242,13 @@ def _sheet(call: Call, form: Form, values: Values) -> Sheet:
     patient = call.request.path_params["patient"]
     back = f"/patients/{patient}/{form.section}"
     visit = call.request.query_params.get("visit", "")
-    return Sheet(form, values, f"Add: {form.title}", path, back, path, visit=visit)
+    buttons = (("save", "Order"), ("check", "Only check")) if form is ORDER else (("save", "Save"),)
+    return Sheet(form, values, f"Add: {form.title}", path, back, path, visit=visit, buttons=buttons)
 
 
-async def shown(chart: Chart, sheet: Sheet, status: int = 200) -> Response:
-    """The form, with a kept draft in it when there is one and nothing was refused."""
-    if status == 200:
+async def shown(chart: Chart, sheet: Sheet, status: int = 200, *, kept: bool = True) -> Response:
+    """The form, with a kept draft in it when there is one and nothing was refused (and `kept` ones are asked for)."""
+    if status == 200 and kept:
         draft = await drafts.find(chart.call.records, sheet.draft_key)
         if draft is not None:
             known = {field.name for field in sheet.form.fields}
@@ -220,8 +257,13 @@ async def shown(chart: Chart, sheet: Sheet, status: int = 200) -> Response:
     return chart.page("chart/form.html", sheet.title, status, sheet=sheet, groups=grouped(sheet.form.fields))
 
 
-async def refused(chart: Chart, sheet: Sheet, refusal: Refused) -> Response:
-    """The form again, as it was typed, with what is wrong linked to the fields."""
+async def refused(
+    chart: Chart, sheet: Sheet, refusal: Refused, sent: Mapping[str, str] | None = None
+) -> Response:
+    """The form again, as it was typed, with what is wrong linked to the fields, or with the alerts that stop it."""
+    if isinstance(refusal, Interrupted):
+        sheet.stop = stopped(refusal, sent or {})
+        return await shown(chart, sheet, refusal.status)
     known = {field.name for field in sheet.form.fields}
     sheet.errors = {issue.at: issue.message for issue in reversed(refusal.issues) if issue.at in known}
     sheet.issues = [(issue.at if issue.at in known else "", issue.message) for issue in refusal.issues]

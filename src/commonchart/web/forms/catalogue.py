@@ -7,6 +7,7 @@ from typing import Any
 from commonchart.web.forms.fields import Form
 from commonchart.web.forms.measurements import PRESSURE, RESULT, VITALS_FORM, is_pressure
 from commonchart.web.forms.medicines import IMMUNIZATION, MEDICATION
+from commonchart.web.forms.orders import ORDER
 from commonchart.web.forms.people import CONTACT, INSURANCE, PATIENT
 from commonchart.web.forms.problems import ALLERGY, CONDITION, FAMILY, PROCEDURE
 from commonchart.web.forms.visits import NOTE, VISIT
@@ -17,6 +18,7 @@ FORMS: dict[str, Form] = {
         CONDITION,
         ALLERGY,
         MEDICATION,
+        ORDER,
         VITALS_FORM,
         RESULT,
         PRESSURE,

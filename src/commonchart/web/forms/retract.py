@@ -27,9 +27,11 @@ _STATUS = frozenset(
         "DocumentReference",
         "DiagnosticReport",
         "Composition",
+        "ServiceRequest",
+        "QuestionnaireResponse",
     }
 )
-TYPES = frozenset(_VERIFIED) | _STATUS | {"RelatedPerson"}
+TYPES = frozenset(_VERIFIED) | _STATUS | {"RelatedPerson", "Goal"}
 
 
 def retracted(resource: dict[str, Any], reason: str, context: Context) -> dict[str, Any]:
@@ -49,9 +51,8 @@ def retracted(resource: dict[str, Any], reason: str, context: Context) -> dict[s
 def is_retracted(resource: dict[str, Any]) -> bool:
     """Whether a resource says that it was entered in error."""
     codings = resource.get("verificationStatus", {}).get("coding", [])
-    return resource.get("status") == "entered-in-error" or any(
-        c.get("code") == "entered-in-error" for c in codings
-    )
+    said = (resource.get("status"), resource.get("lifecycleStatus"))
+    return "entered-in-error" in said or any(c.get("code") == "entered-in-error" for c in codings)
 
 
 def _marked(resource: dict[str, Any], rtype: str) -> dict[str, Any]:
@@ -63,6 +64,8 @@ def _marked(resource: dict[str, Any], rtype: str) -> dict[str, Any]:
         }
     elif rtype == "RelatedPerson":
         out["active"] = False
+    elif rtype == "Goal":
+        out["lifecycleStatus"] = "entered-in-error"
     else:
         out["status"] = "entered-in-error"
     return out
@@ -75,6 +78,7 @@ _NOTED = TYPES - {
     "DocumentReference",
     "DiagnosticReport",
     "Composition",
+    "QuestionnaireResponse",
 }
 
 

@@ -9,6 +9,8 @@ from typing import Any
 
 from msgspec import Struct
 
+from commonchart.care.acts import acts
+from commonchart.care.schema import Pack, Rule
 from commonchart.web.present import dates
 
 # Order, mark and word of each status; only the first four ask for something.
@@ -31,7 +33,7 @@ class Used(Struct, frozen=True):
 
 
 class Item(Struct, frozen=True):
-    """One rule for one patient, as the rail shows it. `do` is (path under the patient, words) of what can be done at once."""
+    """One rule for one patient, as the rail shows it. `do` are (path under the patient, words) of what can be done, the most useful first."""
 
     rule: str
     title: str
@@ -46,7 +48,12 @@ class Item(Struct, frozen=True):
     satisfied_by: str
     rule_lines: tuple[tuple[str, str], ...]
     unreviewed: bool
-    do: tuple[str, str] | None = None
+    do: tuple[tuple[str, str], ...] = ()
+    kind: str = ""
+    plain: str = ""
+    note: str = ""
+    within: str = ""
+    approved: str = ""
 
 
 class Ask(Struct, frozen=True):
@@ -67,13 +74,13 @@ class Rail(Struct, frozen=True):
     empty: str
 
 
-def rail(rows: Iterable[Any], today: date) -> Rail:
+def rail(rows: Iterable[Any], today: date, pack: Pack | None = None) -> Rail:
     """The rail of these due rows (columns of the table `due`): by urgency, what was reviewed first."""
     rows = list(rows)
     asks, grouped = _asks(rows)
     order = list(STATUSES)
     items = sorted(
-        (item(row) for row in rows if row.rule not in grouped),
+        (item(row, pack) for row in rows if row.rule not in grouped),
         key=lambda one: (order.index(one.status) if one.status in order else 99, one.unreviewed, one.title),
     )
     waiting = tuple(one for one in items if one.status in OPEN)
@@ -117,8 +124,8 @@ def _shared_question(names: tuple[str, ...], found: list[tuple[Any, Mapping[str,
     return f"Code the {noun}{'' if len(entries) == 1 else 's'} without a code: {', '.join(entries)}"
 
 
-def item(row: Any) -> Item:
-    """One row of the due table with its explanation."""
+def item(row: Any, pack: Pack | None = None) -> Item:
+    """One row of the due table with its explanation, and with what can be done about it where its pack is known."""
     why: Mapping[str, Any] = json.loads(row.why) if isinstance(row.why, str) else row.why or {}
     mark, word = STATUSES.get(row.status, ("unknown", row.status))
     return Item(
@@ -134,18 +141,67 @@ def item(row: Any) -> Item:
         tuple(_used(one) for one in why.get("unused") or why.get("not_used") or ()),
         _sentence(why.get("satisfied_by")),
         tuple(_rule_lines(row, why)),
-        why.get("review") == "needed",
-        _do(row, why),
+        why.get("review") == "needed" and not _approved(row),
+        _do(row, why, pack.by_id.get(row.rule) if pack else None, pack),
+        row.kind,
+        str(why.get("plain", "")),
+        _note(row, why),
+        str(why.get("within", "")),
+        _approved(row),
     )
 
 
-def _do(row: Any, why: Mapping[str, Any]) -> tuple[str, str] | None:
-    """A vaccine that is due can be given from here."""
-    if row.kind != "immunization" or row.status not in OPEN:
-        return None
+def _approved(row: Any) -> str:
+    """By whom and when a rule that was not reviewed was approved here."""
+    one = getattr(row, "approved", None)
+    return f"approved by {one.by} on {dates.of_date(one.at.date())}" if one is not None else ""
+
+
+def _note(row: Any, why: Mapping[str, Any]) -> str:
+    """What stands beside the answer; of a decision, what the answer would be without it."""
+    note = str(why.get("note", ""))
+    decided = row.status in ("deferred", "declined") or str(why.get("because", "")).startswith("Set aside")
+    return f"Without this decision: {note}" if note and decided else note
+
+
+def _do(
+    row: Any, why: Mapping[str, Any], rule: Rule | None, pack: Pack | None
+) -> tuple[tuple[str, str], ...]:
+    """What can be done about an item, the most useful first. A vaccine that is due can be given from here."""
+    if row.kind == "immunization":
+        return tuple(_vaccine(row, why)) if row.status in OPEN else ()
+    if rule is None or pack is None or row.status not in OPEN:
+        return ()
+    asking = _settling(row, why) if row.status == "cannot-tell" else None
+    return tuple(([asking] if asking else _doing(rule, pack)) + [(f"due/{rule.id}/defer", "Defer")])
+
+
+def _vaccine(row: Any, why: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
     products = why.get("products") or ()
-    query = f"/give?cvx={products[0]}" if products and row.status != "cannot-tell" else ""
-    return f"immunizations{query}", "Give" if query else "Look at the vaccines"
+    query = f"?cvx={products[0]}" if products and row.status != "cannot-tell" else ""
+    yield (f"immunizations/give{query}", "Give") if query else ("immunizations", "Look at the vaccines")
+    if query:
+        yield f"immunizations/refuse{query}", "Not given"
+
+
+def _settling(row: Any, why: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Where what nobody can tell is settled."""
+    asks = why.get("asks") or ("",)
+    if "set-interval" in asks:
+        return f"due/{row.rule}/interval", "Set the interval"
+    links = [_used(one).link for one in why.get("used") or ()]
+    result = next((link for link in links if link.startswith("Observation/")), "")
+    if "read-result" in asks and result:
+        return f"edit/{result}", "Enter the result"
+    return ("questionnaire", "Answer") if asks != ("",) else None
+
+
+def _doing(rule: Rule, pack: Pack) -> list[tuple[str, str]]:
+    """Ordering and recording, as far as the rule's ways allow; a medicine has a form of its own."""
+    found = acts(rule, pack)
+    done = [one for one in found if one.type != "MedicationRequest"]
+    out = [(f"due/{rule.id}/order", "Order"), (f"due/{rule.id}/record", "Record")] if done else []
+    return out + ([] if len(done) == len(found) else [("new/medication", "Add the medicine")])
 
 
 def _when(row: Any, why: Mapping[str, Any]) -> str:
@@ -186,10 +242,13 @@ def _rule_lines(row: Any, why: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
     for label, name in (("States", "states"), ("Authority", "authority"), ("Source", "source")):
         if why.get(name):
             yield label, _sentence(why[name])
+    if why.get("date"):
+        yield "Dated", dates.day(str(why["date"]))
     if row.due_on and row.status in ("overdue", "due") and not why.get("used"):
         yield "Since", dates.of_date(row.due_on)
-    review = " (not reviewed by a clinician)" if why.get("review") == "needed" else ""
-    yield "Version", f"{row.rule} in pack {row.pack} {row.version}{review}"
+    review = _approved(row) or ("not reviewed by a clinician" if why.get("review") == "needed" else "")
+    site = ", changed by this site" if why.get("site") else ""
+    yield "Version", f"{row.rule} in pack {row.pack} {row.version}{site}{f' ({review})' if review else ''}"
     considered = why.get("exclusions") or why.get("exclusions_considered")
     if considered:
         yield "Excluded by", _sentence(considered)

@@ -14,7 +14,8 @@ from commonchart.web.present.trend import BOTTOM, HEIGHT, LEFT, TOP, WIDTH, Poin
 from commonchart.web.present.values import number
 
 RIGHT = 34
-_NAMES = {
+LINE_SPOTS = 30
+NAMES = {
     "weight": "Weight for age", "length": "Length or height for age", "bmi": "BMI for age",
     "head": "Head circumference for age", "weight-for-length": "Weight for length",
 }  # fmt: skip
@@ -73,11 +74,11 @@ def chart(curves: Curves, found: Sequence[Plotted]) -> GrowthChart:
     x, y, ticks = _axes(curves, [one.value for _, one in drawn if one.value is not None])
     spots = [(x(at), y(one.value), one) for at, one in drawn if one.value is not None]
     return GrowthChart(
-        _NAMES[curves.measure],
+        NAMES[curves.measure],
         _describe(curves, [one for _, one in drawn], len(found)),
         curves.across,
         curves.unit,
-        tuple(_curve(line.percentile, [(x(a), y(v)) for a, v in line.spots]) for line in curves.lines),
+        tuple(_curve(line.percentile, [(x(a), y(v)) for a, v in _some(line.spots)]) for line in curves.lines),
         tuple(
             Point(a, b, number(Decimal(str(one.value))), "", label=n == len(spots) - 1)
             for n, (a, b, one) in enumerate(spots)
@@ -85,7 +86,7 @@ def chart(curves: Curves, found: Sequence[Plotted]) -> GrowthChart:
         _path([(a, b) for a, b, _ in spots]),
         ticks,
         _below(curves, x),
-        tuple(_row(one) for one in sorted(found, key=lambda one: str(one.given.day), reverse=True)),
+        rows(found),
         curves.source,
     )
 
@@ -112,6 +113,12 @@ def _axes(
     return x, y, tuple(Tick(y(float(bottom + step * n)), number(bottom + step * n)) for n in range(count))
 
 
+def _some(spots: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Enough of a line's spots to look the same: the first, the last, and every n-th between."""
+    every = max(1, len(spots) // LINE_SPOTS)
+    return [*spots[:-1:every], spots[-1]]
+
+
 def _curve(percentile: int, spots: Sequence[tuple[float, float]]) -> Curve:
     return Curve(_path(spots), str(percentile), spots[-1][1], percentile == 50)
 
@@ -134,11 +141,16 @@ def _below(curves: Curves, x: Callable[[float], float]) -> tuple[Tick, ...]:
 
 
 def _describe(curves: Curves, drawn: Sequence[Plotted], total: int) -> str:
-    said = f"{_NAMES[curves.measure]}, {'girls' if curves.sex == 'female' else 'boys'}, {curves.source}."
+    said = f"{NAMES[curves.measure]}, {'girls' if curves.sex == 'female' else 'boys'}, {curves.source}."
     if not drawn:
         return f"{said} None of {total} measurements can be drawn; the table says why."
     last = max(drawn, key=lambda one: str(one.given.day))
     return f"{said} {len(drawn)} of {total} measurements; the newest is at the {last.text}. The numbers are in the table."
+
+
+def rows(found: Sequence[Plotted]) -> tuple[GrowthRow, ...]:
+    """Every measurement for the table, newest first."""
+    return tuple(_row(one) for one in sorted(found, key=lambda one: str(one.given.day), reverse=True))
 
 
 def _row(one: Plotted) -> GrowthRow:

@@ -24,3 +24,15 @@ document.getElementById("errors")?.focus();
 const nav = document.querySelector(".side");
 const here = nav?.querySelector("[aria-current]");
 if (here && nav.scrollWidth > nav.clientWidth) nav.scrollLeft = here.offsetLeft - nav.offsetLeft - 16;
+
+// The menu of the bar closes when one looks elsewhere, and by Esc.
+const menu = document.querySelector("details.menu");
+document.addEventListener("click", (event) => {
+  if (menu?.open && !menu.contains(event.target)) menu.open = false;
+});
+menu?.addEventListener("keydown", (event) => {
+  if (event.key === "Escape") {
+    menu.open = false;
+    menu.querySelector("summary").focus();
+  }
+});

@@ -1,0 +1,1 @@
+"""Medication alerts: checking orders, reviewing records, what was shown, overridden and approved."""

@@ -1,0 +1,57 @@
+"""What of a person's record an actor may not see, and whether its being there may be told.
+
+The one place that tells checks apart from reading: a check has to know that something is hidden, a reader must not. Labels
+and consent extend `policy.visible` and `may_be_told`; nothing else here needs to know of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+
+from commonchart.access import policy
+from commonchart.access.actors import Actor
+from commonchart.fhir import json
+from commonchart.record.keys import patient_key
+
+if TYPE_CHECKING:
+    from commonchart.record.database import Connection
+
+Body = dict[str, Any]
+
+
+class Split(Struct, frozen=True):
+    """Resources that the actor may see, and those hidden from them. `hint`: whether a hidden one may be hinted at."""
+
+    seen: tuple[Body, ...]
+    hidden: tuple[Body, ...] = ()
+    hint: bool = False
+
+
+async def withheld(
+    conn: Connection, actor: Actor, patients: Sequence[str], rtypes: Sequence[str], tokens: Sequence[int]
+) -> Split:
+    """Everything of these types in the records of these patients, apart; Observations only with one of the code tokens."""
+    predicate, args = policy.visible(actor).predicate("r")
+    cursor = await conn.execute(
+        f"SELECT r.body, ({predicate}) FROM resource r WHERE r.pk = ANY(%s) AND r.tenant = %s AND r.patient = ANY(%s) "
+        "AND NOT r.deleted AND r.rtype = ANY(%s) AND (r.rtype <> 'Observation' OR r.tokens && %s::bigint[]) "
+        "ORDER BY r.rtype, r.id",
+        [*args, [patient_key(one) for one in patients], actor.tenant, list(patients), list(rtypes), list(tokens)],
+    )  # fmt: skip
+    rows = [(json.decode(body.encode()), seen) for body, seen in await cursor.fetchall()]
+    hidden = tuple(body for body, seen in rows if not seen)
+    return Split(tuple(body for body, seen in rows if seen), hidden, may_be_told(actor, hidden))
+
+
+def may_be_told(actor: Actor, hidden: Sequence[Body]) -> bool:
+    """Whether this actor may learn that a hidden entry conflicts: those who order, and so could ask or break the glass."""
+    return bool(hidden) and policy.allowed(actor, "create", "MedicationRequest")
+
+
+def sees_everything(actor: Actor) -> bool:
+    """Whether nothing of a person can be hidden from this actor, so that stored answers over whole records may be shown."""
+    visible = policy.visible(actor)
+    return visible.everything and visible.types is None and visible.within is None

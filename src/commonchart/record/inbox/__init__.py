@@ -1,0 +1,1 @@
+"""The inbox as rows: items and what was done with them, critical alerts and their notices, covers."""

@@ -1,0 +1,183 @@
+"""Critical alerts and the notices about them. An alert is one value of one Observation; a notice one person's e-mail."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from commonchart.record.keys import patient_key
+
+if TYPE_CHECKING:
+    from commonchart.record.database import Connection
+
+_ALERT = (
+    "tenant, patient, ref, part, n, item, org, owner, what, raised, level, next_at, state, ended, ended_by, ended_level, "
+    "read_back, called, done"
+)
+_NAMES = _ALERT.split(", ")
+_KEY = "pk = %s AND tenant = %s AND patient = %s AND ref = %s AND part = %s AND n = %s"
+_NOTICE = "tenant, patient, ref, part, n, user_id, level, state, attempts"
+
+
+class Alert(Struct, frozen=True):
+    """One critical value; `what` is `care.inbox.judge.Line` as JSON. `level` is the step it is at."""
+
+    tenant: int
+    patient: str
+    ref: str
+    part: str
+    n: int
+    item: str
+    org: str
+    owner: str
+    what: str
+    raised: datetime
+    level: int
+    next_at: datetime | None
+    state: str = "open"
+    ended: datetime | None = None
+    ended_by: str = ""
+    ended_level: int | None = None
+    read_back: str = ""
+    called: str = ""
+    done: str = ""
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """What its row is found by."""
+        return patient_key(self.patient), self.tenant, self.patient, self.ref, self.part, self.n
+
+
+class Notice(Struct, frozen=True):
+    """One e-mail about an alert to one user, at the step that made them responsible."""
+
+    tenant: int
+    patient: str
+    ref: str
+    part: str
+    n: int
+    user: str
+    level: int
+    state: str = "waiting"
+    attempts: int = 0
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """What its row is found by."""
+        return patient_key(self.patient), self.tenant, self.patient, self.ref, self.part, self.n, self.user
+
+
+async def of_item(conn: Connection, tenant: int, patient: str, refs: Iterable[str]) -> list[Alert]:
+    """Every alert about these Observations, newest first, locked."""
+    rows = await conn.fetch(
+        f"SELECT {_ALERT} FROM critical_alert WHERE pk = %s AND tenant = %s AND patient = %s AND ref = ANY(%s) "
+        "ORDER BY n DESC FOR UPDATE",
+        (patient_key(patient), tenant, patient, sorted(set(refs))),
+    )
+    return [Alert(*row) for row in rows]
+
+
+async def put(conn: Connection, one: Alert) -> None:
+    """Keep an alert as it now is."""
+    same = ", ".join(f"{name} = excluded.{name}" for name in _NAMES[5:])
+    await conn.fetch(
+        f"INSERT INTO critical_alert (pk, {_ALERT}) VALUES ({', '.join(['%s'] * (len(_NAMES) + 1))}) "
+        f"ON CONFLICT (pk, tenant, patient, ref, part, n) DO UPDATE SET {same}",
+        (patient_key(one.patient), *(getattr(one, name) for name in _NAMES)),
+    )
+
+
+async def open_ones(conn: Connection, tenant: int) -> list[Alert]:
+    """Every alert of a tenant that nobody has acknowledged, the oldest first."""
+    rows = await conn.fetch(
+        f"SELECT {_ALERT} FROM critical_alert WHERE tenant = %s AND state = 'open' ORDER BY raised, ref, part",
+        (tenant,),
+    )
+    return [Alert(*row) for row in rows]
+
+
+async def tenants(conn: Connection) -> list[int]:
+    """Who has open alerts, or notices to be sent."""
+    rows = await conn.fetch(
+        "SELECT tenant FROM critical_alert WHERE state = 'open' UNION SELECT tenant FROM critical_notice "
+        "WHERE state IN ('waiting', 'sending')"
+    )
+    return [row[0] for row in rows]
+
+
+async def next_late(conn: Connection, tenant: int, now: datetime) -> Alert | None:
+    """An open alert whose next step has come, locked; others' locks are passed over."""
+    rows = await conn.fetch(
+        f"SELECT {_ALERT} FROM critical_alert WHERE tenant = %s AND state = 'open' AND next_at <= %s "
+        "ORDER BY next_at LIMIT 1 FOR UPDATE SKIP LOCKED",
+        (tenant, now),
+    )
+    return Alert(*rows[0]) if rows else None
+
+
+async def raised(conn: Connection, tenant: int, since: datetime, until: datetime) -> list[Alert]:
+    """Alerts raised from `since` (included) to `until` (excluded), the oldest first."""
+    rows = await conn.fetch(
+        f"SELECT {_ALERT} FROM critical_alert WHERE tenant = %s AND raised >= %s AND raised < %s ORDER BY raised, ref, part LIMIT 10000",
+        (tenant, since, until),
+    )
+    return [Alert(*row) for row in rows]
+
+
+async def notify(conn: Connection, one: Alert, users: Iterable[str], now: datetime) -> int:
+    """These people are to be told, unless they are already; how many are new."""
+    wanted = sorted(set(users))
+    rows = await conn.fetch(
+        "INSERT INTO critical_notice (pk, tenant, patient, ref, part, n, user_id, level, state, created) "
+        "SELECT %s, %s, %s, %s, %s, %s, u, %s, 'waiting', %s FROM unnest(%s::text[]) u ON CONFLICT DO NOTHING RETURNING 1",
+        (*one.key, one.level, now, wanted),
+    )
+    return len(rows)
+
+
+async def take_notice(conn: Connection, tenant: int, now: datetime, until: datetime) -> Notice | None:
+    """The next notice that may be sent, marked as being sent; one whose sender is gone is sent again."""
+    rows = await conn.fetch(
+        "WITH x AS MATERIALIZED (SELECT pk, patient, ref, part, n, user_id FROM critical_notice WHERE tenant = %s AND "
+        "((state = 'waiting' AND (next_try IS NULL OR next_try <= %s)) OR (state = 'sending' AND held_until <= %s)) "
+        "ORDER BY created, user_id LIMIT 1 FOR UPDATE SKIP LOCKED) "
+        "UPDATE critical_notice c SET state = 'sending', attempts = attempts + 1, held_until = %s FROM x WHERE c.pk = x.pk "
+        "AND c.tenant = %s AND c.patient = x.patient AND c.ref = x.ref AND c.part = x.part AND c.n = x.n AND c.user_id = x.user_id "
+        f"RETURNING {', '.join(f'c.{name}' for name in _NOTICE.split(', '))}",
+        (tenant, now, now, until, tenant),
+    )
+    return Notice(*rows[0]) if rows else None
+
+
+async def settle_notice(
+    conn: Connection,
+    one: Notice,
+    state: str,
+    *,
+    now: datetime | None = None,
+    error: str = "",
+    again: datetime | None = None,
+) -> None:
+    """What became of a notice: sent, none (nowhere to send it, or no need any more), failed, or waiting for another try."""
+    await conn.fetch(
+        f"UPDATE critical_notice SET state = %s, error = %s, next_try = %s, held_until = NULL, sent_at = %s WHERE {_KEY} AND user_id = %s",
+        (state, error, again, now if state == "sent" else None, *one.key),
+    )
+
+
+async def notices(conn: Connection, one: Alert) -> list[tuple[str, int, str, datetime | None, str]]:
+    """(user, level, state, when sent, what went wrong) of an alert."""
+    rows = await conn.fetch(
+        f"SELECT user_id, level, state, sent_at, error FROM critical_notice WHERE {_KEY} ORDER BY level, user_id",
+        one.key,
+    )
+    return [(row[0], row[1], row[2], row[3], row[4]) for row in rows]
+
+
+async def still_open(conn: Connection, one: Notice) -> bool:
+    """Whether nobody has acknowledged what a notice is about."""
+    rows = await conn.fetch(f"SELECT 1 FROM critical_alert WHERE {_KEY} AND state = 'open'", one.key[:6])
+    return bool(rows)

@@ -1,0 +1,99 @@
+"""Where one can go from every page: what is used all day stands in the bar, the rest in groups behind "More"."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from commonchart.access import trail
+
+if TYPE_CHECKING:
+    from commonchart.web.call import Call
+
+
+class Entry(Struct, frozen=True):
+    """A link of the bar. `key` presses it; `may` is what one must be allowed to do to see it."""
+
+    href: str
+    words: str
+    key: str = ""
+    may: tuple[str, str] = ("search", "Patient")
+
+
+class Group(Struct, frozen=True):
+    """Some entries under a heading."""
+
+    title: str
+    entries: tuple[Entry, ...]
+
+
+class Menu(Struct, frozen=True):
+    """What one person sees: `first` in the bar, `groups` behind "More"."""
+
+    first: tuple[Entry, ...]
+    groups: tuple[Group, ...]
+
+
+RESULTS, PLANS, ORDERS = ("search", "Condition"), ("create", "Communication"), ("create", "MedicationRequest")
+SIGNED = ("create", "DiagnosticReport")
+FIRST = (
+    Entry("/patients", "Patients", "g p"),
+    Entry("/inbox", "Inbox", "g i", SIGNED),
+    Entry("/registry", "Registry", "g r", RESULTS),
+    Entry("/digest", "Today", "g t", PLANS),
+)
+GROUPS = (
+    Group("Results", (Entry("/quarantine", "Quarantine", "g q", ("update", "Observation")),)),
+    Group(
+        "Medicines",
+        (
+            Entry("/medication-alerts", "Open medication alerts", "", ORDERS),
+            Entry("/reports/alerts", "Alert report", "", ORDERS),
+            Entry("/medication-rules", "Medication rules to review", "", ORDERS),
+        ),
+    ),
+    Group(
+        "Results",
+        (
+            Entry("/inbox/cover", "Cover for a colleague", "", SIGNED),
+            Entry("/reports/critical", "Critical results", "", SIGNED),
+        ),
+    ),
+    Group(
+        "Outreach",
+        (Entry("/campaigns", "Campaigns", "g c", PLANS), Entry("/templates", "Templates", "", PLANS)),
+    ),
+    Group(
+        "Practice",
+        (
+            Entry("/rules", "Rules of care", "g u", RESULTS),
+            Entry("/stock", "Vaccine stock", "g s", ("create", "Immunization")),
+            Entry("/schedules", "Vaccine schedules", "", RESULTS),
+            Entry("/receipts", "Import receipts", "", ("create", "Observation")),
+            Entry("/terminology", "Code systems", "", RESULTS),
+            Entry("/validate", "Check a resource", "", RESULTS),
+        ),
+    ),
+)
+ADMINISTRATION = Group(
+    "Administration", (Entry("/apps", "Apps"), Entry("/exchange", "Exports and subscriptions"))
+)
+PRIVACY = Group(
+    "Privacy",
+    (Entry("/reports/access", "Who did what", "g a"), Entry("/reports/access/unusual", "Unusual access")),
+)
+
+
+def menu(call: Call) -> Menu:
+    """What whoever asks may go to; empty groups are left out."""
+    role = call.actor.role
+    groups = (
+        *GROUPS, *([PRIVACY] if role in trail.REVIEWERS else []), *([ADMINISTRATION] if role == "administrator" else [])
+    )  # fmt: skip
+    shown = (Group(group.title, _allowed(call, group.entries)) for group in groups)
+    return Menu(_allowed(call, FIRST), tuple(group for group in shown if group.entries))
+
+
+def _allowed(call: Call, entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
+    return tuple(entry for entry in entries if call.may(*entry.may))

@@ -1,0 +1,119 @@
+"""The inbox in words: how long something has waited, what is unusual about an item, and what was done with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from msgspec import Struct
+
+from commonchart.care.inbox.judge import Judged, Line
+from commonchart.web.present import dates
+from commonchart.web.present.readings import Flag
+
+KINDS = {
+    "critical": "Critical", "abnormal": "Abnormal", "cannot-tell": "Cannot tell", "normal": "Normal",
+}  # fmt: skip
+_MARKS = {
+    "HH": "critically high", "LL": "critically low", "AA": "critically abnormal", "H": "high", "L": "low", "A": "abnormal",
+}  # fmt: skip
+TRENDS = {
+    "up": ("↑", "higher than before"),
+    "down": ("↓", "lower than before"),
+    "same": ("=", "the same as before"),
+}
+ACTS = {
+    "signed": "Signed", "seen": "Acknowledged, not signed: it was not final", "undone": "Taken back", "forwarded": "Forwarded",
+    "took": "Taken over", "commented": "Comment", "ordered": "Ordered", "notified": "Patient told", "acknowledged": "Critical value acknowledged",
+}  # fmt: skip
+
+
+class Row(Struct, frozen=True):
+    """One item of the list: the most urgent line stands for it. `tags` are (words, tone)."""
+
+    key: str
+    href: str
+    name: str
+    test: str
+    sub: str
+    value: str
+    unit: str
+    flag: Flag
+    before: str
+    trend: tuple[str, str]
+    received: str
+    waiting: str
+    whose: str
+    kind: str
+    tags: tuple[tuple[str, str], ...]
+
+
+def waited(since: datetime, now: datetime) -> str:
+    """`47 min`, `3 h`, `2 d`; never less than nothing."""
+    minutes = max(0, int((now - since).total_seconds() // 60))
+    if minutes < 120:
+        return f"{minutes} min"
+    return f"{minutes // 60} h" if minutes < 48 * 60 else f"{minutes // 1440} d"
+
+
+def minutes(value: float | None) -> str:
+    """A length of time in a report: `12 min`, `3 h 5 min`, "" for none."""
+    if value is None:
+        return ""
+    whole = round(value)
+    return f"{whole} min" if whole < 120 else f"{whole // 60} h {whole % 60} min"
+
+
+def flag(line: Line) -> Flag:
+    """The shape and letter of a line."""
+    return Flag(line.mark, _MARKS.get(line.mark, ""))
+
+
+def first(judged: Judged) -> Line:
+    """The line that stands for an item: the most urgent that was not struck out."""
+    return (
+        next((one for one in judged.lines if not one.gone), judged.lines[0])
+        if judged.lines
+        else Line("", "", "", "")
+    )
+
+
+def brief(text: str) -> str:
+    """A value in a narrow cell."""
+    return text if len(text) <= 24 else f"{text[:23].rstrip()}…"
+
+
+def sub(judged: Judged) -> str:
+    """Under the name of a report: which of its lines is shown, and how many others there are."""
+    line, more = first(judged), len(judged.lines) - 1
+    if not line.name or (line.name == judged.title and not more):
+        return ""
+    return line.name + (f" and {more} more" if more else "")
+
+
+def tags(judged: Judged, corrected: str, forwarded: str) -> tuple[tuple[str, str], ...]:
+    """What is unusual: gone, corrected, partial, quarantined, not checked, forwarded."""
+    out = []
+    if judged.gone:
+        out.append((judged.gone.capitalize(), "hi"))
+    if corrected:
+        out.append((corrected[0].upper() + corrected[1:], "hi"))
+    if judged.partial:
+        out.append((f"Partial: {judged.partial}" if judged.partial != "partial" else "Partial", ""))
+    if any(one.quarantined for one in judged.lines):
+        out.append(("Quarantined", "hi"))
+    if any(one.not_checked for one in judged.lines):
+        out.append(("Critical limits NOT CHECKED", ""))
+    if forwarded:
+        out.append((f"From {forwarded}", ""))
+    return tuple(out)
+
+
+def act(kind: str, absent: str, names: Mapping[str, str]) -> str:
+    """An act in words; `absent` is the user for whom it was done."""
+    return ACTS.get(kind, kind) + (f" for {names.get(absent, 'a colleague')}" if absent else "")
+
+
+def received(at: datetime) -> str:
+    """When it reached us, short."""
+    return f"{dates.of_date(at.date())[:6]} {at:%H:%M}"
