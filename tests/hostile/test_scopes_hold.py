@@ -316,12 +316,12 @@ async def test_the_audit_trail_needs_a_scope_for_all_of_it(
     app, _ = await an_app(database, clock)
     who = await a_person(database, clock, role="administrator")
     narrow = f"user/AuditEvent.rs?type={CATEGORY}|x patient/AuditEvent.rs"
-    for scope, patient, status in (
+    for scope, about, status in (
         ("user/AuditEvent.rs", None, 200),
         (narrow, "ada", 403),
         ("user/Patient.rs", None, 403),
         ("user/AuditEvent.r", None, 403),
     ):
-        token = bearer(await a_token(client, database, clock, app, who, scope, patient))
+        token = bearer(await a_token(client, database, clock, app, who, scope, about))
         for path in ("AuditEvent", "AuditEvent/1"):
             assert (await client.get(f"/fhir/{path}", headers=token)).status_code == status, (scope, path)

@@ -164,8 +164,15 @@ async def keep(
     scopes: str,
     app_grant: str,
 ) -> str:
-    """A new credential of an app, in the transaction of the connection; only its digest is kept."""
+    """A new credential of an app, in the transaction of the connection; only its digest is kept.
+
+    Its access tokens of before yesterday go: a refresh token stays, so that a second use of it is noticed.
+    """
     token = secrets.token_urlsafe(32)
+    await conn.execute(
+        "DELETE FROM credential WHERE app_grant = %s AND kind = 'token' AND expires < %s",
+        (app_grant, now - timedelta(days=1)),
+    )
     await conn.execute(
         "INSERT INTO credential (sha256, kind, actor, client, created, expires, used, scopes, app_grant) "
         "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
@@ -219,10 +226,10 @@ async def touch(database: Database, token: str, now: datetime, lives: timedelta)
 
 
 async def tokens(database: Database) -> list[Token]:
-    """Every bearer token, newest first."""
+    """Every bearer token that a person made, newest first; those of apps come and go with what they were allowed."""
     async with database.single() as conn:
         cursor = await conn.execute(
             "SELECT c.label, u.login, u.role, c.created, c.expires, c.used, c.revoked, left(encode(c.sha256, 'hex'), 12) "
-            "FROM credential c JOIN app_user u ON u.id = c.actor WHERE c.kind = 'token' ORDER BY c.created DESC"
+            "FROM credential c JOIN app_user u ON u.id = c.actor WHERE c.kind = 'token' AND c.app_grant IS NULL ORDER BY c.created DESC"
         )
         return [Token(*row) for row in await cursor.fetchall()]

@@ -13,6 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from commonchart.access import audit, charts, parameters, permitted, policy, profiles
 from commonchart.access.actors import Actor
@@ -260,6 +261,8 @@ class Records:
             return
         async with self.database.single() as conn:
             await audit.note(conn, self.actor, self.clock(), action, outcome=audit.SERIOUS, rtype=rtype)
+        if policy.allowed(replace(self.actor, app=""), action, rtype):
+            raise Forbidden(f"What this app was allowed does not cover {action} of {rtype}")
         raise Forbidden(f"Your role does not allow {action} of {rtype}")
 
     async def _one(self, statement: Statement, action: str, rtype: str, id: str) -> Stored | None:
