@@ -2,34 +2,46 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from datetime import date, timedelta
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import Struct
 
-from commonchart.access import approvals, audit, policy
-from commonchart.care.calendar import birthday
+from commonchart.access import approvals, audit, panels
 from commonchart.fhir.outcome import NotFound, TooCostly
 from commonchart.record import changes, due, store
 from commonchart.record.due import DueRow
-from commonchart.record.keys import token
+from commonchart.record.panel import ATTENTION, COUNTS, STATUSES
 from commonchart.record.rows import Stored
 from commonchart.record.schema import VERSION_COLUMNS
-from commonchart.search.fold import fold
 
 if TYPE_CHECKING:
     from commonchart.access.records import Records
 
 OPEN = ("overdue", "due", "cannot-tell", "due-soon")
-ORDER = (
-    "overdue", "due", "cannot-tell", "due-soon", "deferred", "declined", "up-to-date", "excluded", "not-applicable",
-)  # fmt: skip
+ORDER = STATUSES
+RANGES = ("in", "out", "none")
+SORTS = {
+    "": "d.rank, d.due_on, d.patient, d.rule",
+    "name": "p.name, p.patient, d.rank, d.rule",
+    "born": "p.born, p.patient, d.rank, d.rule",
+    "due": "d.due_on, d.patient, d.rule",
+    "last": "d.last_on, d.patient, d.rule",
+    "clinician": "p.clinician, p.patient, d.rank, d.rule",
+}
+MOST_ROWS = 10_000
+"""How far one may turn pages: what is further behind is found by narrowing."""
 
 
 class Filters(Struct, frozen=True):
-    """What the registry is narrowed to. `clinician` is a Practitioner id, `text` a part of a name."""
+    """What the registry is narrowed to. `clinician` is a Practitioner id, `org` an Organization's, `text` a part of a name.
+
+    `within`: in, out or none (no value that counts) of what is measured; `attention`: only what is out of range or overdue.
+    `sort` is a key of SORTS, with "-" before it the other way round. `picked` are (patient, rule) chosen by hand.
+    """
 
     rule: str = ""
     statuses: tuple[str, ...] = OPEN
@@ -38,6 +50,11 @@ class Filters(Struct, frozen=True):
     sex: str = ""
     clinician: str = ""
     text: str = ""
+    within: str = ""
+    attention: bool = False
+    org: str = ""
+    sort: str = ""
+    picked: tuple[tuple[str, str], ...] = ()
 
 
 class RegistryRow(Struct, frozen=True):
@@ -48,12 +65,18 @@ class RegistryRow(Struct, frozen=True):
 
 
 class Registry(Struct, frozen=True):
-    """A page of the registry. `statuses` counts the rule's rows by status, whatever statuses are shown; `total` what is."""
+    """A page of the registry. `statuses` counts by status whatever statuses are shown, `attention` what is out of range or overdue
+    among them, `ranges` by range (empty where no rule is chosen); `total` is what is shown. `rules`: (rule, title, how many
+    are due or overdue, None where that is not counted). `whole`: nobody is left out because something of theirs is withheld.
+    """
 
     rows: tuple[RegistryRow, ...]
     total: int
     statuses: dict[str, int]
-    rules: tuple[tuple[str, str, int], ...]
+    attention: int
+    ranges: dict[str, int]
+    rules: tuple[tuple[str, str, int | None], ...]
+    whole: bool = True
 
 
 async def due_of(records: Records, patient: str) -> list[DueRow]:
@@ -87,24 +110,31 @@ async def standing(records: Records, patient: str) -> Standing:
 async def registry(
     records: Records, filters: Filters, *, as_of: date, limit: int = 50, offset: int = 0
 ) -> Registry:
-    """Who is due for what, most urgent first, with counts. Raises Forbidden: it is not for patients."""
-    await _allowed(records)
-    where, args = _where(records, filters, as_of)
+    """Who is due for what, with counts. Raises Forbidden: it is not for patients; TooCostly beyond MOST_ROWS."""
+    await panels.allowed(records)
+    if offset + limit > MOST_ROWS:
+        raise TooCostly(f"Only the first {MOST_ROWS:,} rows can be turned to: narrow the list, or export it")
     async with records.database.connection() as conn:
-        statuses = await _counts(conn, "d.status", where, args)
+        counted = await _counted(conn, records, filters, as_of)
         rules = await _rules(conn, records, filters, as_of)
-        rows = await _told(conn, records, await _rows(conn, where, args, filters, limit, offset))
-        seen = sorted({row.due.patient for row in rows})
-        await audit.note(
-            conn,
-            records.actor,
-            records.clock(),
-            "registry",
-            patients=seen,
-            query=msgspec.json.encode(filters).decode(),
-        )
-    total = sum(n for status, n in statuses.items() if not filters.statuses or status in filters.statuses)
-    return Registry(tuple(rows), total, statuses, rules)
+        rows = await _told(conn, records, await _rows(conn, records, filters, as_of, limit, offset))
+        await _noted(conn, records, "registry", filters, sorted({row.due.patient for row in rows}))
+    statuses, attention, ranges = counted
+    total = attention if filters.attention else sum(statuses[one] for one in filters.statuses or ORDER)
+    return Registry(tuple(rows), total, statuses, attention, ranges, rules, panels.whole(records.visible))
+
+
+async def exported(
+    records: Records, filters: Filters, *, as_of: date, limit: int, action: str = "export-registry"
+) -> list[RegistryRow]:
+    """Every row that fits, for taking it out of the house: the audit row names everybody. Raises as `registry`, TooCostly."""
+    await panels.allowed(records)
+    async with records.database.connection() as conn:
+        rows = await _told(conn, records, await _rows(conn, records, filters, as_of, limit + 1, 0))
+        await _noted(conn, records, action, filters, sorted({row.due.patient for row in rows}))
+    if len(rows) > limit:
+        raise TooCostly(f"More than {limit:,} rows fit: narrow the registry first")
+    return rows
 
 
 async def _told(conn: Any, records: Records, rows: list[RegistryRow]) -> list[RegistryRow]:
@@ -116,103 +146,150 @@ async def selected(
     records: Records, filters: Filters, *, as_of: date, limit: int
 ) -> dict[str, tuple[str, ...]]:
     """Patient -> rules of everything in the registry that fits, for acting on all of it. Raises as `registry`, TooCostly."""
-    await _allowed(records)
-    where, args = _where(records, filters, as_of)
+    await panels.allowed(records)
+    where, args = _shown(records, filters, as_of)
     async with records.database.connection() as conn:
         cursor = await conn.execute(
-            f"SELECT d.patient, array_agg(d.rule ORDER BY d.rule) {_FROM} WHERE {where} AND d.status = ANY(%s) "
+            f"SELECT d.patient, array_agg(d.rule ORDER BY d.rule) {_FROM} WHERE {where} "
             "GROUP BY d.patient ORDER BY d.patient LIMIT %s",
-            [*args, list(filters.statuses or ORDER), limit + 1],
+            [*args, limit + 1],
         )
         found = {row[0]: tuple(row[1]) for row in await cursor.fetchall()}
-        text = msgspec.json.encode(filters).decode()
-        await audit.note(
-            conn, records.actor, records.clock(), "select-patients", patients=sorted(found), query=text
-        )
+        await _noted(conn, records, "select-patients", filters, sorted(found))
     if len(found) > limit:
         raise TooCostly(f"More than {limit:,} people fit: narrow the registry first")
     return found
 
 
-async def _allowed(records: Records) -> None:
-    await records.require("search", "Condition")
-    await records.require("search", "Patient")
-    if not policy.visible(records.actor).everything:
-        raise NotFound("There is no registry here")
+async def how_many(conn: Any, records: Records, filters: Filters, as_of: date) -> int:
+    """How many rows fit."""
+    statuses, attention, _ = await _counted(conn, records, filters, as_of)
+    return attention if filters.attention else sum(statuses[one] for one in filters.statuses or ORDER)
 
 
-_FROM = "FROM due d JOIN resource r ON r.pk = d.pk AND r.tenant = d.tenant AND r.rtype = 'Patient' AND r.id = d.patient"
+async def _noted(conn: Any, records: Records, action: str, filters: Filters, patients: list[str]) -> None:
+    text = msgspec.json.encode(filters).decode()
+    await audit.note(conn, records.actor, records.clock(), action, patients=patients, query=text)
 
 
-def _where(
-    records: Records, filters: Filters, as_of: date, *, any_rule: bool = False
-) -> tuple[str, list[Any]]:
-    predicate, args = records.visible.predicate("r")
-    parts, values = [predicate, "NOT r.deleted", "d.tenant = %s"], [*args, records.actor.tenant]
+# ---- the statements --------------------------------------------------------------------------------------------
 
-    def add(text: str, *more: Any) -> None:
-        parts.append(text)
-        values.extend(more)
-
-    if filters.rule and not any_rule:
-        add("d.rule = %s", filters.rule)
-    if filters.min_age is not None:
-        add("r.date_lo <= %s", _born_by(as_of, filters.min_age))
-    if filters.max_age is not None:
-        add("r.date_lo > %s", _born_by(as_of, filters.max_age + 1))
-    if filters.sex:
-        add("(r.tokens || '{}'::bigint[]) && %s::bigint[]", [token("gender", filters.sex)])
-    if filters.clinician:
-        add(
-            "(r.tokens || '{}'::bigint[]) && %s::bigint[]",
-            [token("general-practitioner", f"Practitioner/{filters.clinician}")],
-        )
-    for word in fold(filters.text).split()[:6]:
-        like = word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-        add(
-            "EXISTS (SELECT 1 FROM string_row x WHERE x.pk = r.pk AND x.tenant = r.tenant AND x.rtype = 'Patient' "
-            "AND x.id = r.id AND x.param = 'name' AND x.folded LIKE %s)",
-            f"{like}%",
-        )
-    return " AND ".join(parts), values
+_JOIN = "JOIN panel_member p ON p.pk = d.pk AND p.tenant = d.tenant AND p.patient = d.patient"
+_FROM = f"FROM due d {_JOIN}"
 
 
-def _born_by(as_of: date, age: int) -> date:
-    """The latest birth date of somebody who has turned `age` by the day."""
-    born = birthday(as_of, -age)
-    return born if birthday(born, age) <= as_of else born - timedelta(days=1)
+def _members(records: Records, filters: Filters, as_of: date) -> list[panels.Where]:
+    """Who may be listed, and is asked for."""
+    asked = panels.people(
+        as_of, min_age=filters.min_age, max_age=filters.max_age, sex=filters.sex, clinician=filters.clinician,
+        org=filters.org, text=filters.text,
+    )  # fmt: skip
+    return [panels.scope(records.visible), *asked]
 
 
-async def _counts(conn: Any, column: str, where: str, args: Sequence[Any]) -> dict[str, int]:
-    cursor = await conn.execute(f"SELECT {column}, count(*) {_FROM} WHERE {where} GROUP BY 1", args)
-    return {key: int(n) for key, n in await cursor.fetchall()}
+def _items(records: Records, filters: Filters, *, rule: bool = True) -> list[panels.Where]:
+    """Which of their rows, whatever the status."""
+    out: list[panels.Where] = [("d.tenant = %s", [records.actor.tenant])]
+    if filters.rule and rule:
+        out.append(("d.rule = %s", [filters.rule]))
+    if filters.within:
+        values = ["out", "alert"] if filters.within == "out" else [filters.within]
+        out.append(("d.within = ANY(%s)", [values]))
+    if filters.picked:
+        pairs = [list(column) for column in zip(*filters.picked, strict=True)]
+        out.append(("(d.patient, d.rule) IN (SELECT * FROM unnest(%s::text[], %s::text[]))", pairs))
+    return out
+
+
+def _shown(records: Records, filters: Filters, as_of: date) -> panels.Where:
+    """The rows that are shown."""
+    parts = _members(records, filters, as_of) + _items(records, filters)
+    if filters.attention:
+        parts.append((ATTENTION, []))
+    elif set(filters.statuses or ORDER) != set(ORDER):
+        ranks = sorted(ORDER.index(one) for one in filters.statuses)
+        if ranks == list(range(ranks[0], ranks[-1] + 1)):  # a range, so that an index gives them in order
+            parts.append(("d.rank BETWEEN %s AND %s", [ranks[0], ranks[-1]]))
+        else:
+            parts.append(("d.rank = ANY(%s)", [ranks]))
+    return panels.joined(parts)
+
+
+Counts = tuple[dict[str, int], int, dict[str, int]]
+
+
+async def _counted(conn: Any, records: Records, filters: Filters, as_of: date) -> Counts:
+    """How many by status, how many of them out of range or overdue, and how many by range."""
+    if not (filters.rule or filters.within or filters.picked):
+        return await _by_member(conn, records, filters, as_of)
+    members, items = _members(records, filters, as_of), _items(records, filters)
+    alone = len(members) == 1 and panels.whole(records.visible)  # every row of `due` has its member
+    where, args = panels.joined(items if alone else members + items)
+    cursor = await conn.execute(
+        f"SELECT d.rank, d.within, count(*) FROM due d {'' if alone else _JOIN} WHERE {where} GROUP BY 1, 2",
+        args,
+    )
+    statuses, ranges, attention = Counter[str](), Counter[str](), 0
+    chosen = ORDER if filters.attention else filters.statuses or ORDER
+    for rank, within, n in await cursor.fetchall():
+        urgent = rank == 0 or within in ("out", "alert")
+        statuses[ORDER[rank]] += n
+        attention += n * urgent
+        if ORDER[rank] in chosen and (urgent or not filters.attention):
+            ranges["out" if within == "alert" else within] += n
+    return {one: statuses[one] for one in ORDER}, attention, {one: ranges[one] for one in RANGES}
+
+
+async def _by_member(conn: Any, records: Records, filters: Filters, as_of: date) -> Counts:
+    """The same over all rules: every member carries their own counts."""
+    where, args = panels.joined(_members(records, filters, as_of))
+    sums = ", ".join(f"coalesce(sum(p.{name}), 0)" for name in (*COUNTS, "attention"))
+    row = await (await conn.execute(f"SELECT {sums} FROM panel_member p WHERE {where}", args)).fetchone()
+    return dict(zip(ORDER, map(int, row[:-1]), strict=True)), int(row[-1]), {}
 
 
 async def _rules(
     conn: Any, records: Records, filters: Filters, as_of: date
-) -> tuple[tuple[str, str, int], ...]:
-    """(rule, title, how many overdue or due) of every rule, for choosing one."""
-    where, args = _where(records, filters, as_of, any_rule=True)
+) -> tuple[tuple[str, str, int | None], ...]:
+    """Every rule for choosing one: by the counts of the day, else of the rows themselves."""
+    tenant = records.actor.tenant
+    if panels.whole(records.visible):
+        cursor = await conn.execute(
+            "SELECT rule, max(title), sum(n) FILTER (WHERE status IN ('overdue', 'due')) FROM panel_count WHERE tenant = %s "
+            "AND day = (SELECT max(day) FROM panel_count WHERE tenant = %s) AND clinician = %s AND (%s = '' OR org = %s) GROUP BY rule ORDER BY 2",
+            (tenant, tenant, filters.clinician, filters.org, filters.org),
+        )
+        found = await cursor.fetchall()
+        if found:
+            narrowed = (
+                filters.min_age is not None or filters.max_age is not None or filters.sex or filters.text
+            )
+            return tuple((rule, title, None if narrowed else int(n or 0)) for rule, title, n in found)
+    where, args = panels.joined(_members(records, filters, as_of) + _items(records, filters, rule=False))
     cursor = await conn.execute(
-        f"SELECT d.rule, max(d.title), count(*) FILTER (WHERE d.status IN ('overdue', 'due')) {_FROM} WHERE {where} "
-        "GROUP BY d.rule ORDER BY max(d.title)",
+        f"SELECT d.rule, max(d.title), count(*) FILTER (WHERE d.rank < 2) {_FROM} WHERE {where} GROUP BY d.rule ORDER BY 2",
         args,
     )
     return tuple((row[0], row[1], int(row[2])) for row in await cursor.fetchall())
 
 
 async def _rows(
-    conn: Any, where: str, args: Sequence[Any], filters: Filters, limit: int, offset: int
+    conn: Any, records: Records, filters: Filters, as_of: date, limit: int, offset: int
 ) -> list[RegistryRow]:
+    """The keys first, by an index; then what is wide."""
+    where, args = _shown(records, filters, as_of)
+    order = panels.ordered(SORTS.get(filters.sort.removeprefix("-"), SORTS[""]), filters.sort.startswith("-"))
+    may, may_args = records.visible.predicate("r")
     names = ", ".join(f"d.{name}" for name in due.COLUMNS.split(", "))
     columns = ", ".join(f"r.{name}" for name in VERSION_COLUMNS.split(", "))
-    statuses = list(filters.statuses or ORDER)
     cursor = await conn.execute(
-        f"SELECT {names}, {columns} {_FROM} WHERE {where} AND d.status = ANY(%s) "
-        "ORDER BY array_position(%s::text[], d.status), d.due_on NULLS LAST, d.patient, d.rule LIMIT %s OFFSET %s",
-        [*args, statuses, list(ORDER), limit, offset],
+        f"WITH found AS MATERIALIZED (SELECT d.pk, d.tenant, d.patient, d.rule, row_number() OVER () AS place FROM "
+        f"(SELECT d.pk, d.tenant, d.patient, d.rule {_FROM} WHERE {where} ORDER BY {order} LIMIT %s OFFSET %s) d) "
+        f"SELECT {names}, {columns} FROM found k JOIN due d ON d.pk = k.pk AND d.tenant = k.tenant AND d.patient = k.patient "
+        "AND d.rule = k.rule JOIN resource r ON r.pk = k.pk AND r.tenant = k.tenant AND r.rtype = 'Patient' AND r.id = k.patient "
+        f"WHERE NOT r.deleted AND {may} ORDER BY k.place",
+        [*args, limit, offset, *may_args],
     )
     width = len(due.COLUMNS.split(", "))
-    return [
-        RegistryRow(DueRow(*row[:width]), store.row_stored(row[width:])) for row in await cursor.fetchall()
-    ]
+    found: Sequence[Any] = await cursor.fetchall()
+    return [RegistryRow(DueRow(*row[:width]), store.row_stored(row[width:])) for row in found]

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from commonchart.care.asking import told
 from commonchart.care.chart import Chart
-from commonchart.care.evidence import Evidence
+from commonchart.care.evidence import Evidence, first_day
 from commonchart.care.explain import describe
 from commonchart.care.monitoring import monitored
 from commonchart.care.person import Person
@@ -101,6 +101,24 @@ def kept(due: Due) -> bool:
     Most rules are about few people; 180 rows each to say so would be most of the due table.
     """
     return due.status != "not-applicable" or due.next_change_on is not None
+
+
+_NOT_DONE = ("Goal/", "ServiceRequest/", "Condition/", "Coverage/", "FamilyMemberHistory/", "Patient/")
+
+
+def last_done(due: Due) -> date | None:
+    """The day of the newest evidence that the answer rests on; None where none counts, or where it rests on something else."""
+    if due.status in ("excluded", "not-applicable"):
+        return None
+    used = (one for one in due.why.get("used") or () if not str(one.get("link", "")).startswith(_NOT_DONE))
+    return max((day for one in used if (day := first_day(one.get("when")))), default=None)
+
+
+def measured_within(due: Due) -> str:
+    """in, out or alert; "none" for something measured without a value that counts; "" for anything else."""
+    if due.within or due.kind != "monitoring" or due.status in ("excluded", "not-applicable"):
+        return due.within
+    return "none" if due.status == "cannot-tell" or last_done(due) is None else ""
 
 
 def _idle(chart: Chart, rule: Rule) -> Due | None:

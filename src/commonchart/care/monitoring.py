@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from commonchart.care.accuracy import Measured, quotients, series
 from commonchart.care.calendar import after, span_words
+from commonchart.care.chart import Chart
 from commonchart.care.evidence import Fact
 from commonchart.care.explain import shown_day
 from commonchart.care.plans import interval, target
@@ -198,11 +199,11 @@ def _latest(asked: Question, rule: Monitor) -> tuple[list[_Set], tuple[Unused, .
     """The occasions that count, newest first; one that cannot be read only where it is the newest."""
     unused: list[Unused] = []
     out: list[_Set] = []
-    all_of = [_measurements(asked, name) for name in rule.analytes]
+    all_of = [measurements(asked.chart, name) for name in rule.analytes]
     for first in all_of[0]:
         if first.fact.kind != "observation":
             continue
-        reason = _unusable(asked, first)
+        reason = unusable(asked.chart, first)
         if reason:
             unused.append(not_used(first.fact, reason))
             continue
@@ -214,9 +215,9 @@ def _latest(asked: Question, rule: Monitor) -> tuple[list[_Set], tuple[Unused, .
     return out[:24], tuple(unused[:6])
 
 
-def _measurements(asked: Question, name: str) -> list[Measured]:
+def measurements(chart: Chart, name: str) -> list[Measured]:
     """Every measurement of an analyte, newest first: reported ones, and those worked out of two others."""
-    pack, by_set = asked.pack, asked.chart.by_set
+    pack, by_set = chart.pack, chart.by_set
     analyte = pack.analytes[name]
     found = series(pack, name, by_set.get(analyte.codes, ()))
     if analyte.ratio:
@@ -226,13 +227,14 @@ def _measurements(asked: Question, name: str) -> list[Measured]:
     return found
 
 
-def _unusable(asked: Question, one: Measured) -> str:
-    reason = asked.chart.unusable(one.fact)
+def unusable(chart: Chart, one: Measured) -> str:
+    """Why a measurement may not count on this day; "" if it may."""
+    reason = chart.unusable(one.fact)
     if reason:
         return reason
     if one.fact.day is None:
         return "no date"
-    if asked.person.born and one.fact.day < asked.person.born:
+    if chart.person.born and one.fact.day < chart.person.born:
         return "dated before birth"
     return one.problem if "implausible" in one.problem else ""
 

@@ -12,8 +12,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from commonchart.access import audit, forecasts, users
-from commonchart.care.assess import Due, charted, kept
-from commonchart.care.assess import answers as assess_chart
+from commonchart.care import assess, registries
+from commonchart.care.assess import Due
 from commonchart.care.chart import Chart
 from commonchart.care.doubts import doubts
 from commonchart.care.evidence import QUESTION_SYSTEM, moment_day
@@ -23,10 +23,12 @@ from commonchart.care.person import person
 from commonchart.care.quarantine import Verdict
 from commonchart.care.rules import built_in
 from commonchart.care.schema import Pack
-from commonchart.jobs import immunizations
+from commonchart.jobs import immunizations, panel
 from commonchart.record import changes, due, quarantine, rules, schedules
+from commonchart.record import panel as kept_panel
 from commonchart.record.due import DueRow, InUse, Run
 from commonchart.record.keys import token
+from commonchart.record.panel import Member, RegistryRow
 from commonchart.record.people import linked_on
 from commonchart.record.quarantine import Doubt
 from commonchart.record.rows import Change
@@ -155,7 +157,7 @@ async def _run(conn: Connection, new: Sequence[InUse], now: datetime) -> Run:
 
 async def _other_packs(conn: Connection, day: date) -> list[InUse]:
     """The packs that are to be used and are not what the stored rows rest on."""
-    wanted = [_boxed(), *await immunizations.in_use(conn, day)]
+    wanted = [_boxed(), panel.in_use(), *await immunizations.in_use(conn, day)]
     for tenant in await rules.choosing(conn):
         pack = (await rules.active(conn, tenant)).pack
         wanted.append(InUse(f"rules:{tenant}", pack.version, pack.hash, pack.authority))
@@ -197,18 +199,24 @@ async def _assess_all(conn: Connection, patients: Iterable[tuple[int, str]], now
 
 
 async def again(conn: Connection, tenant: int, patient: str, pack: Pack, now: datetime) -> list[DueRow]:
-    """Assess one patient and keep what came of it: the due rows, which are given back, and the quarantine."""
+    """Assess one patient and keep what came of it: the due rows, which are given back, the quarantine and the lists."""
     found = await weighed(conn, tenant, patient, pack, now)
     await due.replace(conn, tenant, patient, found.rows)
+    await kept_panel.keep(conn, tenant, patient, found.member, found.registries, now)
     await quarantine.keep(conn, tenant, patient, found.doubts, now)
     return found.rows
 
 
 class Weighed(Struct, frozen=True):
-    """What one assessment gives: the due rows, and the results that wait in quarantine."""
+    """What one assessment gives: the due rows, the results that wait in quarantine, and what lists show of the patient.
+
+    `member` None: nobody to list, dead, deleted or unknown.
+    """
 
     rows: list[DueRow]
     doubts: list[Doubt]
+    member: Member | None
+    registries: list[RegistryRow]
 
 
 async def assessed(
@@ -237,16 +245,19 @@ async def weighed(
     found = await due.resources(conn, tenant, same, _wanted(schedule, pack))
     own = next((r for r in found if r["resourceType"] == "Patient" and r.get("id") == patient), None)
     if own is None:
-        return Weighed([], [])
+        return Weighed([], [], None, [])
     settled = await quarantine.settled(conn, tenant, same, versions(found))
     released, rejected = {*settled.released, *suppose}, settled.rejected - {*suppose}
-    chart = charted(evidence(found), person(own, day), pack, day, released, rejected)
+    chart = assess.charted(evidence(found), person(own, day), pack, day, released, rejected)
     out = {*rejected, *(one.fact.ref for one in chart.verdicts)}
     sound = [one for one in found if f"{one['resourceType']}/{one.get('id', '')}" not in out]
-    answers = assess_chart(chart)
+    answers = assess.answers(chart)
+    lists = registries.rows(registries.built_in(), chart, answers)
     answers += immunizations.assessed(own, sound, schedule, day, await to_cvx(conn))
-    rows = [_row(patient, one, day, now) for one in answers if kept(one)]
-    return Weighed(rows, _doubts(chart, found, patient))
+    rows = [_row(patient, one, day, now) for one in answers if assess.kept(one)]
+    member = None if chart.person.died else panel.member(own, rows)
+    listed = [panel.registry_row(patient, one, day, pack.version) for one in lists]
+    return Weighed(rows, _doubts(chart, found, patient), member, listed)
 
 
 def versions(found: Iterable[dict[str, Any]]) -> dict[str, int]:
@@ -276,5 +287,5 @@ def _doubt(chart: Chart, one: Verdict, vid: int) -> Doubt:
 def _row(patient: str, one: Due, day: date, now: datetime) -> DueRow:
     return DueRow(
         patient, one.rule, one.kind, one.title, one.status, one.due_on, one.overdue_on, one.until, one.next_change_on,
-        msgspec.json.encode(one.why).decode(), one.pack, one.version, day, now,
+        msgspec.json.encode(one.why).decode(), one.pack, one.version, day, now, assess.measured_within(one), assess.last_done(one),
     )  # fmt: skip

@@ -22,6 +22,7 @@ from commonchart.jobs import (
     inbox,
     medications,
     outreach,
+    panel,
     reindex,
     rule_previews,
     sealing,
@@ -77,6 +78,11 @@ async def _due(database: Database, clock: Clock, site: Site) -> int:
     return 0
 
 
+async def _panel(database: Database, clock: Clock, site: Site) -> int:
+    await panel.count(database, clock())
+    return 0  # a transaction that stays open makes the next round count again, not this one
+
+
 async def _medications(database: Database, clock: Clock, site: Site) -> int:
     await medications.drain(database, clock())
     return 0
@@ -92,11 +98,12 @@ LANES: dict[str, Lane] = {
     "previews": rule_previews.lane,
     "sealing": sealing.drain,
     "inbox": inbox.drain,
+    "panel": _panel,
 }
 """Lane by name. A lane does a bounded piece of what is waiting and says how much it did; 0 sleeps until woken."""
 PACE = {
     "due": 1.0, "medications": 1.0, "bulk": 0.5, "subscriptions": 0.1, "reindex": 1.0, "outreach": 1.0, "sealing": 0.5,
-    "inbox": 0.5, "previews": 0.5,
+    "inbox": 0.5, "previews": 0.5, "panel": 60.0,
 }  # fmt: skip
 """Seconds from the beginning of one round of a lane to that of the next it is woken for."""
 POLL = {"sealing": 0.5}

@@ -25,9 +25,9 @@ CURSOR = "due"
 """The name of the place in the change feed up to which due lists were worked out."""
 READ = frozenset({*TYPES, "Patient", "AllergyIntolerance"})
 """The types that rules and schedules look at: a change of any other changes no answer."""
-COLUMNS = "patient, rule, kind, title, status, due_on, overdue_on, until, next_change_on, why, pack, version, assessed_on, assessed_at"
+COLUMNS = "patient, rule, kind, title, status, due_on, overdue_on, until, next_change_on, why, pack, version, assessed_on, assessed_at, within, last_on"
 _NAMES = COLUMNS.split(", ")
-_TYPES = ("text",) * 5 + ("date",) * 4 + ("text",) * 3 + ("date", "timestamptz")
+_TYPES = ("text",) * 5 + ("date",) * 4 + ("text",) * 3 + ("date", "timestamptz", "text", "date")
 _DROP = "DELETE FROM due WHERE pk = %s AND tenant = %s AND patient = %s AND rule = ANY(%s)"
 _KEEP = (
     f"INSERT INTO due (pk, tenant, {COLUMNS}) SELECT %s, %s, k.* "
@@ -47,6 +47,8 @@ class DueRow(Struct, frozen=True):
     """A row of the due table; `why` is the explanation as JSON text.
 
     `approved` is no column: the approval by which a rule that was not reviewed stands now (see `access.approvals`).
+    `within` is in, out or alert for a measurement, none for one without a value that counts, "" for anything else; `last_on` is
+    the day of the newest evidence that counts.
     """
 
     patient: str
@@ -63,6 +65,8 @@ class DueRow(Struct, frozen=True):
     version: str
     assessed_on: date
     assessed_at: datetime
+    within: str = ""
+    last_on: date | None = None
     approved: Approval | None = None
 
     @property

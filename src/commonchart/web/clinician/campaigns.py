@@ -114,14 +114,14 @@ async def _preview(
     ]
     kept = [
         (name, value)
-        for name, value in call.request.query_params.items()
+        for name, value in call.request.query_params.multi_items()
         if name not in ("channel", "wording", "page")
     ]
     return call.page(
         "campaign-new.html", status, title="Contact these", idle=True, found=found, issues=said,
         errors={at: message for at, message in reversed(said) if at}, channel=channel, wording=wording, name=title, id=id,
         channels=list(CHANNEL_WORDS.items()), wordings=[(one, one) for one in names], kept=kept,
-        action="/campaigns/new?" + urlencode(kept), back="/registry?" + urlencode(kept), people=_sampled(found),
+        action="/campaigns/new?" + urlencode(kept), back="/registry?" + urlencode([one for one in kept if one[0] != "pick"]), people=_sampled(found),
     )  # fmt: skip
 
 

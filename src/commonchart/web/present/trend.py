@@ -110,30 +110,32 @@ def spark(found: Sequence[Reading]) -> Spark | None:
     drawn = _drawable(found)[-8:]
     if len(drawn) < 2:
         return None
-    numbers = [one.number for _, one in drawn if one.number is not None]
+    numbers = [(when, one.number) for when, one in drawn if one.number is not None]
     low, high = _band(drawn)
+    return small(numbers, low, high, ", ".join(one.text for _, one in drawn))
+
+
+def small(
+    points: Sequence[tuple[date, Decimal]], low: Decimal | None, high: Decimal | None, words: str
+) -> Spark:
+    """The small trend of at least two numbers, oldest first, with the band between `low` and `high`."""
+    numbers = [value for _, value in points]
     least, most = min(numbers), max(numbers)
     pad = (most - least) / 8 or abs(most) / 8 or Decimal(1)
     least, most = least - pad, most + pad
-    across = max((drawn[-1][0] - drawn[0][0]).days, 1)
+    across = max((points[-1][0] - points[0][0]).days, 1)
 
     def y(value: Decimal) -> float:
         return round(float(20 - 20 * (min(max(value, least), most) - least) / (most - least)), 1)
 
-    xs = [round(2 + 86 * (when - drawn[0][0]).days / across, 1) for when, _ in drawn]
+    xs = [round(2 + 86 * (when - points[0][0]).days / across, 1) for when, _ in points]
     ys = [y(value) for value in numbers]
     band = (
         None
         if low is None and high is None
         else (y(high if high is not None else most), y(low if low is not None else least))
     )
-    return Spark(
-        "M" + " ".join(f"{a} {b}" for a, b in zip(xs, ys, strict=True)),
-        xs[-1],
-        ys[-1],
-        band,
-        ", ".join(one.text for _, one in drawn),
-    )
+    return Spark("M" + " ".join(f"{a} {b}" for a, b in zip(xs, ys, strict=True)), xs[-1], ys[-1], band, words)
 
 
 def scale(least: Decimal, most: Decimal) -> tuple[Decimal, Decimal, Decimal]:

@@ -1,6 +1,6 @@
 // Keys run what is already on the page: any link, button or field with data-key. Single letters can be switched off.
 const lettersOn = () => document.body.dataset.letters !== "off";
-const typing = (target) => target.closest?.("input, textarea, select, [contenteditable]");
+const typing = (target) => target.closest?.("input:not([type=checkbox], [type=radio]), textarea, select, [contenteditable]");
 const shown = (element) => element.offsetParent !== null || element.getClientRects().length > 0;
 
 export function withKey(key) {
@@ -30,11 +30,18 @@ function move(step) {
   return Boolean(next);
 }
 
+function tickRow() {
+  const row = rows().find((one) => one.contains(document.activeElement));
+  const box = row?.querySelector("input[type=checkbox]");
+  box?.click();
+  return Boolean(box);
+}
+
 function list() {
   const dialog = document.getElementById("keys");
   if (!dialog || dialog.open) return false;
   const lines = [...document.querySelectorAll("[data-key]")].filter(shown).map((one) => [one.dataset.key, label(one)]);
-  lines.push(["j / k", "Next and previous row"], ["Enter", "Open the row"], ["?", "This list"], ["Esc", "Close"]);
+  lines.push(["j / k", "Next and previous row"], ["Enter", "Open the row"], ...(document.querySelector("main .rows tbody input[type=checkbox]") ? [["x", "Choose the row"]] : []), ["?", "This list"], ["Esc", "Close"]);
   const target = dialog.querySelector("#keylist");
   target.replaceChildren(...lines.flatMap(([key, words]) => [tag("dt", tag("kbd", key)), tag("dd", words)]));
   dialog.showModal();
@@ -88,5 +95,6 @@ function single(key) {
   if (key === "j") return move(1);
   if (key === "k") return move(-1);
   if (key === "?") return list();
+  if (key === "x" && tickRow()) return true;
   return key !== "g" && run(withKey(key));
 }

@@ -3,10 +3,12 @@ import { keepDrafts } from "./drafts.js";
 import { listenForKeys } from "./keys.js";
 import { preparePalette } from "./palette.js";
 import { preparePopover } from "./pop.js";
+import { countChosen } from "./choose.js";
 
 preparePopover();
 const palette = preparePalette();
 keepDrafts();
+countChosen();
 listenForKeys(palette);
 
 document.addEventListener("click", (event) => {
