@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 CACHE_SECONDS = 5.0
 CACHE_SIZE = 10_000
 
+# of the user u: whether the site shares between organisations, and whether a consent shuts the very person out
+SHARING = (
+    "coalesce((SELECT s.value FROM site_setting s WHERE s.tenant = u.tenant AND s.key = 'mode'), '') = 'network', "
+    "u.practitioner IS NOT NULL AND EXISTS (SELECT 1 FROM consent_rule k WHERE NOT k.permit AND k.tenant = u.tenant "
+    "AND k.people @> ARRAY['Practitioner/' || u.practitioner])"
+)
 # what an app was given still stands: not revoked, the app approved, the session there that it ends with
 LIVING = (
     "(g.revoked IS NULL AND EXISTS (SELECT 1 FROM app a WHERE a.id = g.app AND a.tenant = g.tenant AND a.state = 'approved') "
@@ -26,7 +32,7 @@ LIVING = (
 )
 _FIND = (
     "SELECT u.tenant, u.id, u.name, u.role, u.org, c.client, u.patient, u.practitioner, c.expires, c.used, c.csrf, "
-    "u.preferences, c.created, c.scopes, coalesce(c.app_grant, ''), g.patient "
+    "u.preferences, c.created, c.scopes, " + SHARING + ", coalesce(c.app_grant, ''), g.patient "
     "FROM credential c JOIN app_user u ON u.id = c.actor LEFT JOIN app_grant g ON g.id = c.app_grant "
     f"WHERE c.sha256 = %s AND c.kind = %s AND c.revoked IS NULL AND u.active AND (c.app_grant IS NULL OR {LIVING})"
 )
@@ -85,6 +91,8 @@ def _found(row: tuple[Any, ...]) -> Found:
         preferences,
         created,
         scopes,
+        network,
+        refused,
         app,
         context,
     ) = row
@@ -98,6 +106,8 @@ def _found(row: tuple[Any, ...]) -> Found:
         patient=patient,
         practitioner=practitioner,
         scopes=frozenset(scopes.split()),
+        network=network,
+        refused=refused,
         app=app,
         context=context,
     )

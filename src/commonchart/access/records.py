@@ -9,19 +9,30 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from commonchart.access import audit, charts, parameters, permitted, policy, profiles
+from commonchart.access import (
+    audit,
+    charts,
+    consents,
+    guarding,
+    labelled,
+    parameters,
+    permitted,
+    policy,
+    profiles,
+    relationships,
+)
 from commonchart.access.actors import Actor
 from commonchart.access.medications import gate
 from commonchart.access.writes import Create, Delete, Put, Wanted, over, type_of, write_of
 from commonchart.fhir import json
 from commonchart.fhir.outcome import Conflict, Forbidden, Gone, Issue, NotFound
 from commonchart.record import store
+from commonchart.record.connection import Asked
 from commonchart.record.keys import hash64, patient_key
 from commonchart.record.reindex import Run, runs
 from commonchart.record.rows import Stamp, Stored, Write, Written
@@ -63,9 +74,17 @@ class Records:
         self.database = database
         self.actor = actor
         self.clock = clock
-        self.visible = policy.visible(actor)
-        self.readable = policy.visible(actor, "r") if actor.app else self.visible
         self.key = key
+
+    @property
+    def visible(self) -> Visible:
+        """What the actor may see, as of now."""
+        return policy.visible(self.actor, self.clock())
+
+    @property
+    def readable(self) -> Visible:
+        """What the actor may read by its id, as of now: through an app this is not what may be searched."""
+        return policy.visible(self.actor, self.clock(), letters="r")
 
     async def offered(self) -> Offered:
         """What this actor's tenant may search by."""
@@ -296,8 +315,8 @@ class Transaction:
 
     async def read_many(self, keys: Sequence[Key]) -> dict[Key, Stored]:
         """The current versions that may be seen, deleted ones included."""
-        actor = self.records.actor
-        statement = keyed(policy.visible(actor, "rud") if actor.app else self.records.visible, keys)
+        seen = policy.visible(self.records.actor, self.records.clock(), letters="rud")
+        statement = keyed(seen, keys)
         rows = await self.conn.fetch(statement.sql, statement.args) if keys else []
         found = [store.row_stored(row) for row in rows]
         return {(one.rtype, one.id): one for one in found}
@@ -356,11 +375,21 @@ class Transaction:
 
         def replacing(old: Stored, new: Write) -> Write:
             permitted.replaces(actor, old, new)
+            guarding.changeable(actor, old)
             made = over(old, new)
             return made if made is new else parameters.indexed(made, known)
 
         writes = [parameters.indexed(one, known) for one in writes]
-        trail = partial(audit.of_writes, actor, now)
+        writes = await labelled.raised(self.conn, actor.tenant, writes)
+        before = labelled.raising(actor.tenant, writes)
+
+        def trail(written: Sequence[Written]) -> list[Asked]:
+            kept = [
+                *relationships.keeping(actor.tenant, written, now),
+                *consents.keeping(actor.tenant, written, now),
+            ]
+            return [*audit.of_writes(actor, now, written), *before, *kept]
+
         last = self.once and not more and not actor.app and not any(one.rtype in LATE for one in writes)
         written = await store.write(self.conn, stamp, writes, replacing, trail, last=last)
         permitted.made(actor, written)
@@ -369,7 +398,10 @@ class Transaction:
         return written
 
     async def _guard(self, writes: Sequence[Write]) -> None:
-        """A patient with a record is not deleted."""
+        """Nothing hidden is written over, and a patient with a record is not deleted."""
+        if self.records.visible.beyond is not None:
+            seen = policy.visible(self.records.actor, self.records.clock(), letters="rsud")
+            await guarding.known(self.conn, seen, self.records.actor, writes)
         for one in writes:
             if one.rtype == "Patient" and one.body is None:
                 await self._empty(one.id)
