@@ -264,10 +264,10 @@ async def test_a_subscription_tells_no_more_than_its_app_may_see(
     async with database.single() as conn:
         actor = await subscriber(conn, 1, who.user, id)
         assert actor.app
-        assert await seen(conn, actor, "Observation", "lab", 1) is not None
-        assert await seen(conn, actor, "Observation", "vital", 1) is None
-        assert await seen(conn, actor, "Observation", "turned", 1) is None
-        assert await seen(conn, actor, "Condition", "c1", 1) is None
+        assert await seen(conn, actor, "Observation", "lab", 1, clock()) is not None
+        assert await seen(conn, actor, "Observation", "vital", 1, clock()) is None
+        assert await seen(conn, actor, "Observation", "turned", 1, clock()) is None
+        assert await seen(conn, actor, "Condition", "c1", 1, clock()) is None
     await client.post("/oauth/revoke", data={"client_id": app.id, "token": token["access_token"]})
     async with database.connection() as conn:
         await conn.execute("UPDATE app_grant SET revoked = now()")
