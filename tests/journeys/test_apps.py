@@ -185,6 +185,8 @@ def test_from_the_chart_with_fhirclient(visit: Visit, app_folder: Path, client_i
     (app_folder / "config.json").write_text(
         json.dumps({"clientId": client_id, "scope": SCOPES.replace("launch/patient ", "")})
     )
+    page.get_by_label("Visit").select_option(index=1)
+    visit_id = page.get_by_label("Visit").input_value()
     with page.context.expect_page() as opened:
         page.get_by_role("button", name="Open").click()
     app: Any = opened.value
@@ -194,6 +196,7 @@ def test_from_the_chart_with_fhirclient(visit: Visit, app_folder: Path, client_i
     app.get_by_role("button", name="Allow", exact=True).click()
     told = _told(app)
     assert told["patient"] == "ines"
+    assert told["encounter"] == visit_id
     assert told["banner"] is True
     app.close()
 

@@ -92,7 +92,7 @@ def visible(actor: Actor, letters: str = "s") -> Visible:
 
 def own_resource(actor: Actor) -> tuple[str, str] | None:
     """(type, id) of the resource that a user is, None for none."""
-    if actor.patient:
+    if actor.role == "patient" and actor.patient:
         return "Patient", actor.patient
     return ("Practitioner", actor.practitioner) if actor.practitioner else None
 

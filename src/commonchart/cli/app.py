@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import click
+from msgspec.structs import replace
 
 from commonchart.access.actors import Actor
 from commonchart.access.oauth import apps
@@ -15,6 +16,7 @@ from commonchart.fhir.outcome import Invalid
 from commonchart.settings import TENANT, rotate_token_key
 
 ROOT = Actor(TENANT, "cli", "Command line", "system", "", "cli")
+_organization = click.option("--organization", default="", help="Id of the Organization that a backend service works for.")  # fmt: skip
 
 
 @click.group()
@@ -33,11 +35,13 @@ def app() -> None:
 @click.option("--jwks-url", default="", help="https address of its public keys.")
 @click.option("--jwks", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A file with its public keys (JWK set).")  # fmt: skip
 @click.option("--approve", "approved", is_flag=True, help="Approve it at once.")
+@_organization
 @data_option
 @awaited
 async def register(
     name: str, about: str, kind: apps.Kind, audience: apps.Audience, redirects: tuple[str, ...], launch_url: str, scopes: str,
-    jwks_url: str, jwks: Path | None, approved: bool, data: Path | None,
+    jwks_url: str, jwks: Path | None, approved: bool, organization: str,
+    data: Path | None,
 ) -> None:  # fmt: skip
     """Register an app called NAME. Prints its client id, and its secret if it has one: shown this once."""
     keys = _read(jwks) if jwks else ""
@@ -49,7 +53,7 @@ async def register(
     async with opened(data) as database:
         made, secret = await apps.register(database, ROOT, new, now)
         if approved:
-            await apps.decide(database, ROOT, made.id, "approved", now)
+            await apps.decide(database, replace(ROOT, org=organization), made.id, "approved", now)
     click.echo(f"client_id {made.id}")
     if secret:
         click.echo(f"client_secret {secret}")
@@ -74,12 +78,13 @@ async def list_(data: Path | None) -> None:
 
 @app.command()
 @click.argument("client_id")
+@_organization
 @data_option
 @awaited
-async def approve(client_id: str, data: Path | None) -> None:
+async def approve(client_id: str, organization: str, data: Path | None) -> None:
     """Approve the app with this CLIENT_ID: people can then be asked to allow it."""
     async with opened(data) as database:
-        await apps.decide(database, ROOT, client_id, "approved", datetime.now(UTC))
+        await apps.decide(database, replace(ROOT, org=organization), client_id, "approved", datetime.now(UTC))
     click.echo("Approved.")
 
 

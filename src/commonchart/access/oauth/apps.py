@@ -146,11 +146,14 @@ async def one(database: Database, tenant: int, id: str) -> App:
 
 
 async def decide(database: Database, actor: Actor, id: str, state: State, now: datetime) -> App:
-    """Approve an app, or disable it: then everything that people allowed it ends, for good. Raises Forbidden, NotFound."""
+    """Approve an app, or disable it: then everything that people allowed it ends, for good. Raises Forbidden, NotFound.
+
+    A backend service works for the organisation of whoever approves it first.
+    """
     require_administrator(actor)
     app = await one(database, actor.tenant, id)
     if state == "approved" and app.audience == "backend":
-        await _service_user(database, app, now)
+        await _service_user(database, app, actor.org, now)
     async with database.connection() as conn:
         await conn.execute(
             "UPDATE app SET state = %s, decided_by = %s, decided = %s WHERE id = %s",
@@ -192,12 +195,12 @@ def service_user(id: str) -> str:
     return users.id_of(service_login(id))
 
 
-async def _service_user(database: Database, app: App, now: datetime) -> None:
+async def _service_user(database: Database, app: App, org: str, now: datetime) -> None:
     try:
         await users.find(database, service_login(app.id))
     except NotFound:
         await users.create(
-            database, tenant=app.tenant, login=service_login(app.id), name=app.name[:60], role="system", org="", now=now
+            database, tenant=app.tenant, login=service_login(app.id), name=app.name[:60], role="system", org=org, now=now
         )  # fmt: skip
 
 

@@ -9,7 +9,9 @@ from commonchart.settings import public_address
 from commonchart.web import rendering
 from commonchart.web.call import Call
 from commonchart.web.clinician.chart import opened
+from commonchart.web.present import dates, events
 from commonchart.web.present.scopes import choices
+from commonchart.web.present.tables import Fact
 from commonchart.web.session import form
 
 
@@ -18,9 +20,16 @@ async def page(call: Call) -> Response:
     chart = await opened(call, "apps", depth=1)
     found = await launches.launchable(call.request.app.state.database, call.actor.tenant, call.actor.role)
     shown = [(app, choices(app.registered)) for app in found]
-    visit = call.request.query_params.get("visit", "")
-    response = chart.page("apps/gallery.html", "Apps", apps=shown, visit=visit)
+    visits, _ = await chart.facts(["Encounter"], limit=10, named=False) if found else ([], 0)
+    options = [(one.id, _visit(one)) for one in visits]
+    response = chart.page("apps/gallery.html", "Apps", apps=shown, visits=options)
     return rendering.permitting(response, [app.launch_url for app in found])
+
+
+def _visit(fact: Fact) -> str:
+    """A visit in one line, such as `18-Nov-2026 Check-up`."""
+    day = str((fact.body.get("period") or {}).get("start", ""))[:10]
+    return f"{dates.day(day)} {events.visit_title(fact.body)}".strip()
 
 
 async def launch(call: Call) -> Response:
