@@ -143,9 +143,9 @@ class Visible(Struct, frozen=True):
         return [_ordered(getattr(self, name)) for name in self.__struct_fields__]
 
     def _own(self, alias: str) -> Condition:
-        shared: Condition = (f"{alias}.rtype = ANY(%s)", [sorted(self.shared)])
+        shared: Condition = (f"{alias}.rtype = ANY(%s) AND {alias}.patient IS NULL", [sorted(self.shared)])
         if not self.patients:
-            return shared
+            return _all([shared])
         own = f"{alias}.pk = ANY(%s) AND {alias}.patient = ANY(%s)"
         keys = [patient_key(p) for p in self.patients]
         return _any([(own, [keys, sorted(self.patients)]), shared])
