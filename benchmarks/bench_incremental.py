@@ -22,7 +22,7 @@ from commonchart.jobs import worker
 from commonchart.record.database import Database
 from commonchart.record.due import of_patient
 
-from places import database  # type: ignore[import-not-found]  # isort: skip
+from places import database  # isort: skip
 
 DAY = datetime(2026, 11, 18, 10, tzinfo=UTC)
 

@@ -70,8 +70,9 @@ def main() -> None:
     )
     asked = parser.parse_args()
     with copied(asked.data) if asked.data else fresh(asked.base) as url:
-        cloned_bodies(url, asked.bodies)
-        interrupted(url, asked.bodies)
+        if asked.bodies:
+            cloned_bodies(url, asked.bodies)
+            interrupted(url, asked.bodies)
         cloned_rows(url, asked.patients)
         asyncio.run(pages(url, asked.rounds))
 

@@ -7,9 +7,16 @@ from datetime import UTC, date, datetime, time
 
 import pytest
 
-from commonchart.demo import morning, practice
+from commonchart.access import users
+from commonchart.access.inbox import reading
+from commonchart.access.records import Records
+from commonchart.demo import morning, practice, seed
 from commonchart.demo.courses import Entry, Traits
 from commonchart.fhir.validate import validate
+from commonchart.jobs import inbox
+from commonchart.record.database import Database
+from tests.conftest import Clock
+from tests.inbox import SITE
 
 UNTIL = date(2026, 11, 18)
 BEGINS = datetime.combine(UNTIL, time(), UTC)
@@ -48,3 +55,24 @@ def test_there_is_something_of_every_kind() -> None:
     assert {"final", "preliminary", "partial", "corrected"} <= set(statuses)
     assert len(morning.STORIES) == 24
     assert morning.results(_traits(200), UNTIL) == []
+
+
+async def test_the_clinician_of_the_demo_finds_them_in_the_inbox(database: Database, clock: Clock) -> None:
+    clock.set(BEGINS.replace(minute=40))
+    await seed.prepare(database, clock(), 1)
+    await seed._store(database, practice.staff(), "Organization", practice.ORGANIZATIONS[0][0])
+    for n in (4, 15, 33, 34):
+        member = practice.member(n, UNTIL)
+        own = [e for e in member.entries if e.resource["resourceType"] == "Patient"]
+        await seed._store(database, [*own, *lately(n)], "Patient", member.id)
+    while await inbox.drain(database, clock, SITE):
+        pass
+    user = await users.find(database, "clinician")
+    found = await reading.listed(Records(database, users.actor(user, "test"), clock))
+    assert [(one.judged.title, one.judged.kind) for one in found.lines] == [
+        ("Basic metabolic panel", "critical"), ("Blood count", "abnormal"), ("Sodium", "cannot-tell"), ("Creatinine", "normal"),
+    ]  # fmt: skip
+    assert [bool(one.judged.partial) for one in found.lines] == [False, True, False, False]
+    assert found.lines[3].judged.corrected
+    assert {one.item.owner for one in found.lines} == {user.id}
+    assert found.lines[0].alert is not None

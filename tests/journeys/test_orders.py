@@ -59,7 +59,7 @@ def test_an_order_is_stopped_then_given_a_reason(visit: Visit, orla: None) -> No
     page.get_by_role("link", name="Order", exact=False).first.click()
     expect(page.get_by_role("heading", name="Add: Medication order")).to_be_visible()
     assert visit.violations() == []
-    page.get_by_label("Medicine", exact=False).first.fill("Sildenafil 50 mg tablet")
+    page.get_by_role("textbox", name="Medicine").first.fill("Sildenafil 50 mg tablet")
     page.get_by_label("How it is taken").fill("1 tablet once a day")
     shot(page, "order-form")
     page.keyboard.press("Control+Enter")
@@ -80,13 +80,13 @@ def test_an_order_is_stopped_then_given_a_reason(visit: Visit, orla: None) -> No
 
 def test_what_only_has_to_be_known_and_what_was_not_checked(visit: Visit, orla: None) -> None:
     page: Any = visit.go("/patients/orla/new/order")
-    page.get_by_label("Medicine", exact=False).first.fill("Fluconazole 150 mg tablet")
+    page.get_by_role("textbox", name="Medicine").first.fill("Fluconazole 150 mg tablet")
     page.get_by_label("How it is taken").fill("1 tablet once a day")
     page.get_by_role("button", name="Only check").click()
     expect(page.get_by_role("heading", name="To know: it does not stop the order")).to_be_visible()
     assert visit.violations() == []
     shot(page, "order-passive")
-    page.get_by_label("Medicine", exact=False).first.fill("blue pill")
+    page.get_by_role("textbox", name="Medicine").first.fill("blue pill")
     page.keyboard.press("Control+Enter")
     expect(page.get_by_text('NOT CHECKED: no code for "blue pill"').first).to_be_visible()
     assert visit.violations() == []
@@ -141,7 +141,7 @@ def test_on_a_phone_in_the_dark_without_javascript(browser: Browser, place: Plac
     page.get_by_label("User name").fill("sage")
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Continue").click()
-    page.get_by_label("Medicine", exact=False).first.fill("Tadalafil 5 mg tablet")
+    page.get_by_role("textbox", name="Medicine").first.fill("Tadalafil 5 mg tablet")
     page.get_by_label("How it is taken").fill("1 tablet once a day")
     page.get_by_label("How it is taken").press("Enter")
     expect(page.get_by_role("alert")).to_contain_text("Not ordered")

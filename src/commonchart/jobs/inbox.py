@@ -24,7 +24,7 @@ from commonchart.care.person import person
 from commonchart.care.rules import built_in
 from commonchart.exchange.outreach import notices
 from commonchart.fhir import json
-from commonchart.record import changes, site, store
+from commonchart.record import changes, quarantine, site, store
 from commonchart.record.inbox import alerts, covers, items
 from commonchart.record.inbox.alerts import Alert
 from commonchart.record.inbox.items import Item
@@ -270,7 +270,12 @@ async def _judged(conn: Connection, tenant: int, whole: Whole, now: datetime) ->
     day = moment_day(now)
     someone = person(_body(about) if about is not None else {"id": whole.patient}, day)
     before = await _earlier(conn, tenant, whole, members)
-    return judge(whole.report, members, before, someone, built_in(), day, missing=whole.missing)
+    people = await linked_on(conn, tenant, whole.patient)
+    versions = {f"Observation/{one.id}": one.vid for one in whole.members}
+    released = (await quarantine.settled(conn, tenant, people, versions)).released
+    return judge(
+        whole.report, members, before, someone, built_in(), day, missing=whole.missing, released=released
+    )
 
 
 async def _earlier(

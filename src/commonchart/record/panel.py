@@ -108,12 +108,19 @@ async def keep(
 
 
 def counting(day: str, where: str) -> str:
-    """SQL: rows of `panel_count` (without tenant) over the members `p` that fit; `day` is SQL."""
+    """SQL: rows of `panel_count` (without tenant) over the members `p` that fit; `day` is SQL, whose argument comes last.
+
+    Everything that is read of `due` stands in one index, and clinicians are spread only when little is left.
+    """
+    statuses = ", ".join(f"'{one}'" for one in STATUSES)
     return (
-        f"SELECT {day}, p.org, c.clinician, d.rule, max(d.title), d.status, d.within, count(*)::int "
+        "WITH g AS (SELECT d.tenant, p.org, p.clinicians, d.rule, d.rank, d.within, count(*) AS n "
         "FROM due d JOIN panel_member p ON p.pk = d.pk AND p.tenant = d.tenant AND p.patient = d.patient "
-        "CROSS JOIN LATERAL unnest(array_prepend(''::text, p.clinicians)) AS c(clinician) "
-        f"WHERE {where} GROUP BY p.org, c.clinician, d.rule, d.status, d.within"
+        f"WHERE {where} GROUP BY 1, 2, 3, 4, 5, 6) "
+        f"SELECT {day}, g.org, c.clinician, g.rule, (SELECT t.title FROM due t WHERE t.tenant = g.tenant AND t.rule = g.rule LIMIT 1), "
+        f"(ARRAY[{statuses}])[g.rank + 1], g.within, sum(g.n)::int "
+        "FROM g CROSS JOIN LATERAL unnest(array_prepend(''::text, g.clinicians)) AS c(clinician) "
+        "GROUP BY g.tenant, g.org, c.clinician, g.rule, g.rank, g.within"
     )
 
 
@@ -153,7 +160,7 @@ async def count(conn: Connection, tenant: int, today: date, now: datetime) -> No
         "INSERT INTO panel_count (tenant, day, org, clinician, rule, title, status, within, n) SELECT %s, x.* FROM ("
         + counting("%s::date", "d.tenant = %s AND p.tenant = %s")
         + ") x",
-        (tenant, today, tenant, tenant),
+        (tenant, tenant, tenant, today),
     )
     await conn.execute(
         "INSERT INTO panel_state (tenant, counted_at, seen) VALUES (%s, %s, %s::xid8) "

@@ -15,21 +15,45 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from commonchart.care.labels import UNDECISIVE, mask
-from commonchart.record.keys import patient_key, token
+from commonchart.record.keys import patient_key
 
 Condition = tuple[str, list[Any]]
 
 
-class Limit(Struct, frozen=True):
-    """One scope of an app: what may be done with which types (None: every), of these categories and patients only.
+# (element, codes): the element, a coded concept or a list of them, has one of the codes, "system|code" or "code"
+Only = tuple[tuple[str, tuple[str, ...]], ...]
 
-    `categories` are "system|code" of the first category of a resource (SMART granular scopes, `?category=`).
+
+class Part(Struct, frozen=True):
+    """Rows of these types (None: of every type), of one patient or of the `shared` types (None: of anybody), so coded.
+
+    With an `id` only that one.
     """
 
-    actions: frozenset[str]
     types: frozenset[str] | None = None
-    categories: frozenset[str] = frozenset()
-    patients: frozenset[str] | None = None
+    patient: str | None = None
+    shared: frozenset[str] = frozenset()
+    only: Only = ()
+    id: str | None = None
+
+    def predicate(self, alias: str) -> Condition:
+        """SQL and its arguments."""
+        parts: list[str] = []
+        args: list[Any] = []
+        if self.types is not None:
+            parts.append(f"{alias}.rtype = ANY(%s)")
+            args.append(sorted(self.types))
+        if self.patient is not None:
+            own = f"({alias}.pk = %s AND {alias}.patient = %s)"
+            parts.append(f"({own} OR {alias}.rtype = ANY(%s))")
+            args += [patient_key(self.patient), self.patient, sorted(self.shared)]
+        if self.id is not None:
+            parts.append(f"{alias}.id = %s")
+            args.append(self.id)
+        for element, codes in self.only:
+            parts.append(_coded(alias, element))
+            args += [list(codes), [code for code in codes if "|" not in code]]
+        return f"({' AND '.join(parts) or 'true'})", args
 
 
 class Beyond(Struct, frozen=True):
@@ -59,7 +83,7 @@ class Visible(Struct, frozen=True):
     """One tenant, and in it everything (of `types`, if given), or what is about `patients` plus the `shared` types.
 
     Empty means nothing. `hidden` are labels that are not shown, unless `author` wrote the version. `beyond` is set where
-    organisations do not see each other's records as a matter of course; `limits` where an app was given less.
+    organisations do not see each other's records as a matter of course; `within` where an app was given less: only what one of the parts also holds.
     """
 
     tenant: int
@@ -70,7 +94,7 @@ class Visible(Struct, frozen=True):
     hidden: int = 0
     author: str = ""
     beyond: Beyond | None = None
-    limits: tuple[Limit, ...] | None = None
+    within: tuple[Part, ...] | None = None
 
     def predicate(self, alias: str) -> Condition:
         """SQL and its arguments: true of the rows of `resource` or `history` under this alias that may be seen.
@@ -84,8 +108,8 @@ class Visible(Struct, frozen=True):
             parts.append((f"{alias}.rtype = ANY(%s)", [sorted(self.types)]))
         if self.hidden:
             parts.append(_unlabelled(alias, self.hidden, self.author))
-        if self.limits is not None:
-            parts.append(_any(_limited(alias, one) for one in self.limits if one.actions & _SHOWING))
+        if self.within is not None:
+            parts.append(_any(part.predicate(alias) for part in self.within))
         if self.beyond is not None:
             parts.append(_at_the_moment(_theirs, alias, self.beyond))
         return parts[0] if len(parts) == 1 else _all(parts)
@@ -97,8 +121,8 @@ class Visible(Struct, frozen=True):
             parts.append((f"{alias}.patient = ANY(%s)", [sorted(self.patients)]))
         if self._deciding:
             parts.append(_unlabelled(alias, self._deciding, ""))
-        if self.limits is not None:
-            parts.append(_any(_limited_due(alias, one) for one in self.limits if one.actions & _SHOWING))
+        if self.within is not None:
+            parts.append(_any(_due_within(alias, part) for part in self.within))
         if self.beyond is not None:
             parts.append(_at_the_moment(_due_of_theirs, alias, self.beyond))
         return _all(parts)
@@ -111,7 +135,7 @@ class Visible(Struct, frozen=True):
     @property
     def whole(self) -> bool:
         """Whether everything that answers rest on may be seen, so that stored answers and counts may be shown as they are."""
-        open_ = self.everything and self.types is None and self.limits is None and self.beyond is None
+        open_ = self.everything and self.types is None and self.within is None and self.beyond is None
         return open_ and not self._deciding
 
     def scope(self) -> list[Any]:
@@ -119,15 +143,12 @@ class Visible(Struct, frozen=True):
         return [_ordered(getattr(self, name)) for name in self.__struct_fields__]
 
     def _own(self, alias: str) -> Condition:
-        shared: Condition = (f"{alias}.rtype = ANY(%s)", [sorted(self.shared)])
+        shared: Condition = (f"{alias}.rtype = ANY(%s) AND {alias}.patient IS NULL", [sorted(self.shared)])
         if not self.patients:
-            return shared
+            return _all([shared])
         own = f"{alias}.pk = ANY(%s) AND {alias}.patient = ANY(%s)"
         keys = [patient_key(p) for p in self.patients]
         return _any([(own, [keys, sorted(self.patients)]), shared])
-
-
-_SHOWING = frozenset({"read", "search"})
 
 
 def _all(parts: Iterable[Condition]) -> Condition:
@@ -156,24 +177,25 @@ def _unlabelled(alias: str, hidden: int, author: str) -> Condition:
     return _any(free)
 
 
-def _limited(alias: str, limit: Limit) -> Condition:
-    parts: list[Condition] = []
-    if limit.types is not None:
-        parts.append((f"{alias}.rtype = ANY(%s)", [sorted(limit.types)]))
-    if limit.categories:
-        hashes = [token("category", one) for one in sorted(limit.categories)]
-        parts.append((f"{alias}.category = ANY(%s)", [hashes]))
-    if limit.patients is not None:
-        people = sorted(limit.patients)
-        parts.append((f"({alias}.patient = ANY(%s) OR {alias}.patient IS NULL)", [people]))
-    return _all(parts)
-
-
-def _limited_due(alias: str, limit: Limit) -> Condition:
+def _due_within(alias: str, part: Part) -> Condition:
     """A due row says something of every type of fact: an app with less than all of them sees none."""
-    if limit.types is not None or limit.categories:
+    if part.types is not None or part.only or part.id is not None:
         return "false", []
-    return _all([] if limit.patients is None else [(f"{alias}.patient = ANY(%s)", [sorted(limit.patients)])])
+    return ("true", []) if part.patient is None else (f"{alias}.patient = %s", [part.patient])
+
+
+def _coded(alias: str, element: str) -> str:
+    """Whether the body has one of the codes: the same of current and of superseded versions, which keep no tokens.
+
+    json, not jsonb, whose numbers are narrower than FHIR's decimals.
+    """
+    held = f"{alias}.body::json->'{element}'"
+    return (
+        f"EXISTS (SELECT 1 FROM json_array_elements(CASE json_typeof({held}) WHEN 'array' THEN {held} "
+        f"WHEN 'object' THEN json_build_array({held}) ELSE '[]' END) scoped, "
+        "json_array_elements(CASE json_typeof(scoped->'coding') WHEN 'array' THEN scoped->'coding' ELSE '[]' END) coded "
+        "WHERE coalesce(coded->>'system', '') || '|' || (coded->>'code') = ANY(%s) OR coded->>'code' = ANY(%s))"
+    )
 
 
 # ---- where organisations share ---------------------------------------------------------------------------------

@@ -44,20 +44,23 @@ FIRST = (
     Entry("/digest", "Today", "g t", PLANS),
 )
 GROUPS = (
-    Group("Results", (Entry("/quarantine", "Quarantine", "g q", ("update", "Observation")),)),
     Group(
-        "Medicines",
+        "Quality",
         (
-            Entry("/medication-alerts", "Open medication alerts", "", ORDERS),
-            Entry("/reports/alerts", "Alert report", "", ORDERS),
-            Entry("/medication-rules", "Medication rules to review", "", ORDERS),
+            Entry("/dashboard", "Dashboard", "g d", RESULTS),
+            Entry("/registries/diabetes", "Condition registries", "", RESULTS),
+            Entry("/rules", "Rules of care", "g u", RESULTS),
+            Entry("/quarantine", "Quarantine", "g q", ("update", "Observation")),
         ),
     ),
     Group(
-        "Results",
+        "Safety",
         (
-            Entry("/inbox/cover", "Cover for a colleague", "", SIGNED),
+            Entry("/medication-alerts", "Open medication alerts", "", ORDERS),
+            Entry("/medication-rules", "Medication rules to review", "", ORDERS),
+            Entry("/reports/alerts", "Alert report", "", ORDERS),
             Entry("/reports/critical", "Critical results", "", SIGNED),
+            Entry("/inbox/cover", "Cover for a colleague", "", SIGNED),
         ),
     ),
     Group(
@@ -67,8 +70,6 @@ GROUPS = (
     Group(
         "Practice",
         (
-            Entry("/rules", "Rules of care", "g u", RESULTS),
-            Entry("/dashboard", "Dashboard", "g d", RESULTS),
             Entry("/stock", "Vaccine stock", "g s", ("create", "Immunization")),
             Entry("/schedules", "Vaccine schedules", "", RESULTS),
             Entry("/persons", "Records of one person", "", ("update", "Patient")),
@@ -78,7 +79,9 @@ GROUPS = (
         ),
     ),
 )
-ADMINISTRATION = Group("Administration", (Entry("/exchange", "Exports and subscriptions"),))
+ADMINISTRATION = Group(
+    "Administration", (Entry("/apps", "Apps"), Entry("/exchange", "Exports and subscriptions"))
+)
 PRIVACY = Group(
     "Privacy",
     (Entry("/reports/access", "Who did what", "g a"), Entry("/reports/access/unusual", "Unusual access")),

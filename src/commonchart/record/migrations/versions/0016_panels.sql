@@ -6,7 +6,7 @@ ALTER TABLE due ADD COLUMN rank smallint GENERATED ALWAYS AS (
     CASE status WHEN 'overdue' THEN 0 WHEN 'due' THEN 1 WHEN 'cannot-tell' THEN 2 WHEN 'due-soon' THEN 3 WHEN 'deferred' THEN 4
     WHEN 'declined' THEN 5 WHEN 'up-to-date' THEN 6 WHEN 'excluded' THEN 7 ELSE 8 END) STORED;
 DROP INDEX due_rule_status;
-CREATE INDEX due_rule ON due (tenant, rule, rank, due_on, patient) INCLUDE (within);
+CREATE INDEX due_rule ON due (tenant, rule, rank, due_on, patient) INCLUDE (within, pk);
 CREATE INDEX due_urgency ON due (tenant, rank, due_on, patient, rule);
 CREATE INDEX due_day ON due (tenant, due_on, patient, rule);
 CREATE INDEX due_last ON due (tenant, last_on, patient, rule);
