@@ -47,5 +47,8 @@ def test_accents_and_case_do_not_matter_but_a_day_does() -> None:
 
 def test_an_identifier_suggests_even_where_everything_else_differs() -> None:
     number = {"identifier": [{"system": "urn:ssn", "value": "1"}]}
-    assert suggested(number | {"birthDate": "1985-12-10"}, number | {"birthDate": "1990-01-01"}) == "an identifier agrees"
+    assert (
+        suggested(number | {"birthDate": "1985-12-10"}, number | {"birthDate": "1990-01-01"})
+        == "an identifier agrees"
+    )
     assert suggested({"identifier": [{"value": "1"}]}, {"identifier": [{"value": "1"}]}) == ""

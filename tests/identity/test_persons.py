@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 
 from commonchart.identity.persons import Pair, ordered, persons
 
-pairs = st.lists(st.tuples(st.sampled_from("abcdef"), st.sampled_from("abcdef")).filter(lambda p: p[0] != p[1]), max_size=8)
+pairs = st.lists(
+    st.tuples(st.sampled_from("abcdef"), st.sampled_from("abcdef")).filter(lambda p: p[0] != p[1]), max_size=8
+)
 
 
 @given(pairs, st.randoms())

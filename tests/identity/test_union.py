@@ -19,7 +19,13 @@ def state(code: str) -> dict[str, Any]:
 
 
 def test_the_same_problem_of_two_records_is_counted_once_and_both_are_marked() -> None:
-    found = marks([held("Condition/1", "a", code=CODE), held("Condition/2", "b", code=CODE), held("Condition/3", "a", code=CODE)])
+    found = marks(
+        [
+            held("Condition/1", "a", code=CODE),
+            held("Condition/2", "b", code=CODE),
+            held("Condition/3", "a", code=CODE),
+        ]
+    )
     assert found["Condition/1"].counts
     assert not found["Condition/2"].counts
     assert found["Condition/1"].like == ("Condition/2",)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from commonchart.access import emergency, persons
 from commonchart.access import due as due_list
+from commonchart.access import emergency, persons
 from commonchart.access.records import Put
 from commonchart.fhir.outcome import Conflict, Forbidden, Invalid, NotFound
 from commonchart.fhir.validate import validate
@@ -21,7 +21,9 @@ async def two(world: World) -> None:
     """Birch keeps a record of the same human, and Ada was referred to Birch."""
     again = patient("ada2") | {"name": [{"family": "Ada", "given": ["A"]}]}
     await world.birch_loader.commit([put(again), put(condition("b-cold", "ada2"))])
-    await world.loader.commit([Put(validate(patient("ada") | {"name": [{"family": "ADA", "given": ["A"]}]}), "ada")])
+    await world.loader.commit(
+        [Put(validate(patient("ada") | {"name": [{"family": "ADA", "given": ["A"]}]}), "ada")]
+    )
     await world.keeps(referral("r1", "birch"))
 
 
@@ -38,7 +40,9 @@ async def test_a_link_shows_the_union_and_unlinking_restores_exactly_what_was(wo
     ]
     assert len(await persons.waiting(world.birch)) == 1
     await job.decide(world.birch, "ada2", "ada", WHY, same=True)
-    assert await shown(world, "ada2") == await shown(world, "ada") == sorted({*before["ada"], *before["ada2"]})
+    assert (
+        await shown(world, "ada2") == await shown(world, "ada") == sorted({*before["ada"], *before["ada2"]})
+    )
     assert await persons.waiting(world.birch) == []
     await job.take_back(world.birch, "ada", "ada2", WHY)
     assert {id: await shown(world, id) for id in ("ada", "ada2")} == before
@@ -62,7 +66,8 @@ async def test_a_link_in_between_is_taken_out_and_the_others_stay(world: World) 
 async def _links(world: World, id: str) -> list[tuple[object, ...]]:
     async with world.database.single() as conn:
         return await conn.fetch(
-            "SELECT linked_at, unlinked_at, actor, unlinked_by FROM person_link WHERE patient = %s ORDER BY linked_at", (id,)
+            "SELECT linked_at, unlinked_at, actor, unlinked_by FROM person_link WHERE patient = %s ORDER BY linked_at",
+            (id,),
         )
 
 

@@ -26,7 +26,9 @@ def twin(id: str, phone: str) -> dict[str, Any]:
 @pytest.fixture
 async def twins(app: Any, database: Database, clock: Clock) -> None:
     loader = Records(database, users.system(1, "test"), clock)
-    await loader.commit([Put(validate(one), one["id"]) for one in (twin("twin1", "555-1"), twin("twin2", "555-2"))])
+    await loader.commit(
+        [Put(validate(one), one["id"]) for one in (twin("twin1", "555-1"), twin("twin2", "555-2"))]
+    )
 
 
 async def decided(client: Client, **sent: str) -> Any:
@@ -61,7 +63,14 @@ async def test_the_desk_looks_but_does_not_link(sign_in: SignIn, twins: None) ->
     desk = await sign_in("desk")
     page = await desk.get(ONE)
     assert "ask a clinician" in page.text
-    answer = await desk.post(ONE, data={"csrf": token_of(await desk.get("/account")), "do": "same", "reason": "Showed the same passport"})
+    answer = await desk.post(
+        ONE,
+        data={
+            "csrf": token_of(await desk.get("/account")),
+            "do": "same",
+            "reason": "Showed the same passport",
+        },
+    )
     assert answer.status_code == 403
     assert (await (await sign_in("ines")).get("/persons")).status_code == 403
 

@@ -94,9 +94,7 @@ async def looking(records: Records) -> None:
 
 async def _refused(records: Records, action: str) -> None:
     async with records.database.single() as conn:
-        await audit.note(
-            conn, records.actor, records.clock(), action, outcome=audit.SERIOUS, rtype="Patient"
-        )
+        await audit.note(conn, records.actor, records.clock(), action, outcome=audit.SERIOUS, rtype="Patient")
     raise Forbidden("Your role does not link records of one person")
 
 
@@ -193,7 +191,14 @@ async def beside(records: Records, one: str, other: str) -> Beside:
             conn, records.actor, records.clock(), "compare-records", rtype="Patient", patients=[one, other]
         )
     fields = compared(_body(left), _body(right))
-    return Beside(left, right, fields, suggested(_body(left), _body(right)), tuple(Decision(*row) for row in rows), linked)
+    return Beside(
+        left,
+        right,
+        fields,
+        suggested(_body(left), _body(right)),
+        tuple(Decision(*row) for row in rows),
+        linked,
+    )
 
 
 async def disagreements(records: Records, patient: str) -> list[tuple[str, tuple[str, ...]]]:
@@ -252,7 +257,9 @@ async def take_back(tx: Transaction, one: str, other: str, why: str) -> list[str
     await _lock(tx.conn, actor.tenant)
     ended = await _end(tx, a, b, reason)
     if not ended:
-        raise Conflict("Nothing is decided about these two records themselves: look at what links each of them")
+        raise Conflict(
+            "Nothing is decided about these two records themselves: look at what links each of them"
+        )
     touched = await _follow(tx, [a, b], reason)
     await audit.note(
         tx.conn, actor, tx.records.clock(), "unlink-records", rtype="Patient", id=a, patients=[a, b], detail=ended[0]

@@ -35,7 +35,12 @@ def suggested(one: Patient, other: Patient) -> str:
     if identifiers(one) & identifiers(other):
         return "an identifier agrees"
     born = one.get("birthDate")
-    if type(born) is str and len(born) == 10 and born == other.get("birthDate") and _names(one) & _names(other):
+    if (
+        type(born) is str
+        and len(born) == 10
+        and born == other.get("birthDate")
+        and _names(one) & _names(other)
+    ):
         return "name and birth date agree"
     return ""
 

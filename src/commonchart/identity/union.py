@@ -48,7 +48,9 @@ class Mark(Struct, frozen=True):
         if self.against:
             said.append("another record contradicts this")
         if self.like:
-            said.append("also in another record, counted once" if self.counts else "the same as in another record")
+            said.append(
+                "also in another record, counted once" if self.counts else "the same as in another record"
+            )
         return "; ".join(said)
 
 
@@ -122,7 +124,9 @@ def _add(to: dict[str, set[str]], one: str, other: str) -> None:
 
 
 def _codes(concept: Any) -> set[str]:
-    return {str(one.get("code")) for one in concept.get("coding") or ()} if isinstance(concept, dict) else set()
+    return (
+        {str(one.get("code")) for one in concept.get("coding") or ()} if isinstance(concept, dict) else set()
+    )
 
 
 def _retracted(body: Mapping[str, Any]) -> bool:

@@ -35,7 +35,9 @@ def _line(call: Call, one: Suggestion, names: dict[str, str]) -> dict[str, Any]:
     return {
         "why": one.why,
         "href": f"/persons/{one.one.id}/{one.other.id}",
-        "sides": [(people.banner(fact.body | {"id": fact.id}, call.today), names[fact.org]) for fact in facts],
+        "sides": [
+            (people.banner(fact.body | {"id": fact.id}, call.today), names[fact.org]) for fact in facts
+        ],
     }
 
 
@@ -89,4 +91,6 @@ async def _organizations(call: Call, facts: list[Fact]) -> dict[str, str]:
     """The name of each organisation that keeps one of the records, by its id."""
     lookups = Lookups()
     await lookups.learn(call.records, facts, {fact.org for fact in facts})
-    return {fact.org: lookups.names.get(f"Organization/{fact.org}", fact.org or "not recorded") for fact in facts}
+    return {
+        fact.org: lookups.names.get(f"Organization/{fact.org}", fact.org or "not recorded") for fact in facts
+    }

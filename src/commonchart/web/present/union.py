@@ -20,7 +20,9 @@ def marked(tables: Iterable[Table], facts: Sequence[Fact]) -> list[Table]:
 
 def _table(table: Table, found: dict[str, Mark]) -> Table:
     again = sum(not found[row.fact.key].counts for row in table.rows if row.fact.key in found)
-    quiet = ", ".join(part for part in (table.quiet, f"{again} recorded twice, counted once" if again else "") if part)
+    quiet = ", ".join(
+        part for part in (table.quiet, f"{again} recorded twice, counted once" if again else "") if part
+    )
     return replace(table, rows=tuple(_row(row, found.get(row.fact.key)) for row in table.rows), quiet=quiet)
 
 
