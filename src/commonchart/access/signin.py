@@ -78,7 +78,7 @@ async def _failed(database: Database, row: dict[str, Any] | None, now: datetime,
             await audit.note(conn, nobody, now, "sign-in", outcome=audit.MINOR, detail="unknown user")
             return
         if not waiting:
-            until = _wait_until(now, row["failures"] + 1)
+            until = wait_until(now, row["failures"] + 1)
             await conn.execute(
                 "UPDATE app_user SET failures = failures + 1, locked_until = %s WHERE id = %s",
                 (until, row["id"]),
@@ -88,7 +88,7 @@ async def _failed(database: Database, row: dict[str, Any] | None, now: datetime,
         await audit.note(conn, who, now, "sign-in", outcome=audit.MINOR, detail=detail)
 
 
-def _wait_until(now: datetime, failures: int) -> datetime | None:
+def wait_until(now: datetime, failures: int) -> datetime | None:
     """When the next attempt counts, after so many failures in a row; None while they are free."""
     if failures < FREE_FAILURES:
         return None

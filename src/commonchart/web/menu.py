@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from commonchart.access import trail
+from commonchart.access import emergency, trail
 
 if TYPE_CHECKING:
     from commonchart.web.call import Call
@@ -82,6 +82,7 @@ GROUPS = (
 ADMINISTRATION = Group(
     "Administration", (Entry("/apps", "Apps"), Entry("/exchange", "Exports and subscriptions"))
 )
+EMERGENCY = Group("Emergency", (Entry("/emergency", "Emergency look-up"),))
 PRIVACY = Group(
     "Privacy",
     (Entry("/reports/access", "Who did what", "g a"), Entry("/reports/access/unusual", "Unusual access")),
@@ -92,7 +93,7 @@ def menu(call: Call) -> Menu:
     """What whoever asks may go to; empty groups are left out."""
     role = call.actor.role
     groups = (
-        *GROUPS, *([PRIVACY] if role in trail.REVIEWERS else []), *([ADMINISTRATION] if role == "administrator" else [])
+        *GROUPS, *([EMERGENCY] if role in emergency.ROLES else []), *([PRIVACY] if role in trail.REVIEWERS else []), *([ADMINISTRATION] if role == "administrator" else [])
     )  # fmt: skip
     shown = (Group(group.title, _allowed(call, group.entries)) for group in groups)
     return Menu(_allowed(call, FIRST), tuple(group for group in shown if group.entries))

@@ -77,7 +77,7 @@ async def _page(
     return call.page(
         "persons-beside.html", status, title="Two records side by side", found=found, words=WORDS, issues=issues,
         errors=dict(issues), reason=sent.get("reason", ""), chosen=sent.get("do", ""), current=current,
-        heads=[(people.banner(fact.body | {"id": fact.id}, call.today), names[fact.org], dates.stamp(fact.recorded)) for fact in facts],
+        heads=[(people.banner(fact.body | {"id": fact.id}, call.today), names[fact.org], dates.stamp(fact.recorded) if fact.recorded else "") for fact in facts],
         fields=[field for field in found.fields if field.verdict != "neither"],
         choices=[("back", "Take back: this decision no longer stands")] if current else [
             ("same", "Same person: link both records"), ("apart", "Two people: do not suggest this again")],
