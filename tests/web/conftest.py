@@ -60,7 +60,7 @@ async def fill(database: Database, clock: Clock) -> None:
             password=PASSWORD,
             patient=patient,
         )
-    loader = Records(database, Actor(1, "loader", "Loader", "system", "alder", "test"), clock)
+    loader = Records(database, Actor(1, "loader", "Loader", "system", "alder", "test", network=False), clock)
     await loader.commit([Put(validate(body), body["id"]) for body in people.everybody()])
     await worker.drain(database, clock)
 

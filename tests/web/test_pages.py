@@ -27,7 +27,7 @@ OTHERS = ["/patients", "/patients?q=hallow", "/account", "/patients/ines/visits/
 
 
 def records(database: Database, clock: Clock) -> Records:
-    return Records(database, Actor(1, "sage", "Sage", "clinician", "northgate", "test"), clock)
+    return Records(database, Actor(1, "sage", "Sage", "clinician", "northgate", "test", network=False), clock)
 
 
 @pytest.mark.parametrize("path", [*(f"/patients/ines{section}" for section in SECTIONS), *OTHERS])

@@ -19,9 +19,15 @@ if TYPE_CHECKING:
 CACHE_SECONDS = 5.0
 CACHE_SIZE = 10_000
 
+# of the user u: whether the site shares between organisations, and whether a consent shuts the very person out
+SHARING = (
+    "coalesce((SELECT s.value FROM site_setting s WHERE s.tenant = u.tenant AND s.key = 'mode'), '') = 'network', "
+    "u.practitioner IS NOT NULL AND EXISTS (SELECT 1 FROM consent_rule k WHERE NOT k.permit AND k.tenant = u.tenant "
+    "AND k.people @> ARRAY['Practitioner/' || u.practitioner])"
+)
 _FIND = (
     "SELECT u.tenant, u.id, u.name, u.role, u.org, c.client, u.patient, u.practitioner, c.expires, c.used, c.csrf, "
-    "u.preferences, c.created, c.scopes FROM credential c JOIN app_user u ON u.id = c.actor "
+    "u.preferences, c.created, c.scopes, " + SHARING + " FROM credential c JOIN app_user u ON u.id = c.actor "
     "WHERE c.sha256 = %s AND c.kind = %s AND c.revoked IS NULL AND u.active"
 )
 _cache: dict[tuple[int, bytes], tuple[float, Actor, datetime]] = {}
@@ -79,6 +85,8 @@ def _found(row: tuple[Any, ...]) -> Found:
         preferences,
         created,
         scopes,
+        network,
+        refused,
     ) = row
     actor = Actor(
         tenant,
@@ -90,6 +98,8 @@ def _found(row: tuple[Any, ...]) -> Found:
         patient=patient,
         practitioner=practitioner,
         scopes=frozenset(scopes.split()),
+        network=network,
+        refused=refused,
     )
     return Found(actor, created, expires, used, csrf, preferences)
 

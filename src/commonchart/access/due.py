@@ -20,6 +20,8 @@ from commonchart.record.schema import VERSION_COLUMNS
 
 if TYPE_CHECKING:
     from commonchart.access.records import Records
+    from commonchart.record.database import Connection
+    from commonchart.search.visible import Visible
 
 OPEN = ("overdue", "due", "cannot-tell", "due-soon")
 ORDER = STATUSES
@@ -87,9 +89,20 @@ async def due_of(records: Records, patient: str) -> list[DueRow]:
         raise NotFound("There is no Patient with this id")
     async with records.database.connection() as conn:
         tenant = records.actor.tenant
-        rows = await approvals.told(conn, tenant, await due.of_patient(conn, tenant, patient))
+        if visible.beyond is not None and not await _seen(conn, visible, patient):
+            raise NotFound("There is no Patient with this id")
+        rows = await approvals.told(
+            conn, tenant, await due.of_patient(conn, tenant, patient, visible.due("d"))
+        )
         await audit.note(conn, records.actor, records.clock(), "read-due", patients=[patient])
     return rows
+
+
+async def _seen(conn: Connection, visible: Visible, patient: str) -> bool:
+    predicate, args = visible.predicate("r")
+    return bool(
+        await conn.fetch(f"{store.READ} AND {predicate}", (visible.tenant, "Patient", patient, *args))
+    )
 
 
 class Standing(Struct, frozen=True):
@@ -190,6 +203,8 @@ def _members(records: Records, filters: Filters, as_of: date) -> list[panels.Whe
 def _items(records: Records, filters: Filters, *, rule: bool = True) -> list[panels.Where]:
     """Which of their rows, whatever the status."""
     out: list[panels.Where] = [("d.tenant = %s", [records.actor.tenant])]
+    if not panels.whole(records.visible):
+        out.append(records.visible.due("d"))
     if filters.rule and rule:
         out.append(("d.rule = %s", [filters.rule]))
     if filters.within:

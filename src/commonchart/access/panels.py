@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from commonchart.access import policy
 from commonchart.care.calendar import birthday
+from commonchart.care.labels import UNDECISIVE, mask
 from commonchart.fhir.outcome import NotFound
 from commonchart.record.due import READ
 from commonchart.search.fold import fold
@@ -33,7 +34,7 @@ async def allowed(records: Records, what: str = "registry") -> None:
 
 def whole(visible: Visible) -> bool:
     """Whether the actor may see everything of the tenant, so that its counts are theirs."""
-    return visible.predicate("r") == ("r.tenant = %s", [visible.tenant])
+    return visible.whole
 
 
 def scope(visible: Visible) -> Where:
@@ -42,7 +43,7 @@ def scope(visible: Visible) -> Where:
         return "p.tenant = %s", [visible.tenant]
     own, own_args = visible.predicate("r")
     fact, fact_args = visible.predicate("h")
-    hidden = f"h.tenant = p.tenant AND NOT h.deleted AND h.rtype IN ({_READ}) AND ({fact}) IS NOT TRUE"
+    hidden = f"h.tenant = p.tenant AND NOT h.deleted AND h.rtype IN ({_READ}) AND h.labels & {mask(*UNDECISIVE)} = 0 AND ({fact}) IS NOT TRUE"
     return (
         f"p.tenant = %s AND EXISTS (SELECT 1 FROM resource r WHERE r.pk = p.pk AND r.tenant = p.tenant AND r.rtype = 'Patient' "
         f"AND r.id = p.patient AND NOT r.deleted AND {own}) "

@@ -9,18 +9,28 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from commonchart.access import audit, charts, parameters, policy, profiles
+from commonchart.access import (
+    audit,
+    charts,
+    consents,
+    guarding,
+    labelled,
+    parameters,
+    policy,
+    profiles,
+    relationships,
+)
 from commonchart.access.actors import Actor
 from commonchart.access.medications import gate
 from commonchart.access.writes import Create, Delete, Put, Wanted, over, type_of, write_of
 from commonchart.fhir import json
 from commonchart.fhir.outcome import Conflict, Forbidden, Gone, Issue, NotFound
 from commonchart.record import store
+from commonchart.record.connection import Asked
 from commonchart.record.keys import hash64, patient_key
 from commonchart.record.reindex import Run, runs
 from commonchart.record.rows import Stamp, Stored, Write, Written
@@ -60,8 +70,12 @@ class Records:
         self.database = database
         self.actor = actor
         self.clock = clock
-        self.visible = policy.visible(actor)
         self.key = key
+
+    @property
+    def visible(self) -> Visible:
+        """What the actor may see, as of now."""
+        return policy.visible(self.actor, self.clock())
 
     async def offered(self) -> Offered:
         """What this actor's tenant may search by."""
@@ -347,18 +361,30 @@ class Transaction:
         known = await parameters.offered(records.database, actor.tenant, self.conn)
 
         def replacing(old: Stored, new: Write) -> Write:
+            guarding.changeable(actor, old)
             made = over(old, new)
             return made if made is new else parameters.indexed(made, known)
 
         writes = [parameters.indexed(one, known) for one in writes]
-        trail = partial(audit.of_writes, actor, now)
+        writes = await labelled.raised(self.conn, actor.tenant, writes)
+        before = labelled.raising(actor.tenant, writes)
+
+        def trail(written: Sequence[Written]) -> list[Asked]:
+            kept = [
+                *relationships.keeping(actor.tenant, written, now),
+                *consents.keeping(actor.tenant, written, now),
+            ]
+            return [*audit.of_writes(actor, now, written), *before, *kept]
+
         last = self.once and not more and not any(one.rtype == "SearchParameter" for one in writes)
         written = await store.write(self.conn, stamp, writes, replacing, trail, last=last)
         await parameters.register(records.database, self.conn, actor.tenant, writes, now)
         return written
 
     async def _guard(self, writes: Sequence[Write]) -> None:
-        """A patient with a record is not deleted."""
+        """Nothing hidden is written over, and a patient with a record is not deleted."""
+        if self.records.visible.beyond is not None:
+            await guarding.known(self.conn, self.records.visible, self.records.actor, writes)
         for one in writes:
             if one.rtype == "Patient" and one.body is None:
                 await self._empty(one.id)

@@ -28,11 +28,11 @@ async def versions(conn: Connection, tenant: int, keys: Sequence[Version]) -> di
     return out
 
 
-async def seen(conn: Connection, actor: Actor, rtype: str, id: str, vid: int) -> Stored | None:
+async def seen(conn: Connection, actor: Actor, rtype: str, id: str, vid: int, now: datetime) -> Stored | None:
     """The version if the actor may see it, as it was and as the policy is now; a deletion too."""
     if not policy.allowed(actor, "read", rtype):
         return None
-    statement = version_statement(policy.visible(actor), rtype, id, vid)
+    statement = version_statement(policy.visible(actor, now), rtype, id, vid)
     row = await (await conn.execute(statement.sql, statement.args)).fetchone()
     return store.row_stored(row) if row else None
 

@@ -11,7 +11,7 @@ from msgspec import Struct
 from psycopg.errors import UniqueViolation
 
 from commonchart.access import credentials, passwords
-from commonchart.access.actors import Actor, Role
+from commonchart.access.actors import FOR_A_PATIENT, Actor, Role
 from commonchart.fhir.outcome import Conflict, Invalid, NotFound
 
 if TYPE_CHECKING:
@@ -71,9 +71,10 @@ def _check(login: str, role: str, patient: str | None) -> None:
         raise Invalid("A login has 2 to 64 lower-case letters, digits, or . _ @ -", at="login")
     if role not in ROLES:
         raise Invalid(f"The role is one of {', '.join(ROLES)}", at="role")
-    if (role == "patient") != (patient is not None):
+    if (role in FOR_A_PATIENT) != (patient is not None):
         raise Invalid(
-            "A user of the role patient names the Patient they are, and nobody else does", at="patient"
+            "A user of the role patient or proxy names the Patient whose record it is, and nobody else does",
+            at="patient",
         )
 
 
@@ -116,8 +117,8 @@ async def set_password(database: Database, login: str, password: str, now: datet
     await credentials.revoke_all(database, user.id, now)
 
 
-def actor(user: User, client: str) -> Actor:
-    """The user as the one asking."""
+def actor(user: User, client: str, *, network: bool | None = False) -> Actor:
+    """The user as the one asking, where the site is a practice; `standing` and `credentials` look up what it is."""
     role: Role = user.role  # type: ignore[assignment]
     return Actor(
         user.tenant,
@@ -128,6 +129,7 @@ def actor(user: User, client: str) -> Actor:
         client,
         patient=user.patient,
         practitioner=user.practitioner,
+        network=network,
     )
 
 

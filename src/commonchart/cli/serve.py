@@ -28,6 +28,7 @@ from commonchart.cli.processes import Crew, Post
 from commonchart.fhir.definitions import r4
 from commonchart.fhir.outcome import Busy, Invalid, Refused
 from commonchart.ops import logs
+from commonchart.record import site
 from commonchart.record.database import Database
 from commonchart.record.embedded import Embedded
 from commonchart.record.upgrade import migrate
@@ -152,6 +153,7 @@ class House:
     def _serve(self) -> None:
         url = self._database()
         migrate(url)
+        site.settle(url, self._settings.tenant, self._settings.mode)
         settings = msgspec.structs.replace(self._settings, database_url=url)
         crew = Crew(self._posts(settings), self._in_child)
         try:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
@@ -43,6 +44,8 @@ PATIENTS = 50
 ROUNDS = 5
 
 _SYSTEMS = {"loinc": "http://loinc.org", "sct": "http://snomed.info/sct", "question": QUESTION_SYSTEM}
+
+_REFERENCE = re.compile(r"\b[A-Z][A-Za-z]+/[A-Za-z0-9.-]{1,64}")
 
 Progress = Callable[[int], None]
 
@@ -254,7 +257,8 @@ async def weighed(
     answers = assess.answers(chart)
     lists = registries.rows(registries.built_in(), chart, answers)
     answers += immunizations.assessed(own, sound, schedule, day, await to_cvx(conn))
-    rows = [_row(patient, one, day, now) for one in answers if assess.kept(one)]
+    keeper, origins = await due.origins(conn, tenant, patient, same)
+    rows = [_row(patient, one, day, now, keeper, origins) for one in answers if assess.kept(one)]
     member = None if chart.person.died else panel.member(own, rows)
     listed = [panel.registry_row(patient, one, day, pack.version) for one in lists]
     return Weighed(rows, _doubts(chart, found, patient), member, listed)
@@ -284,8 +288,17 @@ def _doubt(chart: Chart, one: Verdict, vid: int) -> Doubt:
     return Doubt(rtype, id, one.analyte, one.kind, one.reason, label, vid, list(one.also))
 
 
-def _row(patient: str, one: Due, day: date, now: datetime) -> DueRow:
+def _row(
+    patient: str, one: Due, day: date, now: datetime, keeper: str, origins: Mapping[str, tuple[int, str]]
+) -> DueRow:
+    """The row, with the labels and organisations of every fact that its explanation refers to."""
+    why = msgspec.json.encode(one.why).decode()
+    labels, orgs = 0, {keeper}
+    for reference in set(_REFERENCE.findall(why)) if origins else ():
+        mask, org = origins.get(reference, (0, keeper))
+        labels |= mask
+        orgs.add(org)
     return DueRow(
         patient, one.rule, one.kind, one.title, one.status, one.due_on, one.overdue_on, one.until, one.next_change_on,
-        msgspec.json.encode(one.why).decode(), one.pack, one.version, day, now, assess.measured_within(one), assess.last_done(one),
+        why, one.pack, one.version, day, now, assess.measured_within(one), assess.last_done(one), labels, "\n".join(sorted(orgs)),
     )  # fmt: skip

@@ -31,7 +31,7 @@ PATIENT_SHARDED = frozenset(
         "rule_preview_change",
     }
 )
-LOOK_UP = frozenset({"resource_loc", "person_link"})
+LOOK_UP = frozenset({"resource_loc", "person_link", "relationship", "consent_rule"})
 LOCAL = frozenset(
     {
         "change",
@@ -67,6 +67,8 @@ LOCAL = frozenset(
         "outreach_digest",
         "schedule_pack",
         "schedule_use",
+        "emergency_access",
+        "privacy_notice",
         "panel_count",
         "panel_state",
         "registry_view",

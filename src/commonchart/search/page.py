@@ -142,11 +142,5 @@ def read_cursor(query: Query, visible: Visible, key: bytes) -> Place:
 
 def _fingerprint(query: Query, visible: Visible) -> bytes:
     given = [pair for pair in query.given if pair[0] != "_cursor"]
-    scope = [
-        visible.tenant,
-        visible.everything,
-        sorted(visible.patients),
-        sorted(visible.shared),
-        sorted(visible.types or ()),
-    ]
+    scope = visible.scope()
     return sha256(msgspec.json.encode([query.rtype, query.types, query.compartment, given, scope])).digest()

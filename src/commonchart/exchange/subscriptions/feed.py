@@ -55,7 +55,7 @@ async def follow(database: Database, clock: Callable[[], datetime]) -> tuple[int
             if change.rtype == "Subscription":
                 refused += await _subscription(conn, change, held, clock())
             else:
-                await _told(conn, change, held, actors)
+                await _told(conn, change, held, actors, clock())
         await changes.advance(conn, CURSOR, batch)
         return len(batch.changes), refused
 
@@ -118,7 +118,7 @@ async def subscriber(conn: Connection, one: State) -> Actor:
 
 
 async def _told(
-    conn: Connection, change: Change, held: Keeper, actors: dict[tuple[int, str], Actor | None]
+    conn: Connection, change: Change, held: Keeper, actors: dict[tuple[int, str], Actor | None], now: datetime
 ) -> None:
     listeners = [
         (one, plan)
@@ -129,7 +129,7 @@ async def _told(
         return
     facts = await _facts(conn, change)
     for one, plan in listeners:
-        if _fits(plan, facts) and await _may(conn, change, one, actors):
+        if _fits(plan, facts) and await _may(conn, change, one, actors, now):
             await state.add(conn, one.tenant, one.id, change)
 
 
@@ -155,7 +155,7 @@ async def _facts(conn: Connection, change: Change) -> match.Facts | None:
 
 
 async def _may(
-    conn: Connection, change: Change, one: State, actors: dict[tuple[int, str], Actor | None]
+    conn: Connection, change: Change, one: State, actors: dict[tuple[int, str], Actor | None], now: datetime
 ) -> bool:
     key = (one.tenant, one.user)
     if key not in actors:
@@ -166,4 +166,6 @@ async def _may(
         except Refused:
             actors[key] = None
     actor = actors[key]
-    return actor is not None and bool(await subscribed.seen(conn, actor, change.rtype, change.id, change.vid))
+    if actor is None:
+        return False
+    return bool(await subscribed.seen(conn, actor, change.rtype, change.id, change.vid, now))
