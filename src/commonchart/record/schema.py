@@ -31,7 +31,7 @@ PATIENT_SHARDED = frozenset(
         "rule_preview_change",
     }
 )
-LOOK_UP = frozenset({"resource_loc", "person_link", "relationship", "consent_rule"})
+LOOK_UP = frozenset({"resource_loc", "person_link", "relationship", "consent_rule", "result_hold"})
 LOCAL = frozenset(
     {
         "change",
@@ -68,6 +68,8 @@ LOCAL = frozenset(
         "schedule_pack",
         "schedule_use",
         "emergency_access",
+        "proxy_grant",
+        "portal_invitation",
         "privacy_notice",
         "panel_count",
         "panel_state",

@@ -57,7 +57,9 @@ class Visible(Struct, frozen=True):
     """One tenant, and in it everything (of `types`, if given), or what is about `patients` plus the `shared` types.
 
     Empty means nothing. `hidden` are labels that are not shown, unless `author` wrote the version. `beyond` is set where
-    organisations do not see each other's records as a matter of course; `limits` where an app was given less.
+    organisations do not see each other's records as a matter of course; `limits` where an app was given less. `releases`:
+    what a clinician holds back from the patient for a while (`result_hold`) is left out, as of `moment` (None: as long as
+    it is held at all).
     """
 
     tenant: int
@@ -69,6 +71,8 @@ class Visible(Struct, frozen=True):
     author: str = ""
     beyond: Beyond | None = None
     limits: tuple[Limit, ...] | None = None
+    releases: bool = False
+    moment: datetime | None = None
 
     def predicate(self, alias: str) -> Condition:
         """SQL and its arguments: true of the rows of `resource` or `history` under this alias that may be seen.
@@ -86,6 +90,8 @@ class Visible(Struct, frozen=True):
             parts.append(_any(_limited(alias, one) for one in self.limits if one.actions & _SHOWING))
         if self.beyond is not None:
             parts.append(_theirs(alias, self.beyond))
+        if self.releases:
+            parts.append(_released(alias, f"_h.rtype = {alias}.rtype AND _h.id = {alias}.id", self.moment))
         return parts[0] if len(parts) == 1 else _all(parts)
 
     def due(self, alias: str) -> Condition:
@@ -99,6 +105,9 @@ class Visible(Struct, frozen=True):
             parts.append(_any(_limited_due(alias, one) for one in self.limits if one.actions & _SHOWING))
         if self.beyond is not None:
             parts.append(_due_of_theirs(alias, self.beyond))
+        if self.releases:  # what was worked out from it tells of it
+            told = f"position('\"' || _h.rtype || '/' || _h.id || '\"' IN {alias}.why) > 0"
+            parts.append(_released(alias, told, self.moment))
         return _all(parts)
 
     @property
@@ -114,7 +123,7 @@ class Visible(Struct, frozen=True):
 
     def scope(self) -> list[Any]:
         """Everything but the moment, in a fixed order: equal where the same may be seen at the same time."""
-        return [_ordered(getattr(self, name)) for name in self.__struct_fields__]
+        return [_ordered(getattr(self, name)) for name in self.__struct_fields__ if name != "moment"]
 
     def _own(self, alias: str) -> Condition:
         shared: Condition = (f"{alias}.rtype = ANY(%s)", [sorted(self.shared)])
@@ -126,6 +135,16 @@ class Visible(Struct, frozen=True):
 
 
 _SHOWING = frozenset({"read", "search"})
+
+
+def _released(alias: str, which: str, moment: datetime | None) -> Condition:
+    """Nothing holds it back from the patient now."""
+    lasting, args = ("", []) if moment is None else (" AND _h.until > %s", [moment])
+    return (
+        f"NOT EXISTS (SELECT 1 FROM result_hold _h WHERE _h.tenant = {alias}.tenant AND _h.patient = {alias}.patient "
+        f"AND {which} AND _h.lifted IS NULL{lasting})",
+        list[Any](args),
+    )
 
 
 def _all(parts: Iterable[Condition]) -> Condition:
