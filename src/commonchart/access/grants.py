@@ -83,7 +83,8 @@ async def _used(conn: Connection, tenant: int, patient: str) -> dict[str, dateti
 async def _keepers(conn: Connection, tenant: int, patient: str) -> set[str]:
     """Whose patient it is: the organisation that keeps the record itself, which is not a matter of sharing."""
     rows = await conn.fetch(
-        "SELECT org FROM relationship WHERE tenant = %s AND patient = %s AND kind = 'record'", (tenant, patient)
+        "SELECT org FROM relationship WHERE tenant = %s AND patient = %s AND kind = 'record'",
+        (tenant, patient),
     )
     return {row[0] for row in rows}
 
@@ -117,7 +118,11 @@ def _said(stored: Stored, now: datetime) -> list[tuple[str, bool, datetime | Non
         whole = rule.rtypes is None and rule.labels is None and rule.codes is None and rule.data is None
         if rule.starts <= now < rule.ends and rule.actors and (whole or rule.permit):
             until = None if rule.ends >= dates.MAX else rule.ends
-            names = [one.removeprefix("Organization/") for one in rule.actors[-1] if one.startswith("Organization/")]
+            names = [
+                one.removeprefix("Organization/")
+                for one in rule.actors[-1]
+                if one.startswith("Organization/")
+            ]
             out += [(name, rule.permit, until) for name in names]
     return out
 
@@ -145,7 +150,10 @@ async def _apps(conn: Connection, records: Records, patient: str) -> list[Grant]
         "ORDER BY g.used DESC",
         (records.actor.tenant, records.actor.user, patient, patient, records.clock()),
     )
-    return [Grant(f"app-{id}", "app", id, name, "app", scopes, made, ends, used) for id, name, scopes, made, ends, used in rows]
+    return [
+        Grant(f"app-{id}", "app", id, name, "app", scopes, made, ends, used)
+        for id, name, scopes, made, ends, used in rows
+    ]
 
 
 async def _keys(conn: Connection, records: Records) -> list[Grant]:
@@ -155,7 +163,10 @@ async def _keys(conn: Connection, records: Records) -> list[Grant]:
         "AND actor = %s AND revoked IS NULL AND expires > %s ORDER BY created",
         (records.actor.user, records.clock()),
     )
-    return [Grant(f"key-{handle}", "key", handle, label, "key", "", made, ends, used) for handle, label, made, ends, used in rows]
+    return [
+        Grant(f"key-{handle}", "key", handle, label, "key", "", made, ends, used)
+        for handle, label, made, ends, used in rows
+    ]
 
 
 # ---- stopping, and sharing again -------------------------------------------------------------------------------
@@ -180,7 +191,9 @@ async def stop(records: Records, patient: str, one: Grant, reason: str = "") -> 
     else:
         await _stop_app(records, one.target)
     async with records.database.single() as conn:
-        await audit.note(conn, records.actor, records.clock(), "stop-sharing", patients=[patient], detail=one.kind)
+        await audit.note(
+            conn, records.actor, records.clock(), "stop-sharing", patients=[patient], detail=one.kind
+        )
 
 
 async def share(records: Records, patient: str, org: str, until: datetime | None = None) -> None:

@@ -50,7 +50,16 @@ async def hold(records: Records, patient: str, rtype: str, id: str, reason: str,
             await conn.fetch(
                 "INSERT INTO result_hold (tenant, patient, rtype, id, made, made_by, reason, until) VALUES "
                 "(%s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
-                (records.actor.tenant, patient, one, name, now, records.actor.user, reason.strip()[:500], until),
+                (
+                    records.actor.tenant,
+                    patient,
+                    one,
+                    name,
+                    now,
+                    records.actor.user,
+                    reason.strip()[:500],
+                    until,
+                ),
             )
         await audit.note(
             conn, records.actor, now, "hold-result", rtype=rtype, id=id, patients=[patient], detail=until.date().isoformat()
@@ -65,14 +74,24 @@ async def lift(records: Records, patient: str, rtype: str, id: str) -> None:
         rows = await conn.fetch(
             "UPDATE result_hold SET lifted = %s, lifted_by = %s WHERE tenant = %s AND patient = %s AND lifted IS NULL "
             "AND (rtype, id) IN (SELECT * FROM unnest(%s::text[], %s::text[])) RETURNING 1",
-            (records.clock(), records.actor.user, records.actor.tenant, patient, *map(list, zip(*keys, strict=True))),
+            (
+                records.clock(),
+                records.actor.user,
+                records.actor.tenant,
+                patient,
+                *map(list, zip(*keys, strict=True)),
+            ),
         )
         if not rows:
             raise NotFound("This result is not held back")
-        await audit.note(conn, records.actor, records.clock(), "release-result", rtype=rtype, id=id, patients=[patient])
+        await audit.note(
+            conn, records.actor, records.clock(), "release-result", rtype=rtype, id=id, patients=[patient]
+        )
 
 
-async def of_result(conn: Connection, tenant: int, patient: str, rtype: str, id: str, now: datetime) -> Hold | None:
+async def of_result(
+    conn: Connection, tenant: int, patient: str, rtype: str, id: str, now: datetime
+) -> Hold | None:
     """What holds this result back now."""
     rows = await conn.fetch(
         "SELECT h.rtype, h.id, h.reason, h.until, h.made, coalesce(u.name, h.made_by) FROM result_hold h "
@@ -96,6 +115,10 @@ async def _members(records: Records, patient: str, rtype: str, id: str) -> list[
     if stored.patient != patient:
         raise NotFound("There is no such result")
     body = json.decode(stored.body or b"{}")
-    names = [str(one.get("reference", "")) for one in (*(body.get("result") or ()), *(body.get("hasMember") or ()))]
-    found = [tuple(name.split("/")) for name in names if name.startswith("Observation/") and name.count("/") == 1]
+    names = [
+        str(one.get("reference", "")) for one in (*(body.get("result") or ()), *(body.get("hasMember") or ()))
+    ]
+    found = [
+        tuple(name.split("/")) for name in names if name.startswith("Observation/") and name.count("/") == 1
+    ]
     return [(rtype, id), *((one, other) for one, other in found)]

@@ -87,7 +87,9 @@ async def invite(records: Records, invited: Invited) -> str:
                 invited.ends, invited.why, invited.channel, now, by.user, now + LIVES,
             ),
         )  # fmt: skip
-        await audit.note(conn, by, now, "invite", patients=[invited.patient], detail=f"{invited.kind} by {invited.channel}")
+        await audit.note(
+            conn, by, now, "invite", patients=[invited.patient], detail=f"{invited.kind} by {invited.channel}"
+        )
     return made
 
 
@@ -97,7 +99,9 @@ def _check(invited: Invited) -> None:
     if invited.kind not in KINDS:
         raise Invalid("Choose whom you invite", at="kind")
     if invited.kind != "self" and not invited.why.strip():
-        raise Invalid("Say what the right to act for the patient rests on, such as a form that was signed", at="why")
+        raise Invalid(
+            "Say what the right to act for the patient rests on, such as a form that was signed", at="why"
+        )
     if invited.scope not in proxies.SCOPES:
         raise Invalid("Choose what this person may see", at="scope")
 
@@ -112,7 +116,9 @@ async def of_patient(conn: Connection, tenant: int, patient: str) -> list[Invita
     return [Invitation(*row) for row in rows]
 
 
-async def redeem(database: Database, text: str, login: str, password: str, now: datetime, *, new: bool) -> Session:
+async def redeem(
+    database: Database, text: str, login: str, password: str, now: datetime, *, new: bool
+) -> Session:
     """Come in by a code: as a `new` user with this password, or as the user who has it already.
 
     Raises Unauthenticated with the same words for every code that opens nothing; Invalid and Conflict (the login), which
@@ -174,7 +180,9 @@ async def _grant(database: Database, text: str, actor: Actor, now: datetime) -> 
         if kind != "self":
             _for_people(actor)
             giver = Actor(actor.tenant, by, "", "administrator", actor.org, "web", "PATADMIN")
-            await proxies.give(conn, giver, proxies.Wanted(actor.user, patient, kind, scope, relation, ends, why), now)
+            await proxies.give(
+                conn, giver, proxies.Wanted(actor.user, patient, kind, scope, relation, ends, why), now
+            )
         await audit.note(conn, actor, now, "redeem", patients=[patient], detail=kind)
 
 

@@ -128,7 +128,9 @@ async def acting(records: Records, grant: str) -> Acting:
 
 async def _refused(records: Records, grant: str) -> None:
     async with records.database.single() as conn:
-        await audit.note(conn, records.actor, records.clock(), "act-for", outcome=audit.MINOR, detail=grant[:64])
+        await audit.note(
+            conn, records.actor, records.clock(), "act-for", outcome=audit.MINOR, detail=grant[:64]
+        )
     raise NotFound("There is no such page")
 
 
@@ -140,7 +142,9 @@ def as_proxy(actor: Actor, one: Proxy, scope: Scope) -> Actor:
 
 async def born_of(records: Records, patient: str) -> date | None:
     """The birth date of the patient, as the program itself reads it; None where it is not known to the day."""
-    program = Actor(records.actor.tenant, "portal", "portal", "system", "", "commonchart", "HOPERAT", network=False)
+    program = Actor(
+        records.actor.tenant, "portal", "portal", "system", "", "commonchart", "HOPERAT", network=False
+    )
     try:
         stored = await Records(records.database, program, records.clock).read("Patient", patient)
     except (NotFound, Gone):
@@ -187,7 +191,9 @@ async def give(conn: Connection, by: Actor, wanted: Wanted, now: datetime) -> Pr
         "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
         (id, by.tenant, wanted.user, wanted.patient, wanted.kind, wanted.scope, wanted.relation, now, wanted.ends, now, by.user, wanted.why),
     )  # fmt: skip
-    await audit.note(conn, by, now, "give-proxy", patients=[wanted.patient], detail=f"{wanted.kind} {wanted.scope} {id}")
+    await audit.note(
+        conn, by, now, "give-proxy", patients=[wanted.patient], detail=f"{wanted.kind} {wanted.scope} {id}"
+    )
     return Proxy(
         id, wanted.user, wanted.patient, wanted.kind, wanted.scope, wanted.relation, now, wanted.ends, now, wanted.why, None, None  # type: ignore[arg-type]
     )  # fmt: skip
@@ -222,7 +228,9 @@ async def end(records: Records, grant: str, why: str = "") -> None:
 def _may_end(actor: Actor, patient: Any, holder: Any) -> bool:
     """A limited proxy ends nobody else's right; who acts for a child may not shut out the other parent."""
     if actor.role in FOR_A_PATIENT:
-        own = actor.role == "patient" and actor.patient == patient and actor.client != "web for another person"
+        own = (
+            actor.role == "patient" and actor.patient == patient and actor.client != "web for another person"
+        )
         return own or actor.user == holder
     return policy.allowed(actor, "update", "Patient")
 

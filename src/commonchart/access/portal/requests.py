@@ -112,8 +112,13 @@ def request_of(stored: Stored) -> Request | None:
     kind = next((one.get("code", "") for one in codings if one.get("system") == SYSTEM), "")
     if kind not in KINDS:
         return None
-    said = {str((one.get("type") or {}).get("text")): str(one.get("valueString", "")) for one in body.get("input") or ()}
-    outputs = [str((one.get("valueReference") or {}).get("reference", "")) for one in body.get("output") or ()]
+    said = {
+        str((one.get("type") or {}).get("text")): str(one.get("valueString", ""))
+        for one in body.get("input") or ()
+    }
+    outputs = [
+        str((one.get("valueReference") or {}).get("reference", "")) for one in body.get("output") or ()
+    ]
     return Request(
         stored.id, stored.vid, stored.patient or "", kind, said.get("about", ""), said.get("text", ""), said.get("wrong", ""),
         str((body.get("focus") or {}).get("reference", "")), str((body.get("requester") or {}).get("display", "")),
@@ -146,7 +151,9 @@ async def to_answer(records: Records, *, open_only: bool = True, limit: int = 20
     return [one for stored in found if (one := request_of(stored)) is not None]
 
 
-async def answer(records: Records, id: str, *, accept: bool, reason: str, changed: str = "", vid: int) -> None:
+async def answer(
+    records: Records, id: str, *, accept: bool, reason: str, changed: str = "", vid: int
+) -> None:
     """Accept or deny, with a reason that the patient reads; an accepted correction names what was changed.
 
     Raises Forbidden, NotFound, Conflict (it was answered already), Invalid.
