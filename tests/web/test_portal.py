@@ -14,6 +14,8 @@ from commonchart.access.portal import holds, proxies
 from commonchart.access.records import Put, Records
 from commonchart.fhir.validate import validate
 from commonchart.record.database import Database
+from commonchart.record.keys import patient_key
+from commonchart.web import session
 from commonchart.web.portal.table import PAGES
 from tests.conftest import Clock
 from tests.web.conftest import PASSWORD, SignIn, token_of, try_sign_in
@@ -28,6 +30,13 @@ def program(database: Database, clock: Clock, org: str = "alder") -> Records:
 
 def clinician(database: Database, clock: Clock, org: str = "alder", network: bool = False) -> Records:
     return Records(database, Actor(1, "doc", "Doc", "clinician", org, "test", network=network), clock)
+
+
+async def network(database: Database) -> None:
+    """The site shares between organisations."""
+    async with database.single() as conn:
+        await conn.execute("INSERT INTO site_setting VALUES (1, 'mode', 'network') ON CONFLICT DO NOTHING")
+    session.forget_sites()
 
 
 def child(id: str, born: str) -> dict[str, Any]:
@@ -83,7 +92,8 @@ async def post(client: httpx.AsyncClient, path: str, **fields: str) -> httpx.Res
     return await client.post(path, data={"csrf": token_of(page)} | fields)
 
 
-async def test_signing_in_leads_home_and_every_page_answers(sign_in: SignIn) -> None:
+async def test_signing_in_leads_home_and_every_page_answers(sign_in: SignIn, database: Database) -> None:
+    await network(database)
     me = await sign_in("ines")
     assert (await me.get("/")).headers["location"] == "/me"
     for path in addresses("/me"):
@@ -111,21 +121,38 @@ async def test_staff_and_patients_each_have_their_own_pages(sign_in: SignIn) -> 
 
 async def test_the_record_is_in_plain_words_with_its_source(sign_in: SignIn) -> None:
     page = (await (await sign_in("ines")).get("/me/record")).text
-    assert "Penicillin" in page and "Severe. Tell every doctor, dentist and pharmacist." in page
-    assert "Metformin ER" in page and "Lisinopril" not in page
+    assert "Penicillin" in page
+    assert "Severe. Tell every doctor, dentist and pharmacist." in page
+    assert "Metformin ER" in page
+    assert "Lisinopril" not in page
     assert "From Alder Street Family Practice" in page
     blank = "Nobody has written down yet whether you have allergies"
     assert blank not in page
 
 
-async def test_a_result_says_what_it_means_and_never_calls_silence_fine(sign_in: SignIn) -> None:
+async def test_a_result_says_what_it_means_and_never_calls_silence_fine(
+    sign_in: SignIn, database: Database, clock: Clock
+) -> None:
     me = await sign_in("ines")
     page = (await me.get("/me/results/h5")).text
     assert "HbA1c shows your blood sugar over about 3 months." in page
-    assert "Above the usual range" in page and "have not been checked by a clinician yet" in page
+    assert "Above the usual range" in page
+    assert "have not been checked by a clinician yet" in page
     assert "Your value, 8.4 %, is outside the usual range, which is 4.0 to 5.6." in page
     assert "Higher than last time (8.1 %, 3 February 2026)." in page
-    assert "Your care team has not looked at it yet." in page
+    assert "We cannot tell whether your care team has looked at it." in page
+    row = (patient_key("ines"), clock(), "Observation/h5/1")
+    async with database.single() as conn:
+        await conn.execute(
+            "INSERT INTO inbox_item (pk, tenant, patient, item, kind, title, content, version, partial, batch, received, state) "
+            "VALUES (%s, 1, 'ines', 'Observation/h5', 1, 'x', '{}', %s, false, false, %s, 'open') "
+            "ON CONFLICT (pk, tenant, patient, item) DO UPDATE SET state = 'open'",
+            (row[0], row[2], row[1]),
+        )
+    assert "Your care team has not looked at it yet." in (await me.get("/me/results/h5")).text
+    async with database.single() as conn:
+        await conn.execute("UPDATE inbox_item SET state = 'signed' WHERE item = 'Observation/h5'")
+    assert "Your care team has looked at it." in (await me.get("/me/results/h5")).text
     assert "Talk to us about this today" in (await me.get("/me/results/k2")).text
     assert "The lab gave no range" in (await me.get("/me/results/w2")).text
     assert (await me.get("/me/results/wrong")).status_code == 404
@@ -137,12 +164,14 @@ async def test_a_held_result_is_nowhere_until_it_is_released(
     from datetime import timedelta
 
     me, sage = await sign_in("ines"), await sign_in("sage")
+    await network(database)
     doctor = clinician(database, clock)
     await holds.hold(
         doctor, "ines", "Observation", "k2", "to be told in person first", clock() + timedelta(days=3)
     )
     for path in addresses("/me"):
-        assert "6.4" not in (await me.get(path)).text.replace("16.4", ""), path
+        if not path.endswith("pdf"):
+            assert "6.4" not in (await me.get(path)).text.replace("86.4", ""), path
     assert (await me.get("/me/results/k2")).status_code == 404
     assert "Held back until" in (await sage.get("/patients/ines/hold/Observation/k2")).text
     clock.set(clock() + timedelta(days=4))
@@ -172,7 +201,8 @@ async def test_who_saw_the_record_by_day_in_words(sign_in: SignIn) -> None:
     await sage.get("/patients/ines")
     me = await sign_in("ines")
     page = (await me.get("/me/access")).text
-    assert "Sage Person, doctor or other clinician" in page and "Today, 18 November" in page
+    assert "Sage Person, doctor or other clinician" in page
+    assert "Today, 18 November" in page
     assert "Why: your care" in page
     assert "Sage Person" not in (await me.get("/me/access?q=nobody")).text
     assert "You" in (await me.get("/me/access?show=self")).text
@@ -181,7 +211,8 @@ async def test_who_saw_the_record_by_day_in_words(sign_in: SignIn) -> None:
 async def test_a_correction_goes_to_staff_and_its_answer_comes_back(sign_in: SignIn) -> None:
     me, sage = await sign_in("ines"), await sign_in("sage")
     bad = await post(me, "/me/ask", kind="correction", focus="AllergyIntolerance/a2")
-    assert bad.status_code == 422 and "There are 2 things to fix" in bad.text
+    assert bad.status_code == 422
+    assert "There are 2 things to fix" in bad.text
     good = await post(
         me,
         "/me/ask",
@@ -193,7 +224,8 @@ async def test_a_correction_goes_to_staff_and_its_answer_comes_back(sign_in: Sig
     assert good.status_code == 303
     assert "We are looking at it" in (await me.get("/me/requests")).text
     page = await sage.get("/requests")
-    assert "It was not a rash" in page.text and "Sulfonamide antibiotics" in page.text
+    assert "It was not a rash" in page.text
+    assert "Sulfonamide antibiotics" in page.text
     import re
 
     id = re.search(r'name="id" value="([^"]+)"', page.text)
@@ -213,19 +245,22 @@ async def test_a_correction_goes_to_staff_and_its_answer_comes_back(sign_in: Sig
         await sage.post("/requests", data=fields | {"changed": "AllergyIntolerance/a2"})
     ).status_code == 409
     mine = (await me.get("/me/requests")).text
-    assert "We have corrected it" in mine and "Done" in mine
+    assert "We have corrected it" in mine
+    assert "Done" in mine
 
 
 async def test_sharing_stops_with_an_organisation_and_starts_again(
     sign_in: SignIn, database: Database, clock: Clock
 ) -> None:
+    await network(database)
     me = await sign_in("ines")
     them = clinician(database, clock, "northgate", network=True)
     page = (await me.get("/me/sharing")).text
     assert "Northgate General Hospital" in page
     assert (await them.facts("ines", ["Condition"])).total > 0
     preview = (await me.get("/me/sharing/org-northgate")).text
-    assert "Type 2 diabetes" in preview and "You are looking as" in preview
+    assert "Type 2 diabetes" in preview
+    assert "You are looking as" in preview
     assert (await post(me, "/me/sharing/org-northgate/stop")).status_code == 303
     assert (await them.facts("ines", ["Condition"])).total == 0
     assert "Type 2 diabetes" not in (await me.get("/me/sharing/org-northgate")).text
@@ -238,6 +273,7 @@ async def test_sharing_stops_with_an_organisation_and_starts_again(
 async def test_the_preview_is_decided_as_their_own_request(
     sign_in: SignIn, database: Database, clock: Clock
 ) -> None:
+    await network(database)
     secret = condition("c-sud", f"{CANARY} opioid", "F11.20", "2025")
     await program(database, clock).commit([Put(validate(secret), "c-sud")])
     me = await sign_in("ines")
@@ -255,9 +291,11 @@ async def test_a_proxy_acts_in_the_childs_name_and_loses_what_is_ended(
     home = (await me.get("/me")).text
     assert f"/me/for/{right}" in home
     theirs = (await me.get(f"/me/for/{right}")).text
-    assert "you are acting for" in theirs and "Leo’s home page" in theirs
+    assert "you are acting for" in theirs
+    assert "Leo’s home page" in theirs
     record = (await me.get(f"/me/for/{right}/record")).text
-    assert f"{CANARY} eczema" in record and f"{CANARY} secret" in record
+    assert f"{CANARY} eczema" in record
+    assert f"{CANARY} secret" in record
     await proxies.end(clinician(database, clock), right, "asked for")
     for path in addresses(f"/me/for/{right}"):
         answer = await me.get(path)
@@ -304,7 +342,8 @@ async def test_an_invitation_works_once_and_says_nothing_to_guessers(
     door = await visitor.get("/invitation")
     fields = {"csrf": token_of(door), "code": code[0], "login": "tom", "password": PASSWORD, "account": "new"}
     wrong = await visitor.post("/invitation", data=fields | {"code": "AAAA-BBBB-CCCC-DDDD"})
-    assert wrong.status_code == 401 and "is not right, was used already, or is too old" in wrong.text
+    assert wrong.status_code == 401
+    assert "is not right, was used already, or is too old" in wrong.text
     assert (await visitor.post("/invitation", data=fields | {"password": "short"})).status_code == 422
     right = await visitor.post("/invitation", data=fields)
     assert (right.status_code, right.headers["location"]) == (303, "/me")
@@ -343,7 +382,8 @@ async def test_an_invited_parent_makes_an_account_of_their_own(
     assert (await visitor.post("/invitation", data=door)).status_code == 303
     home = (await visitor.get("/me")).text
     link = re.search(r"/me/for/[0-9a-f]{32}", home)
-    assert link and (await visitor.get(link[0])).status_code == 200
+    assert link
+    assert (await visitor.get(link[0])).status_code == 200
     assert (await visitor.get("/me/record")).status_code == 404
 
 
@@ -351,7 +391,9 @@ async def test_downloads_hold_the_record_and_leave_their_trail(sign_in: SignIn, 
     me = await sign_in("ines")
     bundle = json.loads((await me.get("/me/download/record.json")).text)
     found = {(one["resource"]["resourceType"], one["resource"]["id"]) for one in bundle["entry"]}
-    assert ("Patient", "ines") in found and ("Condition", "c1") in found and ("Patient", "blank") not in found
+    assert ("Patient", "ines") in found
+    assert ("Condition", "c1") in found
+    assert ("Patient", "blank") not in found
     assert (await me.get("/me/download/record.pdf")).content.startswith(b"%PDF")
     assert "Type 2 diabetes" in (await me.get("/me/download/record.html")).text
     async with database.single() as conn:
@@ -365,11 +407,9 @@ async def test_the_home_page_speaks_spanish(sign_in: SignIn) -> None:
     me = await sign_in("ines")
     assert (await post(me, "/me/you", language="es", theme="dark")).status_code == 303
     page = (await me.get("/me")).text
-    assert (
-        '<html lang="es" data-theme="dark"' in page
-        and "Lo que le toca hacerse" in page
-        and "Historia clínica" in page
-    )
+    assert '<html lang="es" data-theme="dark"' in page
+    assert "Lo que le toca hacerse" in page
+    assert "Historia clínica" in page
 
 
 async def test_a_patient_answers_what_the_rules_ask(sign_in: SignIn, database: Database) -> None:

@@ -61,7 +61,8 @@ async def grants(records: Records, patient: str) -> list[Grant]:
         people = await proxies.of_patient(conn, tenant, patient)
         apps = [*await _apps(conn, records, patient), *await _keys(conn, records)]
         await audit.note(conn, records.actor, now, "read-grants", patients=[patient])
-    orgs = _organizations(consents, held, keeper, used, now)
+    shares = records.actor.network is not False  # a practice that shares with nobody has nobody to stop
+    orgs = _organizations(consents, held, keeper, used, now) if shares else []
     named = await records.named([("Organization", one.target) for one in orgs])
     return [*(_named(one, named) for one in orgs), *(_person(one) for one in people), *apps]
 

@@ -37,6 +37,8 @@ async def checked(tx: Transaction, writes: Sequence[Write]) -> None:
 def _about(one: Write, patient: str) -> bool:
     if one.body is None:
         return False
+    if one.rtype == "Task":  # outside FHIR's patient compartment: told by whom it is for
+        return (one.body.get("for") or {}).get("reference") == f"Patient/{patient}"
     return one.rtype in ABOUT_NOBODY or (one.rtype in TYPES and one.index.patient == patient)
 
 

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from msgspec import Struct
 
-from commonchart.access import policy
+from commonchart.access import audit, policy
 from commonchart.access.actors import FOR_A_PATIENT
 from commonchart.access.writes import Create, Put
 from commonchart.fhir import json
 from commonchart.fhir.outcome import Conflict, Forbidden, Invalid, NotFound
 from commonchart.fhir.validate import validate
+from commonchart.record import store
 from commonchart.record.keys import token
 from commonchart.record.rows import Stored
 from commonchart.record.schema import VERSION_COLUMNS
@@ -78,7 +79,18 @@ async def ask(records: Records, asked: Asked) -> str:
         raise Forbidden("This is not yours to record")
     body = task(asked, actor.patient, actor.name, actor.org, records.clock())
     async with records.transaction() as tx:
-        return (await tx.write_own([Create(validate(body))]))[0].stored.id
+        made = (await tx.write_own([Create(validate(body))]))[0].stored
+        await audit.note(
+            tx.conn,
+            actor,
+            records.clock(),
+            "ask",
+            rtype="Task",
+            id=made.id,
+            patients=[actor.patient],
+            detail=asked.kind,
+        )
+    return made.id
 
 
 def task(asked: Asked, patient: str, name: str, org: str, now: datetime) -> dict[str, Any]:
@@ -120,7 +132,7 @@ def request_of(stored: Stored) -> Request | None:
         str((one.get("valueReference") or {}).get("reference", "")) for one in body.get("output") or ()
     ]
     return Request(
-        stored.id, stored.vid, stored.patient or "", kind, said.get("about", ""), said.get("text", ""), said.get("wrong", ""),
+        stored.id, stored.vid, str((body.get("for") or {}).get("reference", "")).removeprefix("Patient/"), kind, said.get("about", ""), said.get("text", ""), said.get("wrong", ""),
         str((body.get("focus") or {}).get("reference", "")), str((body.get("requester") or {}).get("display", "")),
         datetime.fromisoformat(str(body["authoredOn"])), str(((body.get("restriction") or {}).get("period") or {}).get("end", "")),
         str(body.get("status", "")), str((body.get("statusReason") or {}).get("text", "")),
@@ -129,10 +141,25 @@ def request_of(stored: Stored) -> Request | None:
 
 
 async def of_patient(records: Records, patient: str) -> list[Request]:
-    """Every request about this patient's record, newest first. Raises Forbidden."""
-    found = (await records.facts(patient, ["Task"], limit=200)).items
-    requests = [one for stored in found if (one := request_of(stored)) is not None]
-    return sorted(requests, key=lambda one: one.made, reverse=True)
+    """Every request about this patient's record, newest first. Raises NotFound for whoever may not see this patient.
+
+    FHIR's patient compartment leaves Task out, so these are found by what they are (`SYSTEM`) and whom they are for.
+    """
+    await records.read("Patient", patient)
+    columns = ", ".join(f"r.{name}" for name in VERSION_COLUMNS.split(", "))
+    async with records.database.connection() as conn:
+        rows = await conn.fetch(
+            f"SELECT {columns} FROM resource r WHERE r.tenant = %s AND r.rtype = 'Task' AND NOT r.deleted AND "
+            "r.tokens && %s::bigint[] AND r.tokens && %s::bigint[] LIMIT 200",
+            (records.actor.tenant, [token("subject", f"Patient/{patient}")], _hashes()),
+        )
+        await audit.note(conn, records.actor, records.clock(), "search", rtype="Task", patients=[patient])
+    found = [one for row in rows if (one := request_of(store.row_stored(row))) is not None]
+    return sorted((one for one in found if one.patient == patient), key=lambda one: one.made, reverse=True)
+
+
+def _hashes() -> list[int]:
+    return [token("code", f"{SYSTEM}|{kind}") for kind in KINDS]
 
 
 async def to_answer(records: Records, *, open_only: bool = True, limit: int = 200) -> list[Request]:
@@ -140,14 +167,15 @@ async def to_answer(records: Records, *, open_only: bool = True, limit: int = 20
     _staff(records)
     await records.require("search", "Task")
     predicate, args = records.visible.predicate("r")
-    hashes = [token("code", f"{SYSTEM}|{kind}") for kind in KINDS]
     columns = ", ".join(f"r.{name}" for name in VERSION_COLUMNS.split(", "))
     status = " AND r.status = 'requested'" if open_only else ""
     sql = (
         f"SELECT {columns} FROM resource r WHERE {predicate} AND r.rtype = 'Task' AND NOT r.deleted AND "
         f"r.tokens && %s::bigint[]{status} ORDER BY r.recorded LIMIT %s"
     )
-    found = await records.shown(Statement(sql, (*args, hashes, limit)), "search", "patient requests", "Task")
+    found = await records.shown(
+        Statement(sql, (*args, _hashes(), limit)), "search", "patient requests", "Task"
+    )
     return [one for stored in found if (one := request_of(stored)) is not None]
 
 
@@ -179,7 +207,11 @@ async def answer(
     }
     if version:
         body["output"] = [{"type": {"text": "changed version"}, "valueReference": {"reference": version}}]
-    await records.commit([Put(validate(body), id, if_match=vid)])
+    async with records.transaction() as tx:
+        await tx.write([Put(validate(body), id, if_match=vid)])
+        await audit.note(
+            tx.conn, records.actor, records.clock(), "answer", rtype="Task", id=id, patients=[one.patient]
+        )
 
 
 async def _version(records: Records, one: Request, changed: str) -> str:
