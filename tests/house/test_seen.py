@@ -42,7 +42,10 @@ MAY: dict[str, dict[str, str]] = {
     "record/terminology.py": {
         "stored": "value sets and code systems: about nobody",
     },
-    "access/due.py": {"": "the FROM of statements whose WHERE is `_where`"},
+    "access/due.py": {
+        "": "the FROM of statements whose WHERE is `_members` and `_items`",
+        "_found": "the FROM of statements whose WHERE is `_members` and `_items`",
+    },
     "access/labelled.py": {"_stored": "only the labels, to raise those of what is written"},
     "access/portal/requests.py": {
         "of_patient": "the requests of a patient whom the reader sees: Task is in no compartment"

@@ -21,7 +21,7 @@ from tests.web.conftest import Client, SignIn, token_of
 @pytest.fixture
 async def women(app: Any, database: Database, clock: Clock) -> Records:
     """Three women of 56: nobody of them has had a mammogram."""
-    records = Records(database, Actor(1, "loader", "Loader", "system", "alder", "test"), clock)
+    records = Records(database, Actor(1, "loader", "Loader", "system", "alder", "test", network=False), clock)
     await records.commit(
         [Put(validate(one), one["id"]) for one in (woman("ada"), woman("bea"), woman("eva"))]
     )

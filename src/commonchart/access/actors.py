@@ -6,8 +6,6 @@ from typing import Literal
 
 from msgspec import Struct
 
-from commonchart.search.visible import Limit
-
 Role = Literal[
     "clinician", "nurse", "front-desk", "billing", "lab", "quality", "administrator", "privacy-officer", "patient",
     "proxy", "system",
@@ -19,7 +17,8 @@ class Actor(Struct, frozen=True):
     """The one asking. `user` is an app_user id or a service name; `patient` is whose record it is for a patient or proxy.
 
     `network`: whether the site shares between organisations; None, not looked up, is decided as if it did. `refused`:
-    some patient's consent shuts this very person out. `limits`: what an app was given (SMART scopes); None: no app.
+    some patient's consent shuts this very person out. Through an app, `app` is the id of what the person allowed it: then
+    no more than `scopes` is allowed, and none means nothing; `context` is the patient that its `patient/` scopes are about.
     """
 
     tenant: int
@@ -34,4 +33,5 @@ class Actor(Struct, frozen=True):
     scopes: frozenset[str] = frozenset()
     network: bool | None = None
     refused: bool = False
-    limits: tuple[Limit, ...] | None = None
+    app: str = ""
+    context: str | None = None

@@ -1,6 +1,6 @@
 """With whom a patient shares: organisations, people who act for them, apps and keys, as rows of one kind.
 
-Organisations come from relationships of treatment and from Consents; apps from `app_grant`, where the site has apps.
+Organisations come from relationships of treatment and from Consents; apps from `app_grant`.
 Stopping an organisation writes a Consent that denies it and ends those that permit it, in one transaction; it holds from
 the next statement on (`search.visible`).
 """
@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from commonchart.access import audit, credentials, relationships
 from commonchart.access.consent import read
+from commonchart.access.oauth import grants as oauth
 from commonchart.access.portal import proxies
 from commonchart.access.writes import Create, Put, Wanted
 from commonchart.fhir import dates, json
@@ -142,9 +143,7 @@ def _person(one: proxies.Proxy) -> Grant:
 
 
 async def _apps(conn: Connection, records: Records, patient: str) -> list[Grant]:
-    """Apps that this person allowed to see this patient, where the site has apps (`access.oauth`)."""
-    if (await conn.fetch("SELECT to_regclass('app_grant') IS NULL"))[0][0]:
-        return []
+    """Apps that this person allowed to see this patient (`access.oauth`)."""
     rows = await conn.fetch(
         "SELECT g.id, a.name, g.scopes, g.created, g.expires, g.used FROM app_grant g JOIN app a ON a.id = g.app "
         "WHERE g.tenant = %s AND g.actor = %s AND coalesce(g.patient, %s) = %s AND g.revoked IS NULL AND g.expires > %s "
@@ -204,12 +203,9 @@ async def share(records: Records, patient: str, org: str, until: datetime | None
 
 
 async def _stop_app(records: Records, id: str) -> None:
+    """`find` has seen that it is this person's."""
     async with records.database.connection() as conn:
-        now = records.clock()
-        await conn.fetch(
-            "UPDATE app_grant SET revoked = %s, why = 'by the patient' WHERE id = %s AND actor = %s AND revoked IS NULL",
-            (now, id, records.actor.user),
-        )
+        await oauth.revoke(conn, id, "by the patient", records.clock())
 
 
 async def _decide(

@@ -16,8 +16,9 @@ from commonchart.search.visible import Visible
 if TYPE_CHECKING:
     from commonchart.record.database import Connection
 
-# whoever loads a record brings its ids along
+# whoever loads a record brings its ids along; the pages make theirs themselves, from what the form was
 BRINGS_IDS = frozenset({"system", "administrator"})
+PAGES = "web"
 
 
 def changeable(actor: Actor, old: Stored) -> None:
@@ -48,5 +49,5 @@ async def known(conn: Connection, visible: Visible, actor: Actor, writes: Sequen
         (*args, rtypes, ids, visible.tenant),
     )
     for rtype, _, there, seen in rows:
-        if not seen and (there or actor.role not in BRINGS_IDS):
+        if not seen and (there or not (actor.role in BRINGS_IDS or actor.client == PAGES)):
             raise NotFound(f"There is no {rtype} with this id")

@@ -25,7 +25,12 @@ async def checked(tx: Transaction, writes: Sequence[Write]) -> None:
     """Raises Forbidden for what is not theirs to say, NotFound for a version that is not theirs to change."""
     actor = tx.records.actor
     for one in writes:
-        if actor.role not in FOR_A_PATIENT or actor.patient is None or not _about(one, actor.patient):
+        if (
+            actor.app
+            or actor.role not in FOR_A_PATIENT
+            or actor.patient is None
+            or not _about(one, actor.patient)
+        ):
             async with tx.records.database.single() as conn:
                 await audit.note(
                     conn, actor, tx.records.clock(), "create", outcome=audit.SERIOUS, rtype=one.rtype, id=one.id

@@ -6,16 +6,19 @@ who is asking. See docs/explain/who-sees-what.md.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from functools import cache
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from commonchart.access import scopes
 from commonchart.access.actors import FOR_A_PATIENT, Actor
 from commonchart.access.consent import purposes_of
 from commonchart.care.labels import UNREAD, mask
 from commonchart.fhir.definitions import r4
-from commonchart.search.visible import Beyond, Visible
+from commonchart.search.visible import Beyond, Part, Visible
 
 READ = frozenset({"read", "search", "history"})
 WRITE = frozenset({"create", "update", "delete"})
@@ -128,26 +131,67 @@ def allowed(actor: Actor, action: str, rtype: str) -> bool:
     """Whether this actor may do this with this type at all; the records then decide on each resource."""
     if rtype in OURS and action in WRITE:
         return False
-    if not any(
-        action in g.actions and (g.types is None or rtype in g.types) for g in GRANTS.get(actor.role, ())
-    ):
+    if actor.app and not (_is_self(actor, action, rtype) or _scoped(actor, action, rtype)):
         return False
-    return actor.limits is None or any(
-        action in one.actions and (one.types is None or rtype in one.types) for one in actor.limits
+    return any(
+        action in g.actions and (g.types is None or rtype in g.types) for g in GRANTS.get(actor.role, ())
     )
 
 
-def visible(actor: Actor, now: datetime | None = None) -> Visible:
+def visible(actor: Actor, now: datetime | None = None, *, letters: str = "s") -> Visible:
     """What the actor may see, as the predicate of every statement. A patient without a record sees nothing.
 
-    `now` may be left out only where no statement is made of it.
+    `now` may be left out only where no statement is made of it. Through an app: what any of these letters of its scopes also allows ("s" to search, "r" to read one by its id).
     """
+    if not actor.app:
+        return _visible(actor, now)
+    seen = scopes.restrict(
+        _visible(actor, now), actor.scopes, actor.context, letters=letters, shared=KNOWN_TO_PATIENTS
+    )
+    own = own_resource(actor)
+    if own is None or "r" not in letters or not _is_self(actor, "read", own[0]):
+        return seen
+    return replace(seen, within=(*(seen.within or ()), Part(frozenset({own[0]}), id=own[1])))
+
+
+def own_resource(actor: Actor) -> tuple[str, str] | None:
+    """(type, id) of the resource that a user is, None for none."""
+    if actor.role == "patient" and actor.patient:
+        return "Patient", actor.patient
+    return ("Practitioner", actor.practitioner) if actor.practitioner else None
+
+
+def _is_self(actor: Actor, action: str, rtype: str) -> bool:
+    """Whether it is reading the resource that the user is, which goes with the scope fhirUser."""
+    own = own_resource(actor)
+    return action == "read" and "fhirUser" in actor.scopes and own is not None and own[0] == rtype
+
+
+def _scoped(actor: Actor, action: str, rtype: str) -> bool:
+    return scopes.allows(actor.scopes, actor.context, action, rtype)
+
+
+def of_one_patient(actor: Actor, rtypes: Iterable[str]) -> bool:
+    """Whether, through an app, these types are read of the patient in context only."""
+    return bool(actor.app) and not any(scopes.of_anybody(actor.scopes, rtype) for rtype in rtypes)
+
+
+def everybodys(actor: Actor, rtype: str) -> bool:
+    """Whether the app, if one asks, was allowed all of this type: for what is not kept as resources, such as the audit trail."""
+    return not actor.app or scopes.everybodys(actor.scopes, rtype)
+
+
+def whole(actor: Actor, rtype: str) -> bool:
+    """Whether what may be read of this type is not narrowed by the codes in an app's scopes."""
+    return not actor.app or scopes.whole(actor.scopes, actor.context, rtype)
+
+
+def _visible(actor: Actor, now: datetime | None) -> Visible:
     hidden = mask(*HIDDEN.get(actor.role, _SENSITIVE))
     if actor.role in FOR_A_PATIENT:
         own = frozenset({actor.patient} if actor.patient else ())
         return Visible(
-            actor.tenant, patients=own, shared=KNOWN_TO_PATIENTS if own else frozenset(), hidden=hidden, limits=actor.limits,
-            releases=True, moment=now,
+            actor.tenant, patients=own, shared=KNOWN_TO_PATIENTS if own else frozenset(), hidden=hidden, releases=True, moment=now,
         )  # fmt: skip
     readable = [g.types for g in GRANTS.get(actor.role, ()) if "read" in g.actions]
     types = None if None in readable else frozenset[str]().union(*(t for t in readable if t is not None))
@@ -158,7 +202,6 @@ def visible(actor: Actor, now: datetime | None = None) -> Visible:
         hidden=hidden,
         author=actor.user if hidden else "",
         beyond=_beyond(actor, now),
-        limits=actor.limits,
     )
 
 

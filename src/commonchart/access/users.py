@@ -54,7 +54,7 @@ async def create(
     """A new user; without a password nobody can sign in as them (programs). Raises Invalid, Conflict (login taken)."""
     _check(login, role, patient)
     secret = await passwords.hashed(password) if password is not None else None
-    id = str(uuid5(NAMESPACE_URL, f"commonchart:user:{login}"))
+    id = id_of(login)
     async with database.connection() as conn:
         try:
             await conn.execute(
@@ -64,6 +64,11 @@ async def create(
         except UniqueViolation:
             raise Conflict("This login is taken", at="login") from None
     return User(id, tenant, login, name, role, org, patient, practitioner, True, now)
+
+
+def id_of(login: str) -> str:
+    """The id of the user with this login."""
+    return str(uuid5(NAMESPACE_URL, f"commonchart:user:{login}"))
 
 
 def _check(login: str, role: str, patient: str | None) -> None:

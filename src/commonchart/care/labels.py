@@ -2,7 +2,7 @@
 
 A label is one bit of a mask, which stands in a column beside the resource and is decided on in every statement. The
 value sets are a pack of bare codes (`packs/labels-2026`) with a review state. A resource that is only told in words has
-the labels its sender gave it: words are not read (hazard H34).
+the labels its sender gave it: words are not read (hazard H61).
 """
 
 from __future__ import annotations

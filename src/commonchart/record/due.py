@@ -183,9 +183,10 @@ async def resources(
     return found + await referenced_medications(conn, tenant, found)
 
 
-async def origins(
-    conn: Connection, tenant: int, patient: str, patients: Sequence[str]
-) -> tuple[str, dict[str, tuple[int, str]]]:
+Origins = tuple[str, dict[str, tuple[int, str]]]
+
+
+async def origins(conn: Connection, tenant: int, patient: str, patients: Sequence[str]) -> Origins:
     """Who keeps the patient's record; and by reference the labels and organisation of facts that have others.
 
     `patients` are the records of the person.
@@ -200,7 +201,8 @@ async def origins(
             tenant, patient,
         ),
     )  # fmt: skip
-    return next((row[2] for row in rows if row[3]), ""), {row[0]: (row[1], row[2]) for row in rows}
+    keeper = next((row[2] for row in rows if row[3]), "")
+    return keeper, {row[0]: (row[1], row[2]) for row in rows if not row[0].startswith("Patient/")}
 
 
 async def telling(conn: Connection, tenant: int, new: Sequence[Change], tokens: Sequence[int]) -> list[str]:

@@ -6,28 +6,54 @@ change of them holds from the next statement on, and nothing has to be forgotten
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from commonchart.care.labels import UNDECISIVE, mask
-from commonchart.record.keys import patient_key, token
+from commonchart.record.keys import patient_key
 
 Condition = tuple[str, list[Any]]
 
 
-class Limit(Struct, frozen=True):
-    """One scope of an app: what may be done with which types (None: every), of these categories and patients only.
+# (element, codes): the element, a coded concept or a list of them, has one of the codes, "system|code" or "code"
+Only = tuple[tuple[str, tuple[str, ...]], ...]
 
-    `categories` are "system|code" of the first category of a resource (SMART granular scopes, `?category=`).
+
+class Part(Struct, frozen=True):
+    """Rows of these types (None: of every type), of one patient or of the `shared` types (None: of anybody), so coded.
+
+    With an `id` only that one.
     """
 
-    actions: frozenset[str]
     types: frozenset[str] | None = None
-    categories: frozenset[str] = frozenset()
-    patients: frozenset[str] | None = None
+    patient: str | None = None
+    shared: frozenset[str] = frozenset()
+    only: Only = ()
+    id: str | None = None
+
+    def predicate(self, alias: str) -> Condition:
+        """SQL and its arguments."""
+        parts: list[str] = []
+        args: list[Any] = []
+        if self.types is not None:
+            parts.append(f"{alias}.rtype = ANY(%s)")
+            args.append(sorted(self.types))
+        if self.patient is not None:
+            own = f"({alias}.pk = %s AND {alias}.patient = %s)"
+            parts.append(f"({own} OR {alias}.rtype = ANY(%s))")
+            args += [patient_key(self.patient), self.patient, sorted(self.shared)]
+        if self.id is not None:
+            parts.append(f"{alias}.id = %s")
+            args.append(self.id)
+        for element, codes in self.only:
+            parts.append(_coded(alias, element))
+            args += [list(codes), [code for code in codes if "|" not in code]]
+        return f"({' AND '.join(parts) or 'true'})", args
 
 
 class Beyond(Struct, frozen=True):
@@ -57,9 +83,9 @@ class Visible(Struct, frozen=True):
     """One tenant, and in it everything (of `types`, if given), or what is about `patients` plus the `shared` types.
 
     Empty means nothing. `hidden` are labels that are not shown, unless `author` wrote the version. `beyond` is set where
-    organisations do not see each other's records as a matter of course; `limits` where an app was given less. `releases`:
-    what a clinician holds back from the patient for a while (`result_hold`) is left out, as of `moment` (None: as long as
-    it is held at all).
+    organisations do not see each other's records as a matter of course; `within` where an app was given less: only what one of the parts also holds.
+    `releases`: what a clinician holds back from the patient for a while (`result_hold`) is left out, as of `moment` (None:
+    as long as it is held at all).
     """
 
     tenant: int
@@ -70,7 +96,7 @@ class Visible(Struct, frozen=True):
     hidden: int = 0
     author: str = ""
     beyond: Beyond | None = None
-    limits: tuple[Limit, ...] | None = None
+    within: tuple[Part, ...] | None = None
     releases: bool = False
     moment: datetime | None = None
 
@@ -86,10 +112,10 @@ class Visible(Struct, frozen=True):
             parts.append((f"{alias}.rtype = ANY(%s)", [sorted(self.types)]))
         if self.hidden:
             parts.append(_unlabelled(alias, self.hidden, self.author))
-        if self.limits is not None:
-            parts.append(_any(_limited(alias, one) for one in self.limits if one.actions & _SHOWING))
+        if self.within is not None:
+            parts.append(_any(part.predicate(alias) for part in self.within))
         if self.beyond is not None:
-            parts.append(_theirs(alias, self.beyond))
+            parts.append(_at_the_moment(_theirs, alias, self.beyond))
         if self.releases:
             parts.append(_released(alias, f"_h.rtype = {alias}.rtype AND _h.id = {alias}.id", self.moment))
         return parts[0] if len(parts) == 1 else _all(parts)
@@ -101,10 +127,10 @@ class Visible(Struct, frozen=True):
             parts.append((f"{alias}.patient = ANY(%s)", [sorted(self.patients)]))
         if self._deciding:
             parts.append(_unlabelled(alias, self._deciding, ""))
-        if self.limits is not None:
-            parts.append(_any(_limited_due(alias, one) for one in self.limits if one.actions & _SHOWING))
+        if self.within is not None:
+            parts.append(_any(_due_within(alias, part) for part in self.within))
         if self.beyond is not None:
-            parts.append(_due_of_theirs(alias, self.beyond))
+            parts.append(_at_the_moment(_due_of_theirs, alias, self.beyond))
         if self.releases:  # what was worked out from it tells of it
             told = f"position('\"' || _h.rtype || '/' || _h.id || '\"' IN {alias}.why) > 0"
             parts.append(_released(alias, told, self.moment))
@@ -118,7 +144,7 @@ class Visible(Struct, frozen=True):
     @property
     def whole(self) -> bool:
         """Whether everything that answers rest on may be seen, so that stored answers and counts may be shown as they are."""
-        open_ = self.everything and self.types is None and self.limits is None and self.beyond is None
+        open_ = self.everything and self.types is None and self.within is None and self.beyond is None
         return open_ and not self._deciding
 
     def scope(self) -> list[Any]:
@@ -126,15 +152,12 @@ class Visible(Struct, frozen=True):
         return [_ordered(getattr(self, name)) for name in self.__struct_fields__ if name != "moment"]
 
     def _own(self, alias: str) -> Condition:
-        shared: Condition = (f"{alias}.rtype = ANY(%s)", [sorted(self.shared)])
+        shared: Condition = (f"{alias}.rtype = ANY(%s) AND {alias}.patient IS NULL", [sorted(self.shared)])
         if not self.patients:
-            return shared
+            return _all([shared])
         own = f"{alias}.pk = ANY(%s) AND {alias}.patient = ANY(%s)"
         keys = [patient_key(p) for p in self.patients]
         return _any([(own, [keys, sorted(self.patients)]), shared])
-
-
-_SHOWING = frozenset({"read", "search"})
 
 
 def _released(alias: str, which: str, moment: datetime | None) -> Condition:
@@ -173,27 +196,48 @@ def _unlabelled(alias: str, hidden: int, author: str) -> Condition:
     return _any(free)
 
 
-def _limited(alias: str, limit: Limit) -> Condition:
-    parts: list[Condition] = []
-    if limit.types is not None:
-        parts.append((f"{alias}.rtype = ANY(%s)", [sorted(limit.types)]))
-    if limit.categories:
-        hashes = [token("category", one) for one in sorted(limit.categories)]
-        parts.append((f"{alias}.category = ANY(%s)", [hashes]))
-    if limit.patients is not None:
-        people = sorted(limit.patients)
-        parts.append((f"({alias}.patient = ANY(%s) OR {alias}.patient IS NULL)", [people]))
-    return _all(parts)
-
-
-def _limited_due(alias: str, limit: Limit) -> Condition:
+def _due_within(alias: str, part: Part) -> Condition:
     """A due row says something of every type of fact: an app with less than all of them sees none."""
-    if limit.types is not None or limit.categories:
+    if part.types is not None or part.only or part.id is not None:
         return "false", []
-    return _all([] if limit.patients is None else [(f"{alias}.patient = ANY(%s)", [sorted(limit.patients)])])
+    return ("true", []) if part.patient is None else (f"{alias}.patient = %s", [part.patient])
+
+
+def _coded(alias: str, element: str) -> str:
+    """Whether the body has one of the codes: the same of current and of superseded versions, which keep no tokens.
+
+    json, not jsonb, whose numbers are narrower than FHIR's decimals.
+    """
+    held = f"{alias}.body::json->'{element}'"
+    return (
+        f"EXISTS (SELECT 1 FROM json_array_elements(CASE json_typeof({held}) WHEN 'array' THEN {held} "
+        f"WHEN 'object' THEN json_build_array({held}) ELSE '[]' END) scoped, "
+        "json_array_elements(CASE json_typeof(scoped->'coding') WHEN 'array' THEN scoped->'coding' ELSE '[]' END) coded "
+        "WHERE coalesce(coded->>'system', '') || '|' || (coded->>'code') = ANY(%s) OR coded->>'code' = ANY(%s))"
+    )
 
 
 # ---- where organisations share ---------------------------------------------------------------------------------
+
+
+class _Now:
+    """Stands for the moment in what is kept of a condition."""
+
+
+NOW = _Now()
+
+
+def _at_the_moment(made: Callable[[str, Beyond], Condition], alias: str, who: Beyond) -> Condition:
+    """The condition, whose text is made once for an actor. Raises RuntimeError without a moment."""
+    if who.now is None:
+        raise RuntimeError("what organisations share is decided at a moment, and none was given")
+    text, args = _made(made, alias, replace(who, now=None))
+    return text, [who.now if one is NOW else one for one in args]
+
+
+@lru_cache(maxsize=2048)
+def _made(made: Callable[[str, Beyond], Condition], alias: str, who: Beyond) -> Condition:
+    return made(alias, who)
 
 
 def _theirs(alias: str, who: Beyond) -> Condition:
@@ -223,34 +267,28 @@ def _shared(alias: str, who: Beyond) -> Condition:
     if not who.shares:
         return "false", []
     said, said_args = _decided(alias, who, personal=False)
-    usual = _all([_related(alias, who), (f"{alias}.labels & %s::bigint = 0", [who.blocked])])
-    if not who.related:
-        usual = ("false", [])
-    decided: Condition = (f"coalesce({said}, {usual[0]})", [*said_args, *usual[1]])
+    treats = _related(alias, who) if who.related else ("false", [])
+    decided: Condition = (  # OFFSET 0: asked once a row, however often it is needed
+        f"(SELECT coalesce({said}, _x.treats AND {alias}.labels & %s::bigint = 0) "
+        f"FROM (SELECT {treats[0]} AS treats OFFSET 0) _x)",
+        [*said_args, who.blocked, *treats[1]],
+    )
     emergency = _all([_emergency(alias, who), (f"{alias}.labels & %s::bigint = 0", [who.never])])
     return _all([(f"{alias}.patient IS NOT NULL", []), _any([emergency, decided])])
 
 
-def _now(who: Beyond) -> datetime:
-    if who.now is None:
-        raise RuntimeError("what organisations share is decided at a moment, and none was given")
-    return who.now
-
-
 def _emergency(alias: str, who: Beyond) -> Condition:
-    now = _now(who)
     return (
         f"EXISTS (SELECT 1 FROM emergency_access _g WHERE _g.tenant = {alias}.tenant AND _g.actor = %s "
         f"AND _g.patient = {alias}.patient AND _g.revoked IS NULL AND _g.starts <= %s AND _g.ends > %s)",
-        [who.user, now, now],
+        [who.user, NOW, NOW],
     )
 
 
 def _related(alias: str, who: Beyond) -> Condition:
     """The organisation treats the patient, or somebody whom identity has linked with the patient."""
-    now = _now(who)
     held = "{0}.org = %s AND {0}.starts <= %s AND {0}.ends > %s"
-    args = [who.org, now, now]
+    args: list[Any] = [who.org, NOW, NOW]
     return _any(
         [
             (
@@ -283,7 +321,7 @@ def _decided(alias: str, who: Beyond, *, personal: bool) -> Condition:
         (_LABELLED.format(alias), []),
         (_CODED.format(alias), []),
         (_DATED.format(alias), []),
-        _opening(alias, who),
+        _opening(alias, who, "false" if personal else "_x.treats"),
     ]
     if personal:
         parts.append(("%s = ANY(_k.people)", [who.person]))
@@ -296,13 +334,12 @@ def _decided(alias: str, who: Beyond, *, personal: bool) -> Condition:
 
 def _of_patient(alias: str, who: Beyond) -> Condition:
     """In force, and about this actor and purpose."""
-    now = _now(who)
     text = (
         f"_k.tenant = {alias}.tenant AND _k.patient = {alias}.patient AND _k.starts <= %s AND _k.ends > %s "
         f"AND {_one_of_each('_k.actors')} AND {_one_of_each('_k.purposes')}"
     )
     names, purposes = ([f"%|{_plain(one)}|%" for one in held] for held in (who.names, who.purposes))
-    return text, [now, now, names, purposes]
+    return text, [NOW, NOW, names, purposes]
 
 
 def _plain(text: str) -> str:
@@ -325,11 +362,13 @@ _CODED = (
 _DATED = "(_k.data_from IS NULL OR coalesce({0}.date_lo >= _k.data_from AND {0}.date_lo < _k.data_until, NOT _k.permit))"
 
 
-def _opening(alias: str, who: Beyond) -> Condition:
-    named: list[Condition] = [("_k.actors IS NOT NULL", [])]
-    if who.related:
-        named.append(_related(alias, who))
-    opened = _all([_any(named), (f"{alias}.labels & %s::bigint & ~_k.opens = 0", [who.blocked])])
+def _opening(alias: str, who: Beyond, treats: str) -> Condition:
+    opened = _all(
+        [
+            (f"(_k.actors IS NOT NULL OR {treats})", []),
+            (f"{alias}.labels & %s::bigint & ~_k.opens = 0", [who.blocked]),
+        ]
+    )
     return _any([("NOT _k.permit", []), opened])
 
 

@@ -79,7 +79,9 @@ GROUPS = (
         ),
     ),
 )
-ADMINISTRATION = Group("Administration", (Entry("/exchange", "Exports and subscriptions"),))
+ADMINISTRATION = Group(
+    "Administration", (Entry("/apps", "Apps"), Entry("/exchange", "Exports and subscriptions"))
+)
 PRIVACY = Group(
     "Privacy",
     (Entry("/reports/access", "Who did what", "g a"), Entry("/reports/access/unusual", "Unusual access")),

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from starlette.routing import BaseRoute, Route
 
 from commonchart.web import accounts, assets
+from commonchart.web.apps import connected, consent, gallery
+from commonchart.web.apps import registry as app_registry
 from commonchart.web.clinician import (
     access_reports,
     alert_report,
@@ -81,6 +83,9 @@ READING: dict[str, View] = {
     "/patients/{patient}/contacts": sections.contacts,
     "/patients/{patient}/facts/{rtype}/{id}": provenance.fact,
     "/account": accounts.account,
+    "/apps": app_registry.page,
+    "/connected-apps": connected.page,
+    "/patients/{patient}/apps": gallery.page,
     "/campaigns": campaigns.listing,
     "/campaigns/{campaign}/letters": campaigns.letters,
     "/digest": digest.page,
@@ -150,12 +155,18 @@ WRITING: dict[str, tuple[View, View]] = {
     "/stock": (stock.page, stock.receive),
     "/stock/{lot}": (stock.one, stock.act),
     "/validate": (validating.page, validating.look),
+    "/apps/new": (app_registry.new, app_registry.create),
+    "/apps/{app}": (app_registry.one, app_registry.act),
     "/patients/new": (registration.new_patient, registration.create_patient),
 }
 # After the addresses that a writing page may claim, such as visits/new.
 LAST: dict[str, View] = {"/patients/{patient}/visits/{visit}": sections.visit}
 SIGNED_POST: dict[str, View] = {
     "/account": accounts.save_account,
+    "/sign-out": accounts.sign_out,
+    "/oauth/consent": consent.decide,
+    "/connected-apps/revoke": connected.revoke,
+    "/patients/{patient}/apps/launch": gallery.launch,
     "/registry/views/save": views.save,
     "/drafts": writing.keep_draft,
     "/exchange/begin": exchange.begin,
@@ -172,6 +183,8 @@ PUBLIC: list[tuple[str, Endpoint, list[str]]] = [
     ("/sign-in", accounts.sign_in_page, ["GET"]),
     ("/sign-in", accounts.sign_in, ["POST"]),
     ("/timed-out", accounts.timed_out, ["GET"]),
+    ("/oauth/authorize", consent.authorize, ["GET"]),
+    ("/oauth/authorize", consent.posted, ["POST"]),
 ]
 
 

@@ -23,14 +23,9 @@ class SeenAs(Records):
 
     def __init__(self, records: Records, them: Actor) -> None:
         super().__init__(records.database, records.actor, records.clock, key=records.key)
-        self.them = them
-
-    @property
-    def visible(self) -> Visible:
-        """What the other may see of this patient, without what is held back from the patient for now."""
-        own = policy.visible(self.actor, self.clock())
-        return replace(
-            policy.visible(self.them, self.clock()),
+        own, theirs = policy.visible(self.actor, self.clock()), policy.visible(them, self.clock())
+        self.visible = replace(
+            theirs,
             everything=False,
             types=None,
             patients=own.patients,
@@ -38,6 +33,11 @@ class SeenAs(Records):
             releases=True,
             moment=own.moment,
         )
+
+    @property
+    def readable(self) -> Visible:
+        """By its id they see no more."""
+        return self.visible
 
 
 def organization(records: Records, org: str, network: bool | None) -> Actor:

@@ -65,6 +65,11 @@ async def check(
         raise Forbidden(
             "Narrow the topic to your own record by a filter on patient", at="Subscription.criteria"
         )
+    types = [trigger.rtype for trigger in BY_URL[plan.topic].triggers]
+    if policy.of_one_patient(actor, types) and patients_named(plan) != frozenset({actor.context}):
+        raise Forbidden(
+            "Narrow the topic to the patient of the app by a filter on patient", at="Subscription.criteria"
+        )
     for text in plan.headers:
         _at("channel.header", header, text)
     if plan.channel == "rest-hook":

@@ -11,7 +11,6 @@ from msgspec import Struct
 
 from commonchart.access import subscribed
 from commonchart.access.actors import Actor
-from commonchart.access.standing import standing
 from commonchart.exchange.subscriptions import accept, match, state
 from commonchart.exchange.subscriptions.plan import Plan, plan_of
 from commonchart.exchange.subscriptions.state import State
@@ -49,7 +48,7 @@ async def follow(database: Database, clock: Callable[[], datetime]) -> tuple[int
         if not batch.changes:
             return 0, []
         held = {(one.tenant, one.id): (one, one.how) for one in await state.listening(conn)}
-        actors: dict[tuple[int, str], Actor | None] = {}
+        actors: dict[tuple[int, str, str], Actor | None] = {}
         refused: list[Ended] = []
         for change in batch.changes:
             if change.rtype == "Subscription":
@@ -89,7 +88,7 @@ async def _begun(
     key = (change.tenant, change.id)
     try:
         plan = plan_of(json.decode(stored.body or b"{}"))
-        actor = await standing(conn, _who(change.tenant, stored.actor))
+        actor = await subscribed.subscriber(conn, change.tenant, stored.actor, change.id)
         await accept.check(conn, actor, plan, now, looked_up=False)
     except Busy:
         raise
@@ -104,21 +103,20 @@ async def _begun(
     return ()
 
 
-def _who(tenant: int, user: str) -> Actor:
-    """The user by id only; `standing` knows the rest."""
-    return Actor(tenant, user, "", "patient", "", "subscription")
-
-
 async def subscriber(conn: Connection, one: State) -> Actor:
     """Whoever subscribed, as of now. Raises Forbidden."""
-    return await standing(conn, _who(one.tenant, one.user))
+    return await subscribed.subscriber(conn, one.tenant, one.user, one.id)
 
 
 # ---- events ----------------------------------------------------------------------------------------------------
 
 
 async def _told(
-    conn: Connection, change: Change, held: Keeper, actors: dict[tuple[int, str], Actor | None], now: datetime
+    conn: Connection,
+    change: Change,
+    held: Keeper,
+    actors: dict[tuple[int, str, str], Actor | None],
+    now: datetime,
 ) -> None:
     listeners = [
         (one, plan)
@@ -155,9 +153,13 @@ async def _facts(conn: Connection, change: Change) -> match.Facts | None:
 
 
 async def _may(
-    conn: Connection, change: Change, one: State, actors: dict[tuple[int, str], Actor | None], now: datetime
+    conn: Connection,
+    change: Change,
+    one: State,
+    actors: dict[tuple[int, str, str], Actor | None],
+    now: datetime,
 ) -> bool:
-    key = (one.tenant, one.user)
+    key = (one.tenant, one.user, one.id)
     if key not in actors:
         try:
             actors[key] = await subscriber(conn, one)

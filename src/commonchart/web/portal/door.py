@@ -166,4 +166,5 @@ def greeting(me: Door) -> str:
 def long_day(me: Door) -> str:
     """Today, with its weekday."""
     language = me.call.prefs.language
-    return f"{days.weekday(me.today, language)}, {days.of_date(me.today, language)}".capitalize()
+    text = f"{days.weekday(me.today, language)}, {days.of_date(me.today, language)}"
+    return text[:1].upper() + text[1:]
