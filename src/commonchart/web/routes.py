@@ -84,7 +84,6 @@ READING: dict[str, View] = {
     "/patients/{patient}/facts/{rtype}/{id}": provenance.fact,
     "/account": accounts.account,
     "/apps": app_registry.page,
-    "/connected-apps": connected.page,
     "/patients/{patient}/apps": gallery.page,
     "/campaigns": campaigns.listing,
     "/campaigns/{campaign}/letters": campaigns.letters,
@@ -164,8 +163,6 @@ LAST: dict[str, View] = {"/patients/{patient}/visits/{visit}": sections.visit}
 SIGNED_POST: dict[str, View] = {
     "/account": accounts.save_account,
     "/sign-out": accounts.sign_out,
-    "/oauth/consent": consent.decide,
-    "/connected-apps/revoke": connected.revoke,
     "/patients/{patient}/apps/launch": gallery.launch,
     "/registry/views/save": views.save,
     "/drafts": writing.keep_draft,
@@ -176,8 +173,12 @@ SIGNED_POST: dict[str, View] = {
     "/inbox/undo": inbox.undo,
 }
 # For staff and patients alike; every other page is for one of them.
-SHARED: dict[str, View] = {"/": patients.index}
-SHARED_POST: dict[str, View] = {"/sign-out": accounts.sign_out}
+SHARED: dict[str, View] = {"/": patients.index, "/connected-apps": connected.page}
+SHARED_POST: dict[str, View] = {
+    "/sign-out": accounts.sign_out,
+    "/oauth/consent": consent.decide,
+    "/connected-apps/revoke": connected.revoke,
+}
 PUBLIC: list[tuple[str, Endpoint, list[str]]] = [
     *table.PUBLIC,
     ("/sign-in", accounts.sign_in_page, ["GET"]),
