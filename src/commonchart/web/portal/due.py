@@ -131,7 +131,7 @@ def _last(one: present.Item) -> str:
     return (
         f"Last written down: {_said(known[0])}."
         if known
-        else "We have no record of one. You may have had it somewhere else: tell us."
+        else "We have no record of one. It may have been done somewhere else: tell us."
     )
 
 
