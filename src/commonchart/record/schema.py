@@ -31,7 +31,7 @@ PATIENT_SHARDED = frozenset(
         "rule_preview_change",
     }
 )
-LOOK_UP = frozenset({"resource_loc", "person_link", "relationship", "consent_rule"})
+LOOK_UP = frozenset({"resource_loc", "person_link", "relationship", "consent_rule", "result_hold"})
 LOCAL = frozenset(
     {
         "change",
@@ -74,6 +74,8 @@ LOCAL = frozenset(
         "app_assertion",
         "app_subscription",
         "emergency_access",
+        "proxy_grant",
+        "portal_invitation",
         "privacy_notice",
         "panel_count",
         "panel_state",

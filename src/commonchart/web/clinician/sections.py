@@ -246,6 +246,7 @@ async def contacts(call: Call) -> Response:
     acts = [
         (f"edit/Patient/{chart.id}", "Correct demographics", "e"),
         ("contact-preferences", "Contact preferences", ""),
+        ("portal", "Portal access", ""),
     ]
     others = [fact for fact in facts if fact.rtype == "Patient" and fact.id != chart.id]
     notes = (
