@@ -47,6 +47,9 @@ MAY: dict[str, dict[str, str]] = {
         "_found": "the FROM of statements whose WHERE is `_members` and `_items`",
     },
     "access/labelled.py": {"_stored": "only the labels, to raise those of what is written"},
+    "access/portal/requests.py": {
+        "of_patient": "the requests of a patient whom the reader sees: Task is in no compartment"
+    },
     "access/records.py": {
         "_empty": "whether a Patient that the writer may delete has anything in it; says only that"
     },

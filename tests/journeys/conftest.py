@@ -35,13 +35,13 @@ class Place(NamedTuple):
     database: str
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def address(place: Place) -> str:
     """Where the server answers."""
     return place.address
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def place(empty_database: Any, template: str) -> Iterator[Place]:
     """A server over a database of its own."""
     if CHROMIUM is None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from commonchart.access.actors import Actor
+from commonchart.access.actors import FOR_A_PATIENT, Actor
 from commonchart.fhir.outcome import Unauthenticated
 
 if TYPE_CHECKING:
@@ -108,6 +108,7 @@ def _found(row: tuple[Any, ...]) -> Found:
         scopes=frozenset(scopes.split()),
         network=network,
         refused=refused,
+        purpose="PATRQT" if role in FOR_A_PATIENT else "TREAT",
         app=app,
         context=context,
     )

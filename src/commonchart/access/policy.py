@@ -191,7 +191,7 @@ def _visible(actor: Actor, now: datetime | None) -> Visible:
     if actor.role in FOR_A_PATIENT:
         own = frozenset({actor.patient} if actor.patient else ())
         return Visible(
-            actor.tenant, patients=own, shared=KNOWN_TO_PATIENTS if own else frozenset(), hidden=hidden
+            actor.tenant, patients=own, shared=KNOWN_TO_PATIENTS if own else frozenset(), hidden=hidden, releases=True, moment=now,
         )  # fmt: skip
     readable = [g.types for g in GRANTS.get(actor.role, ()) if "read" in g.actions]
     types = None if None in readable else frozenset[str]().union(*(t for t in readable if t is not None))

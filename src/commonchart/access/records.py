@@ -22,6 +22,7 @@ from commonchart.access import (
     consents,
     guarding,
     labelled,
+    own,
     parameters,
     permitted,
     policy,
@@ -365,6 +366,15 @@ class Transaction:
         written = await self._store(writes, now, more=bool(looked))
         await gate.keep(self, looked, written)
         return written
+
+    async def write_own(self, wanted: Sequence[Wanted]) -> list[Written]:
+        """Store what a patient, or who acts for them, says of their own record (`own.checked`): no role writes this way.
+
+        Raises Forbidden, Stale, NotFound.
+        """
+        writes = [write_of(one, self.records.clock()) for one in wanted]
+        await own.checked(self, writes)
+        return await self._store(writes, self.records.clock())
 
     async def write_prepared(self, writes: Sequence[Write], modifiers: Sequence[str] = ()) -> list[Written]:
         """Store what the loader validated and extracted in other processes. Raises as `write` does.

@@ -11,7 +11,7 @@ from msgspec import Struct
 from psycopg.errors import UniqueViolation
 
 from commonchart.access import credentials, passwords
-from commonchart.access.actors import FOR_A_PATIENT, Actor, Role
+from commonchart.access.actors import Actor, Role
 from commonchart.fhir.outcome import Conflict, Invalid, NotFound
 
 if TYPE_CHECKING:
@@ -76,9 +76,10 @@ def _check(login: str, role: str, patient: str | None) -> None:
         raise Invalid("A login has 2 to 64 lower-case letters, digits, or . _ @ -", at="login")
     if role not in ROLES:
         raise Invalid(f"The role is one of {', '.join(ROLES)}", at="role")
-    if (role in FOR_A_PATIENT) != (patient is not None):
+    if (role == "patient") != (patient is not None):
         raise Invalid(
-            "A user of the role patient or proxy names the Patient whose record it is, and nobody else does",
+            "A user of the role patient names the Patient they are, and nobody else does: whose record a proxy sees is said "
+            "by `proxy_grant`",
             at="patient",
         )
 

@@ -32,6 +32,7 @@ PATIENT_SHARDED = frozenset(
     }
 )
 LOOK_UP = frozenset({"resource_loc", "person_link", "person_pair", "relationship", "consent_rule"})
+LOOK_UP = frozenset({"resource_loc", "person_link", "relationship", "consent_rule", "result_hold"})
 LOCAL = frozenset(
     {
         "change",
@@ -75,6 +76,8 @@ LOCAL = frozenset(
         "app_subscription",
         "emergency_access",
         "emergency_lookup",
+        "proxy_grant",
+        "portal_invitation",
         "privacy_notice",
         "panel_count",
         "panel_state",

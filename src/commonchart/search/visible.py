@@ -84,6 +84,8 @@ class Visible(Struct, frozen=True):
 
     Empty means nothing. `hidden` are labels that are not shown, unless `author` wrote the version. `beyond` is set where
     organisations do not see each other's records as a matter of course; `within` where an app was given less: only what one of the parts also holds.
+    `releases`: what a clinician holds back from the patient for a while (`result_hold`) is left out, as of `moment` (None:
+    as long as it is held at all).
     """
 
     tenant: int
@@ -95,6 +97,8 @@ class Visible(Struct, frozen=True):
     author: str = ""
     beyond: Beyond | None = None
     within: tuple[Part, ...] | None = None
+    releases: bool = False
+    moment: datetime | None = None
 
     def predicate(self, alias: str) -> Condition:
         """SQL and its arguments: true of the rows of `resource` or `history` under this alias that may be seen.
@@ -112,6 +116,8 @@ class Visible(Struct, frozen=True):
             parts.append(_any(part.predicate(alias) for part in self.within))
         if self.beyond is not None:
             parts.append(_at_the_moment(_theirs, alias, self.beyond))
+        if self.releases:
+            parts.append(_released(alias, f"_h.rtype = {alias}.rtype AND _h.id = {alias}.id", self.moment))
         return parts[0] if len(parts) == 1 else _all(parts)
 
     def due(self, alias: str) -> Condition:
@@ -125,6 +131,9 @@ class Visible(Struct, frozen=True):
             parts.append(_any(_due_within(alias, part) for part in self.within))
         if self.beyond is not None:
             parts.append(_at_the_moment(_due_of_theirs, alias, self.beyond))
+        if self.releases:  # what was worked out from it tells of it
+            told = f"position('\"' || _h.rtype || '/' || _h.id || '\"' IN {alias}.why) > 0"
+            parts.append(_released(alias, told, self.moment))
         return _all(parts)
 
     @property
@@ -140,7 +149,7 @@ class Visible(Struct, frozen=True):
 
     def scope(self) -> list[Any]:
         """Everything but the moment, in a fixed order: equal where the same may be seen at the same time."""
-        return [_ordered(getattr(self, name)) for name in self.__struct_fields__]
+        return [_ordered(getattr(self, name)) for name in self.__struct_fields__ if name != "moment"]
 
     def _own(self, alias: str) -> Condition:
         shared: Condition = (f"{alias}.rtype = ANY(%s) AND {alias}.patient IS NULL", [sorted(self.shared)])
@@ -149,6 +158,16 @@ class Visible(Struct, frozen=True):
         own = f"{alias}.pk = ANY(%s) AND {alias}.patient = ANY(%s)"
         keys = [patient_key(p) for p in self.patients]
         return _any([(own, [keys, sorted(self.patients)]), shared])
+
+
+def _released(alias: str, which: str, moment: datetime | None) -> Condition:
+    """Nothing holds it back from the patient now."""
+    lasting, args = ("", []) if moment is None else (" AND _h.until > %s", [moment])
+    return (
+        f"NOT EXISTS (SELECT 1 FROM result_hold _h WHERE _h.tenant = {alias}.tenant AND _h.patient = {alias}.patient "
+        f"AND {which} AND _h.lifted IS NULL{lasting})",
+        list[Any](args),
+    )
 
 
 def _all(parts: Iterable[Condition]) -> Condition:

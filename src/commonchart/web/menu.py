@@ -70,6 +70,7 @@ GROUPS = (
     Group(
         "Practice",
         (
+            Entry("/requests", "Requests of patients", "", ("update", "Task")),
             Entry("/stock", "Vaccine stock", "g s", ("create", "Immunization")),
             Entry("/schedules", "Vaccine schedules", "", RESULTS),
             Entry("/persons", "Records of one person", "", ("update", "Patient")),

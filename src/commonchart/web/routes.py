@@ -25,11 +25,14 @@ from commonchart.web.clinician import (
     emergency,
     exchange,
     growth,
+    holding,
     immunizations,
     inbox,
     inbox_item,
+    letting_in,
     medication_check,
     notes,
+    patient_requests,
     patients,
     persons,
     plans,
@@ -54,10 +57,11 @@ from commonchart.web.clinician import (
     wordings,
     writing,
 )
+from commonchart.web.portal import table
+from commonchart.web.portal.door import staff
 from commonchart.web.session import Endpoint, View, guarded, signed_in
 
 READING: dict[str, View] = {
-    "/": patients.index,
     "/patients": patients.patient_list,
     "/patients/{patient}": sections.summary,
     "/patients/{patient}/timeline": sections.timeline,
@@ -82,7 +86,6 @@ READING: dict[str, View] = {
     "/patients/{patient}/facts/{rtype}/{id}": provenance.fact,
     "/account": accounts.account,
     "/apps": app_registry.page,
-    "/connected-apps": connected.page,
     "/patients/{patient}/apps": gallery.page,
     "/campaigns": campaigns.listing,
     "/campaigns/{campaign}/letters": campaigns.letters,
@@ -125,6 +128,9 @@ WRITING: dict[str, tuple[View, View]] = {
     "/patients/{patient}/notes/{id}/amend": (notes.amend, notes.add_addendum),
     "/patients/{patient}/calculators": (calculators.page, calculators.act),
     "/patients/{patient}/contact-preferences": (contact.page, contact.save),
+    "/patients/{patient}/portal": (letting_in.page, letting_in.act),
+    "/patients/{patient}/hold/{rtype}/{id}": (holding.page, holding.act),
+    "/requests": (patient_requests.page, patient_requests.answer),
     "/patients/{patient}/due/{rule}/{act}": (plans.ask, plans.decide),
     "/patients/{patient}/plans/{rtype}/{id}": (plans.change, plans.save),
     "/patients/{patient}/plans/{rtype}/{id}/{act}": (plans.ending, plans.end),
@@ -163,8 +169,6 @@ LAST: dict[str, View] = {"/patients/{patient}/visits/{visit}": sections.visit}
 SIGNED_POST: dict[str, View] = {
     "/account": accounts.save_account,
     "/sign-out": accounts.sign_out,
-    "/oauth/consent": consent.decide,
-    "/connected-apps/revoke": connected.revoke,
     "/patients/{patient}/apps/launch": gallery.launch,
     "/registry/views/save": views.save,
     "/drafts": writing.keep_draft,
@@ -174,7 +178,15 @@ SIGNED_POST: dict[str, View] = {
     "/drafts/drop": writing.drop_draft,
     "/inbox/undo": inbox.undo,
 }
+# For staff and patients alike; every other page is for one of them.
+SHARED: dict[str, View] = {"/": patients.index, "/connected-apps": connected.page}
+SHARED_POST: dict[str, View] = {
+    "/sign-out": accounts.sign_out,
+    "/oauth/consent": consent.decide,
+    "/connected-apps/revoke": connected.revoke,
+}
 PUBLIC: list[tuple[str, Endpoint, list[str]]] = [
+    *table.PUBLIC,
     ("/sign-in", accounts.sign_in_page, ["GET"]),
     ("/sign-in", accounts.sign_in, ["POST"]),
     ("/timed-out", accounts.timed_out, ["GET"]),
@@ -188,9 +200,12 @@ def routes(door: Callable[[View], Endpoint] = signed_in) -> list[BaseRoute]:
     return [
         Route("/static/{digest}/{path:path}", assets.serve, methods=["GET"]),
         *(Route(path, guarded(endpoint), methods=methods) for path, endpoint, methods in PUBLIC),
-        *(Route(path, door(show), methods=["GET"]) for path, (show, _) in WRITING.items()),
-        *(Route(path, door(store), methods=["POST"]) for path, (_, store) in WRITING.items()),
-        *(Route(path, door(view), methods=["GET"]) for path, view in READING.items()),
-        *(Route(path, door(view), methods=["POST"]) for path, view in SIGNED_POST.items()),
-        *(Route(path, door(view), methods=["GET"]) for path, view in LAST.items()),
+        *(Route(path, door(view), methods=[method]) for path, method, view in table.views()),
+        *(Route(path, door(view), methods=["GET"]) for path, view in SHARED.items()),
+        *(Route(path, door(view), methods=["POST"]) for path, view in SHARED_POST.items()),
+        *(Route(path, door(staff(show)), methods=["GET"]) for path, (show, _) in WRITING.items()),
+        *(Route(path, door(staff(store)), methods=["POST"]) for path, (_, store) in WRITING.items()),
+        *(Route(path, door(staff(view)), methods=["GET"]) for path, view in READING.items()),
+        *(Route(path, door(staff(view)), methods=["POST"]) for path, view in SIGNED_POST.items()),
+        *(Route(path, door(staff(view)), methods=["GET"]) for path, view in LAST.items()),
     ]

@@ -248,6 +248,7 @@ async def contacts(call: Call) -> Response:
         (f"edit/Patient/{chart.id}", "Correct demographics", "e"),
         ("contact-preferences", "Contact preferences", ""),
         (f"/persons?patient={chart.id}", "Other records of this person", ""),
+        ("portal", "Portal access", ""),
     ]
     others = [fact for fact in facts if fact.rtype == "Patient" and fact.id != chart.id]
     notes = (
