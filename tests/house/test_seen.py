@@ -46,6 +46,10 @@ MAY: dict[str, dict[str, str]] = {
         "": "the FROM of statements whose WHERE is `_members` and `_items`",
         "_found": "the FROM of statements whose WHERE is `_members` and `_items`",
     },
+    "access/lookup.py": {
+        "": "the emergency look-up: exact matches, counted and audited, of whom only the banner is shown",
+        "found_before": "whom the same person found by it minutes ago",
+    },
     "access/labelled.py": {"_stored": "only the labels, to raise those of what is written"},
     "access/portal/requests.py": {
         "of_patient": "the requests of a patient whom the reader sees: Task is in no compartment"

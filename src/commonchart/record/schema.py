@@ -31,8 +31,9 @@ PATIENT_SHARDED = frozenset(
         "rule_preview_change",
     }
 )
-LOOK_UP = frozenset({"resource_loc", "person_link", "person_pair", "relationship", "consent_rule"})
-LOOK_UP = frozenset({"resource_loc", "person_link", "relationship", "consent_rule", "result_hold"})
+LOOK_UP = frozenset(
+    {"resource_loc", "person_link", "person_pair", "relationship", "consent_rule", "result_hold"}
+)
 LOCAL = frozenset(
     {
         "change",
