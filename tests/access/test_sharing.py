@@ -449,7 +449,7 @@ async def test_break_glass_ends_when_it_is_ended_and_is_reviewed(world: World) -
     assert await ids(world.birch) == set()
     assert [one.id for one in await emergency.to_review(officer)] == [grant.id]
     assert await emergency.to_review(world.of(who("cedar", "privacy-officer"))) == []
-    await emergency.reviewed(officer, grant.id, "justified")
+    await emergency.reviewed(officer, grant.id, "justified", "unconscious on arrival")
     assert await emergency.to_review(officer) == []
 
 

@@ -79,11 +79,38 @@ async def test_reason_and_password_open_it_and_it_ends(birch: Client) -> None:
     assert (await birch.post("/emergency/yara", data=form | {"reason": "x"})).status_code == 422
     assert (await birch.get("/patients/yara")).status_code == 404
     assert (await birch.post("/emergency/yara", data=form)).status_code == 303
-    assert (await birch.get("/patients/yara")).status_code == 200
+    chart = await birch.get("/patients/yara")
+    assert chart.status_code == 200
+    assert "Break-glass: this record is open to you until" in chart.text
     page = (await birch.get("/emergency")).text
     access = page.split('name="access" value="')[1].split('"')[0]
     await looked(birch, do="end", access=access)
     assert (await birch.get("/patients/yara")).status_code == 404
+
+
+async def test_what_was_opened_is_reviewed(birch: Client, sign_in: SignIn, clock: Clock) -> None:
+    await looked(birch, **WHO)
+    asked = await birch.get("/emergency/yara")
+    form = {"csrf": token_of(asked), "reason": "Unconscious in the emergency room", "password": PASSWORD}
+    await birch.post("/emergency/yara", data=form)
+    root = await sign_in("root")
+    page = await root.get("/reports/break-glass")
+    assert "Unconscious in the emergency room" in page.text
+    assert "Bo Birch" in page.text
+    assert "<strong>late</strong>" not in page.text
+    clock.advance(hours=73)
+    root = await sign_in("root")
+    page = await root.get("/reports/break-glass")
+    assert "<strong>late</strong>" in page.text
+    access = page.text.split('name="access" value="')[1].split('"')[0]
+    sent = {"csrf": token_of(page), "access": access, "verdict": "justified", "comment": "seen with the ward"}
+    assert (await root.post("/reports/break-glass", data=sent | {"comment": " "})).status_code == 422
+    assert (await root.post("/reports/break-glass", data=sent)).status_code == 303
+    assert "Nothing waits for review" in (await root.get("/reports/break-glass")).text
+
+
+async def test_only_those_who_answer_for_privacy_review(sage: Client) -> None:
+    assert (await sage.get("/reports/break-glass")).status_code == 404
 
 
 async def test_a_role_without_break_glass_does_not_look(sign_in: SignIn) -> None:

@@ -24,6 +24,8 @@ ROLES = frozenset({"clinician", "nurse"})
 LONGEST = timedelta(minutes=60)
 PURPOSE = "BTG"
 SHORTEST_REASON = 10
+REVIEW_WITHIN = timedelta(hours=72)
+VERDICTS = ("justified", "not justified", "to be looked into")
 _COLUMNS = "id, actor, org, patient, reason, starts, ends, revoked, reviewed, verdict"
 
 
@@ -169,17 +171,19 @@ async def to_review(records: Records) -> list[Grant]:
     return found
 
 
-async def reviewed(records: Records, id: str, verdict: str) -> None:
-    """What the review said. Raises NotFound, Invalid."""
-    if not verdict.strip():
-        raise Invalid("Say what the review found", at="verdict")
+async def reviewed(records: Records, id: str, verdict: str, comment: str) -> None:
+    """What the review said: one of VERDICTS, and in words. Raises NotFound, Invalid."""
+    if verdict not in VERDICTS:
+        raise Invalid("Choose what the review found", at="verdict")
+    if not comment.strip():
+        raise Invalid("Say what the review found, in a few words", at="comment")
     if not any(one.id == id for one in await to_review(records)):
         raise NotFound("There is no such emergency access to review")
     async with records.database.connection() as conn:
         rows = await conn.fetch(
-            "UPDATE emergency_access SET reviewed = %s, reviewed_by = %s, verdict = %s WHERE id = %s AND tenant = %s "
+            "UPDATE emergency_access SET reviewed = %s, reviewed_by = %s, verdict = %s, comment = %s WHERE id = %s AND tenant = %s "
             "AND reviewed IS NULL RETURNING patient",
-            (records.clock(), records.actor.user, verdict.strip(), id, records.actor.tenant),
+            (records.clock(), records.actor.user, verdict, comment.strip()[:1000], id, records.actor.tenant),
         )
         if not rows:
             raise NotFound("There is no such emergency access to review")
@@ -198,3 +202,12 @@ async def of_patient(records: Records, patient: str) -> list[Grant]:
         )
         await audit.note(conn, records.actor, records.clock(), "read-break-glass", patients=[patient])
     return [Grant(*row) for row in rows]
+
+
+async def names(records: Records, users: list[str]) -> dict[str, str]:
+    """The names of users by id, for the review."""
+    async with records.database.single() as conn:
+        rows = await conn.fetch(
+            "SELECT id, name FROM app_user WHERE tenant = %s AND id = ANY(%s)", (records.actor.tenant, users)
+        )
+    return dict(rows)

@@ -86,7 +86,11 @@ ADMINISTRATION = Group(
 EMERGENCY = Group("Emergency", (Entry("/emergency", "Emergency look-up"),))
 PRIVACY = Group(
     "Privacy",
-    (Entry("/reports/access", "Who did what", "g a"), Entry("/reports/access/unusual", "Unusual access")),
+    (
+        Entry("/reports/access", "Who did what", "g a"),
+        Entry("/reports/access/unusual", "Unusual access"),
+        Entry("/reports/break-glass", "Break-glass to review"),
+    ),
 )
 
 

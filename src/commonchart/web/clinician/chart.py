@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 from msgspec import Struct
 from starlette.responses import HTMLResponse
 
-from commonchart.access import persons, rules
+from commonchart.access import emergency, persons, rules
 from commonchart.access.due import due_of
 from commonchart.access.medications import standing
 from commonchart.access.medications.reading import MEDICINES
@@ -88,6 +88,7 @@ class Chart:
     lookups: Lookups = field(default_factory=Lookups)
     letters: dict[str, Mark] = field(default_factory=dict)
     disagreements: tuple[str, ...] = ()
+    glass: str = ""
 
     @property
     def network(self) -> bool:
@@ -233,6 +234,7 @@ async def opened(call: Call, section: str, *, depth: int = 1, rail: bool = True)
         since=since,
         counts=await call.records.counts(id, as_of=dates.end_of(past) if past else None),
     )
+    chart.glass = await _glass(call, id)
     if past is None:
         chart.alerts = await _alerts(chart)
         chart.disagreements = union.said(await persons.disagreements(call.records, id))
@@ -241,6 +243,17 @@ async def opened(call: Call, section: str, *, depth: int = 1, rail: bool = True)
         chart.due = None if chart.banner.died and not (found.open or found.asks or found.closed) else found
         await learn_evidence(chart, chart.due.open[:12] if chart.due else ())
     return chart
+
+
+async def _glass(call: Call, id: str) -> str:
+    """Until when this very chart is open by break-glass, as "10:45 UTC, in 38 min"; "" when it is not."""
+    if call.site.mode != "network" or call.actor.role not in emergency.ROLES:
+        return ""
+    ends = [one.ends for one in await emergency.current(call.records) if one.patient == id]
+    if not ends:
+        return ""
+    minutes = -(-int((max(ends) - call.now).total_seconds()) // 60)
+    return f"{max(ends):%H:%M} UTC, in {minutes} min"
 
 
 def as_of_day(call: Call) -> date | None:
