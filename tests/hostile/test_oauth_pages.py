@@ -13,9 +13,9 @@ from commonchart.access.oauth.apps import App
 from commonchart.record.database import Database
 from tests.conftest import Clock
 from tests.smart import BASE, CALLBACK, CHALLENGE, an_app
-from tests.web.conftest import Client, SignIn, app, sage, sign_in, token_of, visitor
+from tests.web.conftest import Client, SignIn, app, database_url, peopled, sage, sign_in, token_of, visitor
 
-__all__ = ["app", "sage", "sign_in", "visitor"]
+__all__ = ["app", "database_url", "peopled", "sage", "sign_in", "visitor"]
 
 
 def asking(app: App, **more: str) -> dict[str, str]:
