@@ -165,7 +165,7 @@ def test_a_depth_bomb_is_refused_at_once(bomb: bytes) -> None:
     started = time.process_time()
     with pytest.raises(Malformed):
         decode(bomb)
-    assert time.process_time() - started < 3
+    assert time.process_time() - started < 1
 
 
 def test_a_huge_body_is_refused_before_it_is_read() -> None:
@@ -188,7 +188,7 @@ def test_a_body_of_very_many_small_values_is_refused_soon(body: bytes) -> None:
     started = time.process_time()
     with pytest.raises((Malformed, TooLarge)):
         decode(body)
-    assert time.process_time() - started < 3
+    assert time.process_time() - started < 1
 
 
 def test_a_large_body_leaves_the_collector_running() -> None:
