@@ -190,13 +190,13 @@ _JOIN = "JOIN panel_member p ON p.pk = d.pk AND p.tenant = d.tenant AND p.patien
 _FROM = f"FROM due d {_JOIN}"
 
 
-def _members(records: Records, filters: Filters, as_of: date) -> list[panels.Where]:
-    """Who may be listed, and is asked for."""
+def _members(records: Records, filters: Filters, as_of: date, *, each: bool = False) -> list[panels.Where]:
+    """Who may be listed, and is asked for; `each`: asked of one member at a time."""
     asked = panels.people(
         as_of, min_age=filters.min_age, max_age=filters.max_age, sex=filters.sex, clinician=filters.clinician,
         org=filters.org, text=filters.text,
     )  # fmt: skip
-    return [panels.scope(records.visible), *asked]
+    return [panels.each(records.visible) if each else panels.scope(records.visible), *asked]
 
 
 def _items(records: Records, filters: Filters, *, rule: bool = True) -> list[panels.Where]:
@@ -245,7 +245,7 @@ def _found(records: Records, filters: Filters, as_of: date, total: int) -> tuple
         if len(members) == 1 and panels.whole(records.visible):  # every row of `due` has its member
             return "FROM due d", panels.joined(chosen)
         if total > MANY:
-            who, args = panels.joined(members)
+            who, args = panels.joined(_members(records, filters, as_of, each=True))
             asked = f"(SELECT true FROM panel_member p WHERE p.pk = d.pk AND p.tenant = d.tenant AND p.patient = d.patient AND {who})"
             return "FROM due d", panels.joined([*chosen, (asked, args)])
     return _FROM, panels.joined(members + chosen)

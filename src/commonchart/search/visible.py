@@ -136,6 +136,28 @@ class Visible(Struct, frozen=True):
             parts.append(_released(alias, told, self.moment))
         return _all(parts)
 
+    def doubtful(self, alias: str) -> Condition:
+        """SQL and its arguments, cheap: the rows that `predicate` has to be asked of though their patient is `settled`."""
+        if not self._simple:
+            return "true", []
+        blocked = self.hidden | (self.beyond.blocked if self.beyond else 0)
+        return f"{alias}.labels <> 0 AND {alias}.labels & %s::bigint <> 0", [blocked]
+
+    def settled(self, alias: str) -> Condition:
+        """SQL and its arguments: patients of whom every row that is not `doubtful` may be seen, whoever keeps it.
+
+        `alias` is a row with `tenant` and `patient`. Not settled is what has to be asked row by row.
+        """
+        if not self._simple:
+            return "false", []
+        return ("true", []) if self.beyond is None else _at_the_moment(_settled, alias, self.beyond)
+
+    @property
+    def _simple(self) -> bool:
+        """Whether organisations and labels alone decide."""
+        narrowed = self.types is not None or self.within is not None or self.releases
+        return self.everything and not narrowed and not (self.beyond and self.beyond.refused)
+
     @property
     def _deciding(self) -> int:
         """The hidden labels that a worked-out answer may rest on."""
@@ -305,6 +327,16 @@ def _related(alias: str, who: Beyond) -> Condition:
             ),
         ]
     )
+
+
+def _settled(alias: str, who: Beyond) -> Condition:
+    """Nothing but labels can hide anything of the patient: the organisation treats them, and no consent says anything."""
+    if who.org is None:
+        return "true", []
+    if not (who.org and who.shares and who.related):
+        return "false", []
+    silent = f"NOT EXISTS (SELECT 1 FROM consent_rule _k WHERE _k.tenant = {alias}.tenant AND _k.patient = {alias}.patient)"
+    return _all([_related(alias, who), (silent, [])])
 
 
 def _decided(alias: str, who: Beyond, *, personal: bool) -> Condition:

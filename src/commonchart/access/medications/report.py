@@ -139,7 +139,7 @@ async def events(records: Records, period: Period, rule: str) -> list[Event]:
     """The showings of a rule, newest first, about patients of whom nothing is withheld. Raises Forbidden, NotFound."""
     await _allowed(records)
     where, args = _where(records, period)
-    scope, of_whom = panels.scope(records.visible)
+    scope, of_whom = panels.each(records.visible)
     async with records.database.connection() as conn:
         cursor = await conn.execute(
             f"SELECT e.at, e.patient, coalesce(u.name, e.actor), e.about, e.title, {_STATE}, e.reason {_FROM} WHERE {where} "

@@ -36,7 +36,7 @@ async def waiting(records: Records, *, mine: bool) -> tuple[list[Waiting], int]:
     await records.require("create", "MedicationRequest")
     actor = records.actor
     predicate, args = records.visible.predicate("r")
-    scope, whole_args = panels.scope(records.visible)
+    scope, whole_args = panels.each(records.visible)
     where = f"{scope} AND p.tier = 'interrupt' AND p.closed IS NULL AND p.answered IS NULL AND NOT r.deleted AND {predicate}"
     values = [*whole_args, *args]
     if mine:
