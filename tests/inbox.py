@@ -88,7 +88,7 @@ class Ward:
     def __init__(self, database: Database, clock: Clock) -> None:
         self.database, self.clock = database, clock
         self.users: dict[str, User] = {}
-        self.loader = Records(database, Actor(1, "lab", "Lab", "system", "lab", "test"), clock)
+        self.loader = Records(database, Actor(1, "lab", "Lab", "system", "lab", "test", network=False), clock)
 
     async def open(self) -> Ward:
         """Make the users, and let the inbox begin."""

@@ -9,7 +9,7 @@ from starlette.applications import Starlette
 
 from commonchart.ops import health
 from commonchart.record.database import Database
-from commonchart.rest import health_cards, websocket
+from commonchart.rest import health_cards, oauth, websocket
 from commonchart.rest import http as rest
 from commonchart.settings import Settings
 from commonchart.web import refusals
@@ -19,7 +19,14 @@ from commonchart.web import routes as web
 def build(settings: Settings, database: Database, clock: Callable[[], datetime]) -> Starlette:
     """The application: FHIR API, pages, health. It opens nothing; `database` connects when it is first used."""
     application = Starlette(
-        routes=[*rest.routes(), *websocket.routes(), *health_cards.routes(), *health.routes(), *web.routes()],
+        routes=[
+            *rest.routes(),
+            *websocket.routes(),
+            *health_cards.routes(),
+            *oauth.routes(),
+            *health.routes(),
+            *web.routes(),
+        ],
         exception_handlers=refusals.handlers(),
     )
     application.state.settings = settings

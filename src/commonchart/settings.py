@@ -19,6 +19,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
+from commonchart.access.oauth import id_tokens
 from commonchart.documents import health_card
 from commonchart.fhir.outcome import Invalid, Malformed
 
@@ -27,9 +28,10 @@ Mode = Literal["practice", "network"]
 FILE = "commonchart.toml"
 SIGNING_KEY = "secret"
 CARD_KEYS = "card-keys.json"
+TOKEN_KEYS = "token-keys.json"  # noqa: S105 - the name of a file
 SECRET_BYTES = 32
 TENANT = 1
-MADE = ("secret", "card_keys")
+MADE = ("secret", "card_keys", "token_keys")
 
 
 class Settings(Struct, frozen=True):
@@ -37,7 +39,8 @@ class Settings(Struct, frozen=True):
 
     `base_url` is the address people use, "" for `http://host:port`; `bindir` names PostgreSQL's programs, "" to look
     for them; `mode` is what a site starts with, until `commonchart mode` has said something else; `secret` signs
-    cursors and the like; `card_keys` are the private keys (JWK) of health cards: the first signs, all are published.
+    cursors and the like; `card_keys` are the private keys (JWK) of health cards, `token_keys` those of the id tokens of
+    apps: the first signs, all are published. `tls_cert` and `tls_key` are PEM files: then only https is spoken.
     """
 
     data_dir: Path
@@ -52,11 +55,21 @@ class Settings(Struct, frozen=True):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     secret: bytes = b""
     card_keys: tuple[dict[str, str], ...] = ()
+    token_keys: tuple[dict[str, str], ...] = ()
+    tls_cert: str = ""
+    tls_key: str = ""
 
     @property
     def address(self) -> str:
         """The address people use, without a slash at its end."""
-        return self.base_url.rstrip("/") or f"http://{_bracketed(self.host)}:{self.port}"
+        scheme = "https" if self.tls_cert else "http"
+        return self.base_url.rstrip("/") or f"{scheme}://{_bracketed(self.host)}:{self.port}"
+
+
+def public_address(settings: Any, scheme: str, host: str) -> str:
+    """The address that people use, without a slash at its end: as configured, else as the request names it."""
+    configured: str = getattr(settings, "base_url", "")
+    return configured.rstrip("/") or f"{scheme}://{host}"
 
 
 def load(env: Mapping[str, str], **overrides: Any) -> Settings:
@@ -75,8 +88,13 @@ def load(env: Mapping[str, str], **overrides: Any) -> Settings:
         raise Invalid(f"A setting cannot be used: {error}") from None
     if not 1 <= settings.workers <= 64:
         raise Invalid("A setting cannot be used: workers is a number from 1 to 64")
+    if bool(settings.tls_cert) != bool(settings.tls_key):
+        raise Invalid("A setting cannot be used: tls_cert and tls_key go together")
     return msgspec.structs.replace(
-        settings, secret=_secret(data_dir / SIGNING_KEY), card_keys=_card_keys(data_dir / CARD_KEYS)
+        settings,
+        secret=_secret(data_dir / SIGNING_KEY),
+        card_keys=_card_keys(data_dir / CARD_KEYS),
+        token_keys=_token_keys(data_dir / TOKEN_KEYS),
     )
 
 
@@ -152,6 +170,33 @@ def _card_keys(path: Path) -> tuple[dict[str, str], ...]:
             f"{path} is damaged: take it from a backup, or remove it; then printed cards cannot be checked any more"
         )
     return found
+
+
+def _token_keys(path: Path) -> tuple[dict[str, str], ...]:
+    """The keys that sign id tokens. A new one in front signs from then on; the old ones stay published."""
+    text = _kept(path, lambda: msgspec.json.encode({"keys": [id_tokens.new_key()]}).decode())
+    try:
+        found = msgspec.json.decode(text.encode(), type=dict[str, tuple[dict[str, str], ...]])["keys"]
+        id_tokens.published(found)
+    except (msgspec.MsgspecError, KeyError, Invalid):
+        found = ()
+    if not found:
+        raise Invalid(f"{path} is damaged: take it from a backup, or remove it; then apps fetch the new key")
+    return found
+
+
+def rotate_token_key(data_dir: Path, keep: int = 5) -> str:
+    """Put a new key in front of those that sign id tokens; its kid. The server signs by it from its next start."""
+    path = data_dir / TOKEN_KEYS
+    made = id_tokens.new_key()
+    whole = {"keys": [made, *_token_keys(path)][:keep]}
+    descriptor, name = mkstemp(prefix=".secret-", dir=data_dir)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(msgspec.json.encode(whole))
+        file.flush()
+        os.fsync(descriptor)
+    Path(name).replace(path)
+    return str(made["kid"])
 
 
 def _kept(path: Path, make: Callable[[], str]) -> str:

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from commonchart.access.policy import ACTIONS, allowed, matrix, visible
+from typing import get_args
+
+from commonchart.access.actors import Role
+from commonchart.access.policy import ACTIONS, READ, allowed, matrix, visible
 from tests.actors import administrator, clinician, front_desk, patient_of
 
 
 def test_roles_at_a_glance() -> None:
     table = matrix()
-    assert set(table) == {"clinician", "administrator", "system", "front-desk", "patient"}
+    assert set(table) == set(get_args(Role))
+    assert table["nurse"]["MedicationRequest"] == ACTIONS
+    assert table["lab"]["MedicationRequest"] == frozenset()
+    assert table["billing"]["Observation"] == READ
+    assert table["quality"]["Condition"] == READ
+    assert table["proxy"] == table["patient"]
+    assert table["privacy-officer"]["Consent"] == READ | {"create", "update"}
     assert table["front-desk"]["Observation"] == frozenset()
     assert table["front-desk"]["Patient"] == {"read", "search", "history", "create", "update"}
     assert table["patient"]["Observation"] == {"read", "search", "history"}

@@ -179,7 +179,7 @@ async def test_a_patient_sees_only_their_own(records: Records) -> None:
 
 
 async def test_a_patient_user_without_a_record_sees_nothing(records: Records) -> None:
-    nobody = as_actor(records, Actor(1, "u", "U", "patient", "", "test"))
+    nobody = as_actor(records, Actor(1, "u", "U", "patient", "", "test", network=False))
     assert (await nobody.search(parse("Patient", []))).total == 0
     assert (await nobody.search(parse("Organization", []))).total == 0
 

@@ -10,7 +10,7 @@ from commonchart.access import audit, trail, users
 from commonchart.access.actors import Actor
 from commonchart.access.records import Records
 from commonchart.access.trail import Ask
-from commonchart.fhir.outcome import Forbidden
+from commonchart.fhir.outcome import Forbidden, NotFound
 from commonchart.record.database import Database
 from tests.access.test_records import observation, person, put
 from tests.actors import administrator, clinician, front_desk, patient_of
@@ -124,3 +124,58 @@ async def test_every_kind_is_a_statement_that_runs(records: Records, clock: Cloc
     for kind in trail.KINDS:
         for sort in trail.SORTS:
             await trail.events(records, ask(clock, kind=kind, sort=sort), limit=1)
+
+
+async def test_in_a_network_an_organisation_reads_what_concerns_it(database: Database, clock: Clock) -> None:
+    """Its own people's acts whole; of others' acts only that its own patients were in them; nothing else, by no door."""
+
+    def of(org: str, role: str, user: str) -> Records:
+        return Records(database, Actor(1, user, user, role, org, "test", network=True), clock)  # type: ignore[arg-type]
+
+    alder, birch = of("alder", "system", "al"), of("birch", "system", "bi")
+    await alder.commit([put(person("ada"))])
+    await birch.commit([put(person("bo"))])
+    await birch.read("Patient", "bo")
+    async with database.connection() as conn:  # an act of Birch that two organisations' patients are in
+        await audit.note(
+            conn,
+            birch.actor,
+            clock(),
+            "search",
+            rtype="Patient",
+            patients=["ada", "bo"],
+            query="name=Canary",
+            detail="x",
+        )
+    officer = of("alder", "privacy-officer", "po")
+    found = await trail.events(officer, ask(clock), limit=50)
+    told = [
+        (one.event.actor, one.event.action, one.event.patients) for one in found if one.event.actor != "po"
+    ]
+    assert told == [("bi", "search", ["ada"]), ("al", "create", ["ada"])]
+    shared = found[[one.event.actor for one in found].index("bi")]
+    assert (shared.event.query, shared.event.detail) == (None, None)
+    assert await trail.events(officer, ask(clock, patient="bo"), limit=9) == []
+    every = await trail.events(Records(database, administrator(), clock), ask(clock), limit=50)
+    hidden = [one.seq for one in every if one.event.actor == "bi" and one.event.patients == ["bo"]]
+    assert hidden
+    assert [await trail.event(officer, seq) for seq in hidden] == [None] * len(hidden)
+    with pytest.raises(NotFound):
+        await trail.own(officer, "bo", limit=5)
+
+
+async def test_in_a_network_the_unusual_is_of_ones_own_people_and_patients(
+    database: Database, clock: Clock
+) -> None:
+    family = [{"family": "Moreau", "given": ["Sol"]}]
+    for org, patient in (("alder", "sol"), ("birch", "mo")):
+        keeper = Records(database, Actor(1, org, org, "system", org, "test", network=True), clock)
+        await keeper.commit([put({**person(patient), "name": family})])
+    user = await users.create(
+        database, tenant=1, login="ann", name="Ann Moreau", role="clinician", org="birch", now=clock()
+    )
+    await Records(database, users.actor(user, "web", network=True), clock).read("Patient", "mo")
+    span = clock.now - timedelta(days=1), clock.now + timedelta(days=1)
+    for org, found in (("alder", []), ("birch", ["mo"])):
+        officer = Records(database, Actor(1, "po", "po", "privacy-officer", org, "test", network=True), clock)
+        assert [one.patient for one in await trail.unusual(officer, *span)] == found

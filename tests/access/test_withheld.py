@@ -28,7 +28,7 @@ async def split(database: Database, clock: Clock, actor: Actor) -> Split:
         allergy("p", "Penicillin"),
     )
     async with database.connection() as conn:
-        return await withheld(conn, actor, ["ada"], TYPES, TOKENS)
+        return await withheld(conn, actor, clock(), ["ada"], TYPES, TOKENS)
 
 
 def types(found: Split) -> tuple[set[str], set[str]]:

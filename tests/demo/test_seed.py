@@ -42,7 +42,7 @@ async def test_it_stores_every_version_at_its_own_time(database: Database, clock
     assert steps[-1] == (FEW, FEW)
     entries = [e for n in range(FEW) for e in practice.member(n, UNTIL).entries] + practice.staff()
     assert await counted(database) + await counted(database, "history") == len(entries)
-    records = Records(database, Actor(1, "t", "T", "system", "", "test"), clock)
+    records = Records(database, Actor(1, "t", "T", "system", "", "test", network=False), clock)
     first = practice.member(0, UNTIL)
     stored = await records.history("Patient", first.id)
     recorded = [e.recorded for e in first.entries if e.resource["id"] == first.id]
@@ -51,7 +51,7 @@ async def test_it_stores_every_version_at_its_own_time(database: Database, clock
 
 async def test_the_past_shows_what_was_known_then(database: Database, clock: Clock) -> None:
     await fill(database, 1)
-    records = Records(database, Actor(1, "t", "T", "system", "", "test"), clock)
+    records = Records(database, Actor(1, "t", "T", "system", "", "test", network=False), clock)
     early = datetime(2025, 6, 1, tzinfo=UTC)
     then = await records.facts(practice.patient_id(0), ["AllergyIntolerance"], as_of=early)
     now = await records.facts(practice.patient_id(0), ["AllergyIntolerance"])

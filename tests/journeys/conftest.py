@@ -22,6 +22,7 @@ from commonchart.record import site as decisions
 from commonchart.record.database import Database
 from commonchart.settings import Settings
 from tests.conftest import Clock
+from tests.smart import TOKEN_KEY
 from tests.web.conftest import PASSWORD, fill
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -34,13 +35,13 @@ class Place(NamedTuple):
     database: str
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def address(place: Place) -> str:
     """Where the server answers."""
     return place.address
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def place(empty_database: Any, template: str) -> Iterator[Place]:
     """A server over a database of its own."""
     if CHROMIUM is None:
@@ -64,7 +65,7 @@ def place(empty_database: Any, template: str) -> Iterator[Place]:
 
 def _app(url: str) -> Starlette:
     asyncio.run(_prepared(url))
-    settings = Settings(data_dir=Path("/nowhere"), mode="network", secret=b"s" * 32)
+    settings = Settings(data_dir=Path("/nowhere"), mode="network", secret=b"s" * 32, token_keys=(TOKEN_KEY,))
     return build(settings, Database.opened_later(url), Clock())
 
 

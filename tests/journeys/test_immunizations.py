@@ -35,7 +35,7 @@ def test_a_vaccine_is_given_from_what_could_be_given_today(visit: Visit) -> None
     page.get_by_label("Lot number").fill("Z1")
     page.get_by_label("Expires").fill("2026-01-01")
     page.get_by_label("Site").select_option("LA")
-    page.get_by_label("Yes: no known allergies").check()
+    page.get_by_label("Yes: as recorded").check()
     page.keyboard.press("Control+Enter")
     expect(page.get_by_role("alert")).to_contain_text("expired on 01-Jan-2026")
     shot(page, "give-stopped")

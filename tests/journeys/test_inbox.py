@@ -27,7 +27,9 @@ GIVEN = ["Pell", "Ysolde", "Nell", "Aldo", "Amos", "Thea", "Perrin", "Mira", "Hu
 async def _fill(url: str) -> None:
     clock = Clock()
     database = await Database.open(url)
-    loader = Records(database, Actor(1, "lab", "Meridian Laboratory", "system", "meridian", "test"), clock)
+    loader = Records(
+        database, Actor(1, "lab", "Meridian Laboratory", "system", "meridian", "test", network=False), clock
+    )
     people = [
         patient(f"pt{n}", f"19{50 + n}-06-09", name=[{"family": "Cinderfold", "given": [name]}])
         for n, name in enumerate(GIVEN)

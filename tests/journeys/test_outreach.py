@@ -32,7 +32,7 @@ def due(place: Place) -> None:
 
 async def _prepared(url: str) -> None:
     database, clock = await Database.open(url), Clock()
-    records = Records(database, Actor(1, "loader", "Loader", "system", "alder", "test"), clock)
+    records = Records(database, Actor(1, "loader", "Loader", "system", "alder", "test", network=False), clock)
     people = [
         woman("ada"),
         woman("bea"),

@@ -70,9 +70,15 @@ def test_finding_a_patient_while_typing(visit: Visit) -> None:
     page = visit.go("/patients")
     page.get_by_role("searchbox", name="Find patient by name").last.fill("ines")
     expect(page.locator("#results tbody tr")).to_have_count(1)
-    page.keyboard.press("/")
     page.get_by_role("link", name="HALLOWBROOK, Inés").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Summary")
+
+
+def test_a_slash_typed_into_a_box_stays_a_slash(visit: Visit) -> None:
+    box = visit.go("/patients").get_by_role("searchbox", name="Find patient by name").last
+    box.fill("ines")
+    visit.page.keyboard.press("/")
+    expect(box).to_have_value("ines/")
 
 
 def test_finding_from_inside_a_chart_with_the_keys(visit: Visit) -> None:

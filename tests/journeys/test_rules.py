@@ -28,7 +28,9 @@ def _apart(place: Place, *, fill: bool = False) -> None:
     async def work() -> None:
         database, clock = await Database.open(place.database), Clock()
         if fill:
-            records = Records(database, Actor(1, "loader", "Loader", "system", "alder", "test"), clock)
+            records = Records(
+                database, Actor(1, "loader", "Loader", "system", "alder", "test", network=False), clock
+            )
             people = [woman(f"rule{n}") | {"birthDate": f"{1960 + 3 * n}-03-14"} for n in range(8)]
             await records.commit([Put(validate(one), one["id"]) for one in people])
         while await rule_previews.lane(database, clock):

@@ -453,7 +453,7 @@ async def test_a_narrower_role_gets_only_what_it_may_see_at_sending(house: House
 
 
 async def test_a_patient_may_only_ask_for_their_own_record(database: Database, clock: Clock) -> None:
-    who = Actor(1, "u", "U", "patient", "", "test", patient="ada")
+    who = Actor(1, "u", "U", "patient", "", "test", patient="ada", network=False)
     guard = Guard(rules("http://127.0.0.1:9"))
     url = "http://127.0.0.1:9/"
     async with database.single() as conn:

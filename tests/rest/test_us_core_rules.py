@@ -136,6 +136,8 @@ async def test_rule_13_what_the_server_says_of_itself(client: Client) -> None:
     of_us_core = {url for url, table in boxed().tables.items() if table["type"] in resources}
     assert len(of_us_core) >= 48
     assert {url for one in resources.values() for url in one.get("supportedProfile", ())} == of_us_core
+    trail = resources.pop("AuditEvent")  # no stored resource: it is read and searched, and never written
+    assert {i["code"] for i in trail["interaction"]} == {"read", "search-type"}
     for one in resources.values():
         assert {"read", "vread", "search-type", "create", "patch"} <= {i["code"] for i in one["interaction"]}
     assert "Provenance:target" in resources["MedicationRequest"]["searchRevInclude"]

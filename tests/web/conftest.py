@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
+from typing import Any
 
 import httpx
 import pytest
@@ -28,6 +31,30 @@ CARD_KEY = health_card.new_key()
 SignIn = Callable[[str], Awaitable[Client]]
 
 
+@pytest.fixture(scope="session")
+def peopled(empty_database: Any, template: str) -> str:
+    """The name of a database with the invented people in it, made once per session, to be cloned."""
+    name: str = empty_database.create(template)
+    with ThreadPoolExecutor(1) as elsewhere:  # a loop may be running here
+        elsewhere.submit(asyncio.run, _peopled(empty_database.url(name))).result()
+    return name
+
+
+async def _peopled(url: str) -> None:
+    database = await Database.open(url)
+    await fill(database, Clock())
+    await database.close()
+
+
+@pytest.fixture
+def database_url(request: pytest.FixtureRequest, empty_database: Any, template: str) -> Iterator[str]:
+    """The address of a fresh database, with the invented people for tests of the app."""
+    filled = "app" in request.fixturenames
+    name = empty_database.create(request.getfixturevalue("peopled") if filled else template)
+    yield empty_database.url(name)
+    empty_database.drop(name)
+
+
 @pytest.fixture
 async def app(database: Database, clock: Clock) -> Starlette:
     """Only the pages, over a database with the invented people in it."""
@@ -37,7 +64,6 @@ async def app(database: Database, clock: Clock) -> Starlette:
     made.state.settings = SimpleNamespace(
         mode="network", base_url="", secret=b"s" * 32, address="https://chart.example", card_keys=(CARD_KEY,)
     )
-    await fill(database, clock)
     return made
 
 
@@ -60,7 +86,7 @@ async def fill(database: Database, clock: Clock) -> None:
             password=PASSWORD,
             patient=patient,
         )
-    loader = Records(database, Actor(1, "loader", "Loader", "system", "alder", "test"), clock)
+    loader = Records(database, Actor(1, "loader", "Loader", "system", "alder", "test", network=False), clock)
     await loader.commit([Put(validate(body), body["id"]) for body in people.everybody()])
     await worker.drain(database, clock)
 

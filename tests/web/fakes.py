@@ -24,7 +24,7 @@ from commonchart.web.call import Call, Preferences, Site
 from commonchart.web.present import codes, dates, values
 
 NOW = datetime(2026, 11, 18, 10, tzinfo=UTC)
-ACTOR = Actor(1, "u1", "S. Wrenfield, NP", "clinician", "alder", "web")
+ACTOR = Actor(1, "u1", "S. Wrenfield, NP", "clinician", "alder", "web", network=False)
 _DATES = (
     "effective",
     "onset",

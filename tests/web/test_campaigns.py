@@ -23,7 +23,7 @@ NEW = "/campaigns/new?rule=colorectal"
 @pytest.fixture
 async def due(app: Any, database: Database, clock: Clock) -> Records:
     """Two women who are due for a screening, and a practice that says who it is."""
-    records = Records(database, Actor(1, "loader", "Loader", "system", "alder", "test"), clock)
+    records = Records(database, Actor(1, "loader", "Loader", "system", "alder", "test", network=False), clock)
     await records.commit([Put(validate(one), one["id"]) for one in (woman("ada"), woman("bea"))])
     await worker.drain(database, clock)
     async with database.single() as conn:

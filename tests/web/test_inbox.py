@@ -29,7 +29,7 @@ async def ward(app: Starlette, clock: Clock) -> Any:
     database = app.state.database
     for login in ("otto", "kim"):
         await create(database, tenant=1, login=login, name=f"{login.title()} Person", role="clinician", org="alder", now=clock(), password=PASSWORD, practitioner=f"pr-{login}")  # fmt: skip
-    loader = Records(database, Actor(1, "lab", "Lab", "system", "lab", "test"), clock)
+    loader = Records(database, Actor(1, "lab", "Lab", "system", "lab", "test", network=False), clock)
 
     async def put(*resources: Any) -> None:
         await loader.commit([Put(validate(one), one["id"]) for one in resources])

@@ -6,6 +6,8 @@ import re
 
 import pytest
 
+from commonchart.record import site as decisions
+from commonchart.record.database import Database
 from commonchart.web.menu import ADMINISTRATION, FIRST, GROUPS, PRIVACY
 from tests.web.conftest import SignIn
 
@@ -16,8 +18,11 @@ EVERY = [
 ]
 
 
+@pytest.mark.parametrize("mode", ["practice", "network"])
 @pytest.mark.parametrize("login", ["sage", "desk", "root"])
-async def test_what_is_offered_answers(sign_in: SignIn, login: str) -> None:
+async def test_what_is_offered_answers(sign_in: SignIn, database: Database, login: str, mode: str) -> None:
+    async with database.connection() as conn:
+        await decisions.put(conn, 1, "mode", mode)
     client = await sign_in(login)
     page = (await client.get("/patients")).text
     offered = [entry.href for entry in EVERY if f'href="{entry.href}"' in page]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from commonchart.access import policy, users
+from commonchart.access import credentials, policy, users
 from commonchart.access.medications.gate import OVERRIDE
 from commonchart.access.medications.standing import whole
 from commonchart.access.policy import ACTIONS, Grant
@@ -18,6 +18,7 @@ from commonchart.access.records import Records
 from commonchart.fhir import json
 from commonchart.fhir.definitions import r4
 from commonchart.jobs import medications
+from commonchart.record import site as decisions
 from commonchart.record.database import Database
 from commonchart.search.query import parse
 from tests.access.medications.people import ADA, allergy, order, put
@@ -307,3 +308,24 @@ async def test_the_chart_of_a_restricted_reader_names_nothing(
 async def test_a_draft_of_the_form_does_not_order(sage: Client, ada: Records) -> None:
     assert (await send(sage, status="draft")).status_code == 303
     assert [one["status"] for one in await orders(ada) if one["id"] != "nitro"] == ["draft"]
+
+
+@pytest.mark.parametrize("hidden", [False, True])
+async def test_in_a_network_open_alerts_are_of_whom_nothing_is_withheld(
+    sage: Client, database: Database, clock: Clock, hidden: bool
+) -> None:
+    """An alert over the whole record might rest on what a reader may not see; that somebody is left out is said."""
+    async with database.connection() as conn:
+        await decisions.put(conn, 1, "mode", "network")
+    credentials.forget()
+    alder = Records(database, users.system(1, "import", "alder"), clock)
+    await put(alder, ADA, order("nitro", "Nitroglycerin 0.4 mg tablet"))
+    birch = Records(database, users.system(1, "import", "birch"), clock)
+    code = {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "42CFRPart2"}
+    label = {"meta": {"security": [code]}} if hidden else {}
+    await put(birch if hidden else alder, order("s", "Sildenafil 50 mg tablet") | label)
+    await medications.drain(database, clock())
+    page = (await sage.get("/medication-alerts?show=all")).text
+    assert ("/patients/ada/medication-check" in page) is not hidden
+    assert "NOT LISTED" in page
+    assert (await sage.get("/reports/alerts")).status_code == 200

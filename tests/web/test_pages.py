@@ -27,7 +27,7 @@ OTHERS = ["/patients", "/patients?q=hallow", "/account", "/patients/ines/visits/
 
 
 def records(database: Database, clock: Clock) -> Records:
-    return Records(database, Actor(1, "sage", "Sage", "clinician", "northgate", "test"), clock)
+    return Records(database, Actor(1, "sage", "Sage", "clinician", "northgate", "test", network=False), clock)
 
 
 @pytest.mark.parametrize("path", [*(f"/patients/ines{section}" for section in SECTIONS), *OTHERS])
@@ -226,11 +226,12 @@ async def test_the_front_desk_sees_who_and_when_but_nothing_clinical(sign_in: Si
 
 async def test_a_patient_reads_their_own_chart_and_no_other(sign_in: SignIn) -> None:
     ines = await sign_in("ines")
-    assert (await ines.get("/")).headers["location"] == "/patients/ines"
-    assert (await ines.get("/patients/ines")).status_code == 200
-    assert "/new/" not in (await ines.get("/patients/ines/conditions")).text
-    assert (await ines.get("/patients/late")).status_code == 404
-    assert "STONEWELL" not in (await ines.get("/patients?q=stonewell")).text
+    assert (await ines.get("/")).headers["location"] == "/me"
+    assert (await ines.get("/me/record")).status_code == 200
+    for path in ("/patients/ines", "/patients/late", "/patients?q=stonewell"):
+        page = await ines.get(path)
+        assert page.status_code == 403
+        assert "STONEWELL" not in page.text
 
 
 @pytest.mark.parametrize(

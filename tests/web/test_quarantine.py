@@ -10,9 +10,11 @@ import pytest
 
 from commonchart.access import users
 from commonchart.access.records import Put, Records
+from commonchart.care.rules import built_in
 from commonchart.fhir.validate import validate
 from commonchart.jobs import worker
 from commonchart.record.database import Database
+from commonchart.web.present import quarantine as shown
 from tests.conftest import Clock
 from tests.web.conftest import Client, SignIn, token_of
 
@@ -58,7 +60,6 @@ async def test_one_result_stands_beside_the_others(sage: Client, odd: None) -> N
     page = (await sage.get(ONE)).text
     assert "outside 1 to 12 mmol/L: implausible" in page
     assert "this one" in page
-    assert "If the number were in another unit" in page
     assert "What releasing it would change" in page
 
 
@@ -146,3 +147,8 @@ async def test_only_those_who_may_change_results_decide(sign_in: SignIn, odd: No
 )
 async def test_what_is_not_there_is_not_found(sage: Client, path: str) -> None:
     assert (await sage.get(path)).status_code == 404
+
+
+def test_a_number_is_tried_in_every_unit_of_its_test() -> None:
+    found = {one.unit: one.plausible for one in shown.tries(built_in(), "a1c", Decimal(48))}
+    assert found == {"%": False, "mmol/mol": True}

@@ -148,6 +148,6 @@ async def test_who_may_not_write_is_refused(app: Starlette, sage: Client, sign_i
     desk = await sign_in("desk")
     assert (await desk.get(PATH)).status_code in (403, 404)
     mine = await sign_in("ines")
-    page = await mine.get(PATH)
+    page = await mine.get("/me/you")
     answer = await mine.post(PATH, data={"csrf": token_of(page), "who": "patient", "a-hiv-risk": "no"})
     assert answer.status_code == 403

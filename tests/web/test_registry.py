@@ -36,7 +36,7 @@ async def test_headings_sort_and_chips_keep_the_filters(sage: Client, listed: No
     assert "Out of range" in page
     assert page.index("PERSON-LATE") < page.index("PERSON-GOOD")
     empty = (await sage.get("/registry?name=nobody-of-this-name&status=all")).text
-    assert "Nobody is on the list" in empty
+    assert "Nobody fits" in empty
 
 
 async def test_a_selection_leads_to_a_campaign_with_exactly_those(sage: Client, listed: None) -> None:

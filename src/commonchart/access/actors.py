@@ -6,11 +6,20 @@ from typing import Literal
 
 from msgspec import Struct
 
-Role = Literal["clinician", "front-desk", "administrator", "patient", "system"]
+Role = Literal[
+    "clinician", "nurse", "front-desk", "billing", "lab", "quality", "administrator", "privacy-officer", "patient",
+    "proxy", "system",
+]  # fmt: skip
+FOR_A_PATIENT = frozenset({"patient", "proxy"})
 
 
 class Actor(Struct, frozen=True):
-    """The one asking. `user` is an app_user id or a service name; `patient` is set for the role patient only."""
+    """The one asking. `user` is an app_user id or a service name; `patient` is whose record it is for a patient or proxy.
+
+    `network`: whether the site shares between organisations; None, not looked up, is decided as if it did. `refused`:
+    some patient's consent shuts this very person out. Through an app, `app` is the id of what the person allowed it: then
+    no more than `scopes` is allowed, and none means nothing; `context` is the patient that its `patient/` scopes are about.
+    """
 
     tenant: int
     user: str
@@ -22,3 +31,7 @@ class Actor(Struct, frozen=True):
     patient: str | None = None
     practitioner: str | None = None
     scopes: frozenset[str] = frozenset()
+    network: bool | None = None
+    refused: bool = False
+    app: str = ""
+    context: str | None = None

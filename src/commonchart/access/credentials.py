@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from commonchart.access.actors import Actor
+from commonchart.access.actors import FOR_A_PATIENT, Actor
 from commonchart.fhir.outcome import Unauthenticated
 
 if TYPE_CHECKING:
@@ -19,10 +19,22 @@ if TYPE_CHECKING:
 CACHE_SECONDS = 5.0
 CACHE_SIZE = 10_000
 
+# of the user u: whether the site shares between organisations, and whether a consent shuts the very person out
+SHARING = (
+    "coalesce((SELECT s.value FROM site_setting s WHERE s.tenant = u.tenant AND s.key = 'mode'), '') = 'network', "
+    "u.practitioner IS NOT NULL AND EXISTS (SELECT 1 FROM consent_rule k WHERE NOT k.permit AND k.tenant = u.tenant "
+    "AND k.people @> ARRAY['Practitioner/' || u.practitioner])"
+)
+# what an app was given still stands: not revoked, the app approved, the session there that it ends with
+LIVING = (
+    "(g.revoked IS NULL AND EXISTS (SELECT 1 FROM app a WHERE a.id = g.app AND a.tenant = g.tenant AND a.state = 'approved') "
+    "AND (g.session IS NULL OR EXISTS (SELECT 1 FROM credential s WHERE s.sha256 = g.session AND s.revoked IS NULL)))"
+)
 _FIND = (
     "SELECT u.tenant, u.id, u.name, u.role, u.org, c.client, u.patient, u.practitioner, c.expires, c.used, c.csrf, "
-    "u.preferences, c.created, c.scopes FROM credential c JOIN app_user u ON u.id = c.actor "
-    "WHERE c.sha256 = %s AND c.kind = %s AND c.revoked IS NULL AND u.active"
+    "u.preferences, c.created, c.scopes, " + SHARING + ", coalesce(c.app_grant, ''), g.patient "
+    "FROM credential c JOIN app_user u ON u.id = c.actor LEFT JOIN app_grant g ON g.id = c.app_grant "
+    f"WHERE c.sha256 = %s AND c.kind = %s AND c.revoked IS NULL AND u.active AND (c.app_grant IS NULL OR {LIVING})"
 )
 _cache: dict[tuple[int, bytes], tuple[float, Actor, datetime]] = {}
 
@@ -79,6 +91,10 @@ def _found(row: tuple[Any, ...]) -> Found:
         preferences,
         created,
         scopes,
+        network,
+        refused,
+        app,
+        context,
     ) = row
     actor = Actor(
         tenant,
@@ -90,6 +106,11 @@ def _found(row: tuple[Any, ...]) -> Found:
         patient=patient,
         practitioner=practitioner,
         scopes=frozenset(scopes.split()),
+        network=network,
+        refused=refused,
+        purpose="PATRQT" if role in FOR_A_PATIENT else "TREAT",
+        app=app,
+        context=context,
     )
     return Found(actor, created, expires, used, csrf, preferences)
 
@@ -104,10 +125,21 @@ async def actor_of(database: Database, token: str, now: datetime) -> Actor:
     if found is None or found.expires <= now:
         _cache.pop(key, None)
         raise Unauthenticated("The token is unknown, expired or revoked")
+    if found.actor.app:
+        await _used(database, found.actor.app, now)
     if len(_cache) >= CACHE_SIZE:
         _cache.clear()
     _cache[key] = (time.monotonic(), found.actor, found.expires)
     return found.actor
+
+
+async def _used(database: Database, app_grant: str, now: datetime) -> None:
+    """Remember when an app last used what it was given, to the minute."""
+    async with database.single() as conn:
+        await conn.execute(
+            "UPDATE app_grant SET used = %s WHERE id = %s AND used < %s",
+            (now, app_grant, now - timedelta(minutes=1)),
+        )
 
 
 async def issue(
@@ -130,6 +162,39 @@ async def issue(
             (digest(token), kind, user, client, now, now + lives, now, label, csrf),
         )
     return token
+
+
+async def keep(
+    conn: Connection,
+    user: str,
+    now: datetime,
+    *,
+    kind: str,
+    client: str,
+    lives: timedelta,
+    scopes: str,
+    app_grant: str,
+) -> str:
+    """A new credential of an app, in the transaction of the connection; only its digest is kept.
+
+    Its access tokens of before yesterday go: a refresh token stays, so that a second use of it is noticed.
+    """
+    token = secrets.token_urlsafe(32)
+    await conn.execute(
+        "DELETE FROM credential WHERE app_grant = %s AND kind = 'token' AND expires < %s",
+        (app_grant, now - timedelta(days=1)),
+    )
+    await conn.execute(
+        "INSERT INTO credential (sha256, kind, actor, client, created, expires, used, scopes, app_grant) "
+        "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        (digest(token), kind, user, client, now, now + lives, now, scopes, app_grant),
+    )
+    return token
+
+
+def forget() -> None:
+    """Look everything up again, as after something was taken back in this process."""
+    _cache.clear()
 
 
 async def revoke(database: Database, token: str, now: datetime) -> None:
@@ -156,11 +221,6 @@ async def end_all(conn: Connection, user: str, now: datetime, *, but: str = "") 
     )
 
 
-def forget() -> None:
-    """Look everything up again, as after something was taken back in this process."""
-    _cache.clear()
-
-
 async def revoke_handle(database: Database, handle: str, now: datetime) -> bool:
     """End the token whose list entry has this handle; whether there was one."""
     async with database.single() as conn:
@@ -183,10 +243,10 @@ async def touch(database: Database, token: str, now: datetime, lives: timedelta)
 
 
 async def tokens(database: Database) -> list[Token]:
-    """Every bearer token, newest first."""
+    """Every bearer token that a person made, newest first; those of apps come and go with what they were allowed."""
     async with database.single() as conn:
         cursor = await conn.execute(
             "SELECT c.label, u.login, u.role, c.created, c.expires, c.used, c.revoked, left(encode(c.sha256, 'hex'), 12) "
-            "FROM credential c JOIN app_user u ON u.id = c.actor WHERE c.kind = 'token' ORDER BY c.created DESC"
+            "FROM credential c JOIN app_user u ON u.id = c.actor WHERE c.kind = 'token' AND c.app_grant IS NULL ORDER BY c.created DESC"
         )
         return [Token(*row) for row in await cursor.fetchall()]

@@ -84,9 +84,7 @@ async def panel(records: Records) -> Panel:
     where, args = _panel(records)
     async with records.database.connection() as conn:
         people = await _number(conn, f"SELECT count(*) FROM resource r WHERE {where}", args)
-        lines, left_out = await _lines(
-            conn, records.actor.tenant, where, args, now.date() - timedelta(days=7)
-        )
+        lines, left_out = await _lines(conn, records, where, args, now.date() - timedelta(days=7))
         reminded = await _number(
             conn, "SELECT count(*) FROM outreach_message m JOIN resource r ON r.pk = m.pk AND r.tenant = m.tenant AND r.rtype = "
             f"'Patient' AND r.id = m.patient WHERE {where} AND m.state = 'sent' AND m.sent_at > %s",
@@ -118,18 +116,19 @@ async def _number(conn: Connection, sql: str, args: Sequence[Any]) -> int:
 
 
 async def _lines(
-    conn: Connection, tenant: int, where: str, args: Sequence[Any], since: date
+    conn: Connection, records: Records, where: str, args: Sequence[Any], since: date
 ) -> tuple[Iterable[Line], int]:
     """The rules of a panel that were reviewed or approved, and how many others are left out."""
+    deciding, more = records.visible.due("d")
     cursor = await conn.execute(
         "SELECT d.rule, max(d.title), d.status, count(*), count(*) FILTER (WHERE d.status = 'up-to-date' AND "
         "EXISTS (SELECT 1 FROM json_array_elements(d.why::json->'used') u WHERE u->>'when' >= %s)), "
         f"d.version, position('{approvals.NEEDED}' in d.why) > 0 "
         "FROM due d JOIN resource r ON r.pk = d.pk AND r.tenant = d.tenant AND r.rtype = 'Patient' AND r.id = d.patient "
-        f"WHERE {where} GROUP BY d.rule, d.status, d.version, 7",
-        [since.isoformat(), *args],
+        f"WHERE {where} AND {deciding} GROUP BY d.rule, d.status, d.version, 7",
+        [since.isoformat(), *args, *more],
     )
-    approved = await rules.standing(conn, tenant)
+    approved = await rules.standing(conn, records.actor.tenant)
     found: dict[str, Line] = {}
     left_out: set[str] = set()
     for rule, title, status, n, done, version, needed in await cursor.fetchall():
@@ -174,7 +173,8 @@ def _is_with(body: dict[str, Any], practitioner: str | None) -> bool:
 
 async def _visitor(conn: Connection, records: Records, patient: str, name: str, at: datetime) -> Visitor:
     tenant = records.actor.tenant
-    rows = await approvals.told(conn, tenant, await due.of_patient(conn, tenant, patient))
+    seen = await due.of_patient(conn, tenant, patient, records.visible.due("d"))
+    rows = await approvals.told(conn, tenant, seen)
     waiting = [one for one in rows if one.status in OPEN]
     shown = sorted(
         (one for one in waiting if approvals.stands(one)),

@@ -20,6 +20,8 @@ from commonchart.record.schema import VERSION_COLUMNS
 
 if TYPE_CHECKING:
     from commonchart.access.records import Records
+    from commonchart.record.database import Connection
+    from commonchart.search.visible import Visible
 
 OPEN = ("overdue", "due", "cannot-tell", "due-soon")
 ORDER = STATUSES
@@ -87,9 +89,20 @@ async def due_of(records: Records, patient: str) -> list[DueRow]:
         raise NotFound("There is no Patient with this id")
     async with records.database.connection() as conn:
         tenant = records.actor.tenant
-        rows = await approvals.told(conn, tenant, await due.of_patient(conn, tenant, patient))
+        if visible.beyond is not None and not await _seen(conn, visible, patient):
+            raise NotFound("There is no Patient with this id")
+        rows = await approvals.told(
+            conn, tenant, await due.of_patient(conn, tenant, patient, visible.due("d"))
+        )
         await audit.note(conn, records.actor, records.clock(), "read-due", patients=[patient])
     return rows
+
+
+async def _seen(conn: Connection, visible: Visible, patient: str) -> bool:
+    predicate, args = visible.predicate("r")
+    return bool(
+        await conn.fetch(f"{store.READ} AND {predicate}", (visible.tenant, "Patient", patient, *args))
+    )
 
 
 class Standing(Struct, frozen=True):
@@ -115,12 +128,11 @@ async def registry(
     if offset + limit > MOST_ROWS:
         raise TooCostly(f"Only the first {MOST_ROWS:,} rows can be turned to: narrow the list, or export it")
     async with records.database.connection() as conn:
-        counted = await _counted(conn, records, filters, as_of)
+        statuses, attention, ranges = await _counted(conn, records, filters, as_of)
+        total = attention if filters.attention else sum(statuses[one] for one in filters.statuses or ORDER)
         rules = await _rules(conn, records, filters, as_of)
-        rows = await _told(conn, records, await _rows(conn, records, filters, as_of, limit, offset))
+        rows = await _told(conn, records, await _rows(conn, records, filters, as_of, limit, offset, total))
         await _noted(conn, records, "registry", filters, sorted({row.due.patient for row in rows}))
-    statuses, attention, ranges = counted
-    total = attention if filters.attention else sum(statuses[one] for one in filters.statuses or ORDER)
     return Registry(tuple(rows), total, statuses, attention, ranges, rules, panels.whole(records.visible))
 
 
@@ -178,18 +190,20 @@ _JOIN = "JOIN panel_member p ON p.pk = d.pk AND p.tenant = d.tenant AND p.patien
 _FROM = f"FROM due d {_JOIN}"
 
 
-def _members(records: Records, filters: Filters, as_of: date) -> list[panels.Where]:
-    """Who may be listed, and is asked for."""
+def _members(records: Records, filters: Filters, as_of: date, *, each: bool = False) -> list[panels.Where]:
+    """Who may be listed, and is asked for; `each`: asked of one member at a time."""
     asked = panels.people(
         as_of, min_age=filters.min_age, max_age=filters.max_age, sex=filters.sex, clinician=filters.clinician,
         org=filters.org, text=filters.text,
     )  # fmt: skip
-    return [panels.scope(records.visible), *asked]
+    return [panels.each(records.visible) if each else panels.scope(records.visible), *asked]
 
 
 def _items(records: Records, filters: Filters, *, rule: bool = True) -> list[panels.Where]:
     """Which of their rows, whatever the status."""
     out: list[panels.Where] = [("d.tenant = %s", [records.actor.tenant])]
+    if not panels.whole(records.visible):
+        out.append(records.visible.due("d"))
     if filters.rule and rule:
         out.append(("d.rule = %s", [filters.rule]))
     if filters.within:
@@ -202,8 +216,13 @@ def _items(records: Records, filters: Filters, *, rule: bool = True) -> list[pan
 
 
 def _shown(records: Records, filters: Filters, as_of: date) -> panels.Where:
-    """The rows that are shown."""
-    parts = _members(records, filters, as_of) + _items(records, filters)
+    """The rows that are shown, over `d` and `p`."""
+    return panels.joined(_members(records, filters, as_of) + _chosen(records, filters))
+
+
+def _chosen(records: Records, filters: Filters) -> list[panels.Where]:
+    """Which rows, by everything that stands in `due` itself."""
+    parts = _items(records, filters)
     if filters.attention:
         parts.append((ATTENTION, []))
     elif set(filters.statuses or ORDER) != set(ORDER):
@@ -212,7 +231,24 @@ def _shown(records: Records, filters: Filters, as_of: date) -> panels.Where:
             parts.append(("d.rank BETWEEN %s AND %s", [ranks[0], ranks[-1]]))
         else:
             parts.append(("d.rank = ANY(%s)", [ranks]))
-    return panels.joined(parts)
+    return parts
+
+
+MANY = 2000
+_BY_MEMBER = ("name", "born", "clinician")
+
+
+def _found(records: Records, filters: Filters, as_of: date, total: int) -> tuple[str, panels.Where]:
+    """FROM and WHERE of a page. Where many fit, an index gives them in order and each is asked whose it is; else they are joined."""
+    members, chosen = _members(records, filters, as_of), _chosen(records, filters)
+    if filters.sort.removeprefix("-") not in _BY_MEMBER:
+        if len(members) == 1 and panels.whole(records.visible):  # every row of `due` has its member
+            return "FROM due d", panels.joined(chosen)
+        if total > MANY:
+            who, args = panels.joined(_members(records, filters, as_of, each=True))
+            asked = f"(SELECT true FROM panel_member p WHERE p.pk = d.pk AND p.tenant = d.tenant AND p.patient = d.patient AND {who})"
+            return "FROM due d", panels.joined([*chosen, (asked, args)])
+    return _FROM, panels.joined(members + chosen)
 
 
 Counts = tuple[dict[str, int], int, dict[str, int]]
@@ -274,17 +310,17 @@ async def _rules(
 
 
 async def _rows(
-    conn: Any, records: Records, filters: Filters, as_of: date, limit: int, offset: int
+    conn: Any, records: Records, filters: Filters, as_of: date, limit: int, offset: int, total: int = 0
 ) -> list[RegistryRow]:
     """The keys first, by an index; then what is wide."""
-    where, args = _shown(records, filters, as_of)
+    source, (where, args) = _found(records, filters, as_of, total)
     order = panels.ordered(SORTS.get(filters.sort.removeprefix("-"), SORTS[""]), filters.sort.startswith("-"))
     may, may_args = records.visible.predicate("r")
     names = ", ".join(f"d.{name}" for name in due.COLUMNS.split(", "))
     columns = ", ".join(f"r.{name}" for name in VERSION_COLUMNS.split(", "))
     cursor = await conn.execute(
         f"WITH found AS MATERIALIZED (SELECT d.pk, d.tenant, d.patient, d.rule, row_number() OVER () AS place FROM "
-        f"(SELECT d.pk, d.tenant, d.patient, d.rule {_FROM} WHERE {where} ORDER BY {order} LIMIT %s OFFSET %s) d) "
+        f"(SELECT d.pk, d.tenant, d.patient, d.rule {source} WHERE {where} ORDER BY {order} LIMIT %s OFFSET %s) d) "
         f"SELECT {names}, {columns} FROM found k JOIN due d ON d.pk = k.pk AND d.tenant = k.tenant AND d.patient = k.patient "
         "AND d.rule = k.rule JOIN resource r ON r.pk = k.pk AND r.tenant = k.tenant AND r.rtype = 'Patient' AND r.id = k.patient "
         f"WHERE NOT r.deleted AND {may} ORDER BY k.place",

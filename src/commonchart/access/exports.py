@@ -78,8 +78,8 @@ def _as_of(visible: Visible, part: Part, columns: str, now: str, then: str) -> S
     newer, newer_args = visible.predicate("n")
     since = " AND r.recorded > %s" if part.since else ""
     since_args = [part.since] if part.since else []
-    own, own_args = _membership(part, tokens=True)
-    old, old_args = _membership(part, tokens=False)
+    own, own_args = _membership(visible, part, tokens=True)
+    old, old_args = _membership(visible, part, tokens=False)
     sql = (
         f"SELECT {columns} FROM resource r WHERE {seen} AND r.rtype = %s AND {now} AND r.recorded <= %s{since}{own} "
         f"UNION ALL SELECT {columns} FROM resource n JOIN resource_loc l ON l.tenant = n.tenant AND l.rtype = n.rtype "
@@ -92,12 +92,12 @@ def _as_of(visible: Visible, part: Part, columns: str, now: str, then: str) -> S
     return Statement(sql, (*first, *second))
 
 
-def _membership(part: Part, *, tokens: bool) -> tuple[str, list[Any]]:
+def _membership(visible: Visible, part: Part, *, tokens: bool) -> tuple[str, list[Any]]:
     """Whether a row of the alias r belongs to the patients of the part."""
     if not part.compartment:
         return "", []
     if part.rtype == "Provenance":
-        return _provenance(part)
+        return _provenance(visible, part)
     codes = r4().compartment("Patient").get(part.rtype, ())
     if part.patients is None:
         if not tokens or part.rtype == "Patient":
@@ -113,20 +113,22 @@ def _membership(part: Part, *, tokens: bool) -> tuple[str, list[Any]]:
     return f" AND ({own} OR (r.patient IS NULL AND r.tokens && %s::bigint[]))", [*args, also]
 
 
-def _provenance(part: Part) -> tuple[str, list[Any]]:
+def _provenance(visible: Visible, part: Part) -> tuple[str, list[Any]]:
     """Provenance of anything of the patients: found by the targets it names."""
     whose, args = (
         ("x.patient IS NOT NULL", [])
         if part.patients is None
         else ("x.patient = ANY(%s)", [list(part.patients)])
     )
+    seen, seen_args = visible.predicate("x")
     sql = (
         " AND EXISTS (SELECT 1 FROM json_array_elements(r.body::json->'target') AS t(v) "
         "JOIN resource_loc y ON y.tenant = r.tenant AND y.rtype = split_part(t.v->>'reference', '/', 1) "
         "AND y.id = split_part(t.v->>'reference', '/', 2) "
-        f"JOIN resource x ON x.pk = y.pk AND x.tenant = y.tenant AND x.rtype = y.rtype AND x.id = y.id AND {whose})"
+        f"JOIN resource x ON x.pk = y.pk AND x.tenant = y.tenant AND x.rtype = y.rtype AND x.id = y.id AND {whose} "
+        f"AND {seen})"
     )
-    return sql, args
+    return sql, [*args, *seen_args]
 
 
 async def filtered(conn: Connection, visible: Visible, part: Part, queries: Sequence[Query]) -> Statement:
@@ -138,7 +140,7 @@ async def filtered(conn: Connection, visible: Visible, part: Part, queries: Sequ
     async def fetch(statement: Statement) -> list[tuple[Any, ...]]:
         return await (await conn.execute(statement.sql, statement.args)).fetchall()
 
-    own, own_args = _membership(part, tokens=True)
+    own, own_args = _membership(visible, part, tokens=True)
     since = " AND r.recorded > %s" if part.since else ""
     wheres = [conditions(await resolved(fetch, query, visible), visible) for query in queries]
     matching = " OR ".join(f"({where.text})" for where in wheres)

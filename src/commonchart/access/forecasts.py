@@ -61,7 +61,7 @@ async def forecast(
     answer = evaluate(asked.person, asked.doses, asked.observations, schedule, as_of)
     return Forecasted(
         own, {f"{one.rtype}/{one.id}": one for one in found}, asked, answer, schedule,
-        tuple(rtype for rtype in TYPES if rtype not in types),
+        tuple(rtype for rtype in TYPES if rtype not in types or not policy.whole(records.actor, rtype)),
     )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from commonchart.access import policy
 from commonchart.care.calendar import birthday
+from commonchart.care.labels import UNDECISIVE, mask
 from commonchart.fhir.outcome import NotFound
 from commonchart.record.due import READ
 from commonchart.search.fold import fold
@@ -33,25 +34,44 @@ async def allowed(records: Records, what: str = "registry") -> None:
 
 def whole(visible: Visible) -> bool:
     """Whether the actor may see everything of the tenant, so that its counts are theirs."""
-    return visible.predicate("r") == ("r.tenant = %s", [visible.tenant])
+    return visible.whole
 
 
 def scope(visible: Visible) -> Where:
-    """SQL over the member `p`: those of whom the actor may see all that answers rest on, linked records included."""
+    """SQL over the member `p`: those of whom the actor may see all that answers rest on, linked records included.
+
+    A set of its own (OFFSET 0), so that it is worked out once and not for every row that a list looks at; `each` is for a
+    statement that looks at few.
+    """
     if whole(visible):
         return "p.tenant = %s", [visible.tenant]
+    may, args = each(visible, "q")
+    return f"p.tenant = %s AND p.patient IN (SELECT q.patient FROM panel_member q WHERE {may} OFFSET 0)", [
+        visible.tenant,
+        *args,
+    ]
+
+
+def each(visible: Visible, member: str = "p") -> Where:
+    """The same, asked of one member at a time."""
+    if whole(visible):
+        return f"{member}.tenant = %s", [visible.tenant]
     own, own_args = visible.predicate("r")
     fact, fact_args = visible.predicate("h")
-    hidden = f"h.tenant = p.tenant AND NOT h.deleted AND h.rtype IN ({_READ}) AND ({fact}) IS NOT TRUE"
+    doubtful, doubtful_args = visible.doubtful("h")
+    settled, settled_args = visible.settled(member)
+    read = f"h.tenant = {member}.tenant AND NOT h.deleted AND h.rtype IN ({_READ}) AND h.labels & {mask(*UNDECISIVE)} = 0"
+    theirs = f"SELECT 1 FROM resource h WHERE h.pk = {member}.pk AND h.patient = {member}.patient AND {read}"
     return (
-        f"p.tenant = %s AND EXISTS (SELECT 1 FROM resource r WHERE r.pk = p.pk AND r.tenant = p.tenant AND r.rtype = 'Patient' "
-        f"AND r.id = p.patient AND NOT r.deleted AND {own}) "
-        f"AND NOT EXISTS (SELECT 1 FROM resource h WHERE h.pk = p.pk AND h.patient = p.patient AND {hidden}) "
+        f"{member}.tenant = %s AND EXISTS (SELECT 1 FROM resource r WHERE r.pk = {member}.pk AND r.tenant = {member}.tenant "
+        f"AND r.rtype = 'Patient' AND r.id = {member}.patient AND NOT r.deleted AND {own}) "
+        f"AND NOT EXISTS ({theirs} AND {doubtful} AND ({fact}) IS NOT TRUE) "
+        f"AND ({settled} OR NOT EXISTS ({theirs} AND ({fact}) IS NOT TRUE)) "
         "AND NOT EXISTS (SELECT 1 FROM person_link a JOIN person_link b ON b.tenant = a.tenant AND b.person = a.person "
         "AND b.unlinked_at IS NULL JOIN resource_loc l ON l.tenant = b.tenant AND l.rtype = 'Patient' AND l.id = b.patient "
         "JOIN resource h ON h.pk = l.pk AND h.patient = b.patient "
-        f"WHERE a.tenant = p.tenant AND a.patient = p.patient AND a.unlinked_at IS NULL AND {hidden})",
-        [visible.tenant, *own_args, *fact_args, *fact_args],
+        f"WHERE a.tenant = {member}.tenant AND a.patient = {member}.patient AND a.unlinked_at IS NULL AND {read} AND ({fact}) IS NOT TRUE)",
+        [visible.tenant, *own_args, *doubtful_args, *fact_args, *settled_args, *fact_args, *fact_args],
     )
 
 

@@ -184,7 +184,11 @@ async def marks(records: Records, patient: str) -> Mapping[str, Mark]:
         await audit.note(conn, records.actor, records.clock(), "read-quarantine", patients=[patient])
     last = {f"{one.rtype}/{one.id}": one for one in said if one.decision != "asked"}
     out = {ref: Mark(one.vid, one.reason, True) for ref, one in last.items() if one.decision == "rejected"}
-    return out | {f"{one.rtype}/{one.id}": Mark(one.vid, one.reason) for one in open_}
+    out |= {f"{one.rtype}/{one.id}": Mark(one.vid, one.reason) for one in open_}
+    if visible.whole:
+        return out
+    shown = await records.named([(rtype, id) for rtype, _, id in (ref.partition("/") for ref in out)])
+    return {ref: mark for ref, mark in out.items() if tuple(ref.split("/")) in shown}
 
 
 # ---- deciding -----------------------------------------------------------------------------------------------------

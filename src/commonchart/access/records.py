@@ -6,21 +6,36 @@ one transaction (docs/decisions/0009).
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from commonchart.access import audit, charts, parameters, policy, profiles
+from commonchart.access import (
+    audit,
+    charts,
+    consents,
+    guarding,
+    labelled,
+    own,
+    parameters,
+    permitted,
+    policy,
+    profiles,
+    relationships,
+)
 from commonchart.access.actors import Actor
 from commonchart.access.medications import gate
 from commonchart.access.writes import Create, Delete, Put, Wanted, over, type_of, write_of
 from commonchart.fhir import json
 from commonchart.fhir.outcome import Conflict, Forbidden, Gone, Issue, NotFound
 from commonchart.record import store
+from commonchart.record.connection import Asked
 from commonchart.record.keys import hash64, patient_key
 from commonchart.record.reindex import Run, runs
 from commonchart.record.rows import Stamp, Stored, Write, Written
@@ -39,6 +54,9 @@ if TYPE_CHECKING:
 __all__ = ["Create", "Delete", "HistoryPage", "Put", "Records", "Transaction"]
 
 MAX_SHOWN = 1000
+# what else is written when one of these is
+LATE = frozenset({"SearchParameter", "Subscription"})
+BEAT_SECONDS = 0.03
 
 Key = tuple[str, str]
 Cursor = tuple[datetime, str, str, int]
@@ -60,8 +78,22 @@ class Records:
         self.database = database
         self.actor = actor
         self.clock = clock
-        self.visible = policy.visible(actor)
         self.key = key
+        self._visible: Visible | None = None
+
+    @property
+    def visible(self) -> Visible:
+        """What the actor may see, as of now; or the plan that was set instead, which a narrower view may do."""
+        return self._visible or policy.visible(self.actor, self.clock())
+
+    @visible.setter
+    def visible(self, narrower: Visible) -> None:
+        self._visible = narrower
+
+    @property
+    def readable(self) -> Visible:
+        """What the actor may read by its id, as of now: through an app this is not what may be searched."""
+        return policy.visible(self.actor, self.clock(), letters="r")
 
     async def offered(self) -> Offered:
         """What this actor's tenant may search by."""
@@ -78,7 +110,7 @@ class Records:
     async def read(self, rtype: str, id: str) -> Stored:
         """The current version. Raises Forbidden (the whole type), NotFound, Gone."""
         await self.require("read", rtype)
-        found = await self._one(read_statement(self.visible, rtype, id), "read", rtype, id)
+        found = await self._one(read_statement(self.readable, rtype, id), "read", rtype, id)
         if found is None:
             raise NotFound(f"There is no {rtype} with this id")
         if found.deleted:
@@ -88,7 +120,7 @@ class Records:
     async def vread(self, rtype: str, id: str, vid: int) -> Stored:
         """One version, which must be visible as it was. Raises Forbidden, NotFound, Gone."""
         await self.require("history", rtype)
-        found = await self._one(version_statement(self.visible, rtype, id, vid), "vread", rtype, id)
+        found = await self._one(version_statement(self.readable, rtype, id, vid), "vread", rtype, id)
         if found is None:
             raise NotFound(f"There is no such version of this {rtype}")
         if found.deleted:
@@ -107,8 +139,8 @@ class Records:
     ) -> HistoryPage:
         """Versions newest first, each judged by its own patient. Raises NotFound for an id nobody here can see."""
         if rtype is not None:
-            await self.require("history", rtype)
-        predicate = self.visible.predicate("r")
+            await self.require("history" if id is not None else "search", rtype)
+        predicate = (self.visible if id is None else self.readable).predicate("r")
         async with self.database.connection() as conn:
             found = await store.history(
                 conn,
@@ -151,8 +183,9 @@ class Records:
 
             terminology = parameters.Terminology(conn, self.actor.tenant)
             return await page.run(
-                fetch, query, self.visible, key=self.key, show=show, terminology=terminology
-            )
+                fetch, query, self.visible, key=self.key, show=show, included_from=self.readable,
+                terminology=terminology,
+            )  # fmt: skip
 
     async def lastn(self, query: Query, each: int) -> list[Stored]:
         """The newest `each` of every code among what a query on Observation matches. Raises as `search` does."""
@@ -256,17 +289,21 @@ class Records:
             return
         async with self.database.single() as conn:
             await audit.note(conn, self.actor, self.clock(), action, outcome=audit.SERIOUS, rtype=rtype)
+        if policy.allowed(replace(self.actor, app=""), action, rtype):
+            raise Forbidden(f"What this app was allowed does not cover {action} of {rtype}")
         raise Forbidden(f"Your role does not allow {action} of {rtype}")
 
     async def _one(self, statement: Statement, action: str, rtype: str, id: str) -> Stored | None:
         """One version with its audit row in one statement; a miss leaves a row of its own."""
-        now = self.clock()
+        now, began = self.clock(), time.monotonic()
         wrapped = audit.read(statement, self.actor, now, action)
         async with self.database.single() as conn:
             rows = await conn.fetch(wrapped.sql, wrapped.args)
             if rows:
                 return store.row_stored(rows[0])
             await audit.note(conn, self.actor, now, action, outcome=audit.MINOR, rtype=rtype, id=id[:64])
+        # what is hidden takes longer to be refused than what is not there, so both are answered at the same beat
+        await asyncio.sleep(BEAT_SECONDS - (time.monotonic() - began) % BEAT_SECONDS)
         return None
 
 
@@ -289,7 +326,8 @@ class Transaction:
 
     async def read_many(self, keys: Sequence[Key]) -> dict[Key, Stored]:
         """The current versions that may be seen, deleted ones included."""
-        statement = keyed(self.records.visible, keys)
+        seen = policy.visible(self.records.actor, self.records.clock(), letters="rud")
+        statement = keyed(seen, keys)
         rows = await self.conn.fetch(statement.sql, statement.args) if keys else []
         found = [store.row_stored(row) for row in rows]
         return {(one.rtype, one.id): one for one in found}
@@ -329,6 +367,15 @@ class Transaction:
         await gate.keep(self, looked, written)
         return written
 
+    async def write_own(self, wanted: Sequence[Wanted]) -> list[Written]:
+        """Store what a patient, or who acts for them, says of their own record (`own.checked`): no role writes this way.
+
+        Raises Forbidden, Stale, NotFound.
+        """
+        writes = [write_of(one, self.records.clock()) for one in wanted]
+        await own.checked(self, writes)
+        return await self._store(writes, self.records.clock())
+
     async def write_prepared(self, writes: Sequence[Write], modifiers: Sequence[str] = ()) -> list[Written]:
         """Store what the loader validated and extracted in other processes. Raises as `write` does.
 
@@ -347,18 +394,34 @@ class Transaction:
         known = await parameters.offered(records.database, actor.tenant, self.conn)
 
         def replacing(old: Stored, new: Write) -> Write:
+            permitted.replaces(actor, old, new)
+            guarding.changeable(actor, old)
             made = over(old, new)
             return made if made is new else parameters.indexed(made, known)
 
         writes = [parameters.indexed(one, known) for one in writes]
-        trail = partial(audit.of_writes, actor, now)
-        last = self.once and not more and not any(one.rtype == "SearchParameter" for one in writes)
+        writes = await labelled.raised(self.conn, actor.tenant, writes)
+        before = labelled.raising(actor.tenant, writes)
+
+        def trail(written: Sequence[Written]) -> list[Asked]:
+            kept = [
+                *relationships.keeping(actor.tenant, written, now),
+                *consents.keeping(actor.tenant, written, now),
+            ]
+            return [*audit.of_writes(actor, now, written), *before, *kept]
+
+        last = self.once and not more and not actor.app and not any(one.rtype in LATE for one in writes)
         written = await store.write(self.conn, stamp, writes, replacing, trail, last=last)
+        permitted.made(actor, written)
+        await permitted.remembered(self.conn, actor, written)
         await parameters.register(records.database, self.conn, actor.tenant, writes, now)
         return written
 
     async def _guard(self, writes: Sequence[Write]) -> None:
-        """A patient with a record is not deleted."""
+        """Nothing hidden is written over, and a patient with a record is not deleted."""
+        if self.records.visible.beyond is not None:
+            seen = policy.visible(self.records.actor, self.records.clock(), letters="rsud")
+            await guarding.known(self.conn, seen, self.records.actor, writes)
         for one in writes:
             if one.rtype == "Patient" and one.body is None:
                 await self._empty(one.id)

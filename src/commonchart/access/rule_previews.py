@@ -7,7 +7,7 @@ from uuid import uuid4
 
 from msgspec import Struct
 
-from commonchart.access import audit, rules
+from commonchart.access import audit, panels, rules
 from commonchart.care.rules import built_in
 from commonchart.fhir.outcome import NotFound
 from commonchart.record import rule_previews as previews
@@ -149,6 +149,10 @@ async def people(
         f"AND r.id = c.patient WHERE {predicate} AND NOT r.deleted AND c.tenant = %s AND c.preview = %s AND {_GROUP_SQL[group]}"
     )
     values = [*args, one.tenant, one.id]
+    if not panels.whole(records.visible):  # what would change may rest on what is withheld
+        scope, more = panels.scope(records.visible)
+        where += f" AND EXISTS (SELECT 1 FROM panel_member p WHERE p.pk = c.pk AND p.patient = c.patient AND {scope})"
+        values += more
     columns = ", ".join(f"r.{name}" for name in VERSION_COLUMNS.split(", "))
     async with records.database.connection() as conn:
         cursor = await conn.execute(f"SELECT count(*) {where}", values)

@@ -6,9 +6,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from commonchart.access import audit, policy
 from commonchart.access.actors import Actor
 from commonchart.access.records import version_statement
+from commonchart.access.standing import standing
 from commonchart.record import store
 from commonchart.record.rows import Stored
 
@@ -28,13 +31,28 @@ async def versions(conn: Connection, tenant: int, keys: Sequence[Version]) -> di
     return out
 
 
-async def seen(conn: Connection, actor: Actor, rtype: str, id: str, vid: int) -> Stored | None:
+async def seen(conn: Connection, actor: Actor, rtype: str, id: str, vid: int, now: datetime) -> Stored | None:
     """The version if the actor may see it, as it was and as the policy is now; a deletion too."""
     if not policy.allowed(actor, "read", rtype):
         return None
-    statement = version_statement(policy.visible(actor), rtype, id, vid)
+    statement = version_statement(policy.visible(actor, now, letters="r"), rtype, id, vid)
     row = await (await conn.execute(statement.sql, statement.args)).fetchone()
     return store.row_stored(row) if row else None
+
+
+async def subscriber(conn: Connection, tenant: int, user: str, id: str) -> Actor:
+    """Whoever last wrote the Subscription, as of now, within what the app was given that it was written through.
+
+    Raises Forbidden when their access, or the app's, has ended.
+    """
+    actor = Actor(tenant, user, "", "patient", "", "subscription")
+    cursor = await conn.execute(
+        "SELECT app_grant, scopes, patient FROM app_subscription WHERE tenant = %s AND id = %s", (tenant, id)
+    )
+    row = await cursor.fetchone()
+    if row is not None:
+        actor = replace(actor, app=row[0], scopes=frozenset(row[1].split()), context=row[2])
+    return await standing(conn, actor)
 
 
 async def told(

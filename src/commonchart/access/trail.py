@@ -11,13 +11,16 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from commonchart.access import audit
+from commonchart.access import audit, policy
 from commonchart.access.audit import Event
 from commonchart.fhir.outcome import Forbidden
 
 if TYPE_CHECKING:
+    from commonchart.access.actors import Actor
     from commonchart.access.records import Records
+    from commonchart.record.database import Connection
 
 Kind = Literal["all", "changes", "denials", "sign-ins", "break-glass", "disclosures", "programs"]
 Sort = Literal["at", "actor", "action", "outcome", "client", "purpose", "rtype"]
@@ -89,7 +92,7 @@ class Unusual(Struct, frozen=True):
 
 async def required(records: Records) -> None:
     """Raises Forbidden for whoever does not answer for privacy; the attempt is an event."""
-    if records.actor.role in REVIEWERS:
+    if records.actor.role in REVIEWERS and policy.everybodys(records.actor, "AuditEvent"):
         return
     async with records.database.single() as conn:
         await audit.note(
@@ -101,7 +104,7 @@ async def required(records: Records) -> None:
 async def events(records: Records, ask: Ask, *, limit: int, offset: int = 0) -> list[Numbered]:
     """The events that are asked for. Raises Forbidden."""
     await required(records)
-    where, args = _where(records.actor.tenant, ask)
+    where, args = _where(records.actor, ask)
     order = (
         f"{SORTS[ask.sort]} {'DESC' if ask.descending else 'ASC'}, seq {'DESC' if ask.descending else 'ASC'}"
     )
@@ -111,7 +114,7 @@ async def events(records: Records, ask: Ask, *, limit: int, offset: int = 0) -> 
             f"ORDER BY {order} LIMIT %s OFFSET %s) a LEFT JOIN app_user u ON u.id = a.actor ORDER BY {_outer(order)}",
             (*args, limit, offset),
         )
-        found = [_numbered(row) for row in await cursor.fetchall()]
+        found = await _told(conn, records.actor, [_numbered(row) for row in await cursor.fetchall()])
         await _noted(conn, records, ask.kind, [ask.patient] if ask.patient else [])
     return found
 
@@ -119,15 +122,56 @@ async def events(records: Records, ask: Ask, *, limit: int, offset: int = 0) -> 
 async def event(records: Records, seq: int) -> Numbered | None:
     """One event by its number. Raises Forbidden."""
     await required(records)
+    concern, args = _concern(records.actor)
     async with records.database.connection() as conn:
         cursor = await conn.execute(
-            f"SELECT {_prefixed()}, coalesce(u.name, '') FROM audit a LEFT JOIN app_user u ON u.id = a.actor "
-            "WHERE a.tenant = %s AND a.seq = %s",
-            (records.actor.tenant, seq),
+            f"SELECT {_prefixed()}, coalesce(u.name, '') FROM (SELECT {_COLUMNS} FROM audit WHERE tenant = %s AND seq = %s "
+            f"AND {concern}) a LEFT JOIN app_user u ON u.id = a.actor",
+            (records.actor.tenant, seq, *args),
         )
-        row = await cursor.fetchone()
-        await _noted(conn, records, "event", row[12] if row else [])
-    return _numbered(row) if row else None
+        found = await _told(conn, records.actor, [_numbered(row) for row in await cursor.fetchall()])
+        await _noted(conn, records, "event", found[0].event.patients if found else [])
+    return found[0] if found else None
+
+
+_KEPT = "EXISTS (SELECT 1 FROM relationship t WHERE t.tenant = audit.tenant AND t.org = %s AND t.kind = 'record' AND t.patient = {})"
+
+
+def _alone(actor: Actor) -> bool:
+    """Whether one organisation keeps everything here, so that every event concerns it."""
+    return actor.network is False
+
+
+def _concern(actor: Actor) -> tuple[str, list[Any]]:
+    """The events that concern an organisation: of its own people, about patients whose record it keeps, or about nobody and
+    of no organisation, such as a failed sign-in of somebody unknown."""
+    if _alone(actor):
+        return "true", []
+    kept = _KEPT.format("ANY(audit.patients)")
+    return f"(org = %s OR (org = '' AND patients = '{{}}') OR {kept})", [actor.org, actor.org]
+
+
+async def _told(conn: Connection, actor: Actor, found: list[Numbered]) -> list[Numbered]:
+    """What an organisation is told of another's acts: that they concerned its patients, and nobody else."""
+    foreign = [one for one in found if one.event.org != actor.org]
+    if _alone(actor) or not foreign:
+        return found
+    asked = sorted({id for one in foreign for id in one.event.patients if id})
+    cursor = await conn.execute(
+        "SELECT DISTINCT patient FROM relationship WHERE tenant = %s AND org = %s AND kind = 'record' AND patient = ANY(%s)",
+        (actor.tenant, actor.org, asked),
+    )
+    ours = {patient for (patient,) in await cursor.fetchall()}
+    return [one if one.event.org == actor.org else _narrowed(one, ours) for one in found]
+
+
+def _narrowed(one: Numbered, ours: set[str]) -> Numbered:
+    """An act of another organisation: what it was about stands there only when it was about ours alone."""
+    event = one.event
+    left = [id for id in event.patients if id in ours]
+    if len(left) == len(event.patients):
+        return replace(one, event=replace(event, query=None))
+    return replace(one, event=replace(event, patients=left, id=None, vid=None, query=None, detail=None))
 
 
 async def _noted(conn: Any, records: Records, what: str, patients: Sequence[str]) -> None:
@@ -148,10 +192,11 @@ def _numbered(row: Sequence[Any]) -> Numbered:
     return Numbered(row[0], Event(*row[1:15]), row[15])
 
 
-def _where(tenant: int, ask: Ask) -> tuple[str, list[Any]]:
+def _where(actor: Actor, ask: Ask) -> tuple[str, list[Any]]:
+    concern, of_whom = _concern(actor)
     where, args = (
-        [f"tenant = %s AND at >= %s AND at < %s AND ({KINDS[ask.kind]})"],
-        [tenant, ask.since, ask.until],
+        [f"tenant = %s AND at >= %s AND at < %s AND ({KINDS[ask.kind]}) AND {concern}"],
+        [actor.tenant, ask.since, ask.until, *of_whom],
     )
     for sql, value in (
         ("patients @> ARRAY[%s]", ask.patient),
@@ -162,6 +207,11 @@ def _where(tenant: int, ask: Ask) -> tuple[str, list[Any]]:
         if value:
             where.append(sql)
             args.append(value)
+    if ask.patient and not _alone(
+        actor
+    ):  # whether another's act was about somebody else's patient is not told either
+        where.append(f"(org = %s OR {_KEPT.format('%s')})")
+        args += [actor.org, actor.org, ask.patient]
     return " AND ".join(where), args
 
 
@@ -170,7 +220,7 @@ WITH days AS (
     SELECT actor, date_trunc('day', at) AS day, count(DISTINCT p) AS charts, min(at) AS first, max(at) AS last
     FROM audit, unnest(patients) p
     WHERE tenant = %s AND at >= %s AND at < %s AND role NOT IN ('system', 'patient') AND client NOT LIKE 'token:%%'
-    AND action NOT IN ('create', 'update') GROUP BY 1, 2
+    AND action NOT IN ('create', 'update') AND {own} GROUP BY 1, 2
 ), usual AS (
     SELECT actor, percentile_disc(0.5) WITHIN GROUP (ORDER BY charts) AS charts FROM days GROUP BY actor
 )
@@ -184,7 +234,7 @@ WITH seen AS (
     SELECT actor, p AS patient, count(*) AS times, min(at) AS first, max(at) AS last
     FROM audit, unnest(patients) p
     WHERE tenant = %s AND at >= %s AND at < %s AND role NOT IN ('system', 'patient') AND client NOT LIKE 'token:%%'
-    GROUP BY 1, 2
+    AND ({own} OR {kept}) GROUP BY 1, 2
 )
 SELECT s.actor, u.name, s.patient, s.times, s.first, s.last, r.body::jsonb -> 'name'
 FROM seen s JOIN app_user u ON u.id = s.actor
@@ -202,10 +252,13 @@ async def unusual(records: Records, since: datetime, until: datetime, *, limit: 
     A hint, not a verdict: who has a common family name shows up here for good reasons. Raises Forbidden.
     """
     await required(records)
-    tenant = records.actor.tenant
+    actor, tenant = records.actor, records.actor.tenant
     async with records.database.connection() as conn:
-        named = await (await conn.execute(_SEEN, (tenant, since, until, limit))).fetchall()
-        many = await (await conn.execute(_MANY, (tenant, since, until, MANY, TIMES, limit))).fetchall()
+        own, whose = ("true", []) if _alone(actor) else ("org = %s", [actor.org])
+        seen = _SEEN.format(own=own, kept=_KEPT.format("p"))
+        named = await (await conn.execute(seen, (tenant, since, until, *whose, actor.org, limit))).fetchall()
+        asked = (tenant, since, until, *whose, MANY, TIMES, limit)
+        many = await (await conn.execute(_MANY.format(own=own), asked)).fetchall()
         await _noted(conn, records, "unusual", sorted({row[2] for row in named}))
     return [_named(row) for row in named] + [
         Unusual(
@@ -247,19 +300,21 @@ class Access(Struct, frozen=True):
     action: str
     rtype: str | None
     denied: bool
+    actor: str = ""
 
 
 async def own(records: Records, patient: str, *, limit: int, before: datetime | None = None) -> list[Access]:
     """Who did what with the record of the patient who asks, newest first; their own acts are among it.
 
-    Raises Forbidden for anybody but the patient and those who answer for privacy.
+    Raises Forbidden for anybody but the patient and those who answer for privacy, NotFound for a patient they do not see.
     """
     if records.actor.patient != patient:
         await required(records)
+        await records.read("Patient", patient)
     until = before or records.clock() + timedelta(seconds=1)
     async with records.database.connection() as conn:
         cursor = await conn.execute(
-            "SELECT a.at, coalesce(u.name, a.actor), a.role, a.org, a.client, a.purpose, a.action, a.rtype, a.outcome <> 0 "
+            "SELECT a.at, coalesce(u.name, a.actor), a.role, a.org, a.client, a.purpose, a.action, a.rtype, a.outcome <> 0, a.actor "
             "FROM audit a LEFT JOIN app_user u ON u.id = a.actor WHERE a.tenant = %s AND a.patients @> ARRAY[%s] "
             "AND a.at < %s ORDER BY a.at DESC, a.seq DESC LIMIT %s",
             (records.actor.tenant, patient, until, limit),

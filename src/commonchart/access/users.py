@@ -86,7 +86,9 @@ def _check(login: str, role: str, patient: str | None) -> None:
         raise Invalid(f"The role is one of {', '.join(ROLES)}", at="role")
     if (role == "patient") != (patient is not None):
         raise Invalid(
-            "A user of the role patient names the Patient they are, and nobody else does", at="patient"
+            "A user of the role patient names the Patient they are, and nobody else does: whose record a proxy sees is said "
+            "by `proxy_grant`",
+            at="patient",
         )
 
 
@@ -129,8 +131,8 @@ async def set_password(database: Database, login: str, password: str, now: datet
     await credentials.revoke_all(database, user.id, now)
 
 
-def actor(user: User, client: str) -> Actor:
-    """The user as the one asking."""
+def actor(user: User, client: str, *, network: bool | None = False) -> Actor:
+    """The user as the one asking, where the site is a practice; `standing` and `credentials` look up what it is."""
     role: Role = user.role  # type: ignore[assignment]
     return Actor(
         user.tenant,
@@ -141,6 +143,7 @@ def actor(user: User, client: str) -> Actor:
         client,
         patient=user.patient,
         practitioner=user.practitioner,
+        network=network,
     )
 
 

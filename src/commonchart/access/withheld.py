@@ -7,6 +7,7 @@ and consent extend `policy.visible` and `may_be_told`; nothing else here needs t
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -31,10 +32,15 @@ class Split(Struct, frozen=True):
 
 
 async def withheld(
-    conn: Connection, actor: Actor, patients: Sequence[str], rtypes: Sequence[str], tokens: Sequence[int]
+    conn: Connection,
+    actor: Actor,
+    now: datetime,
+    patients: Sequence[str],
+    rtypes: Sequence[str],
+    tokens: Sequence[int],
 ) -> Split:
     """Everything of these types in the records of these patients, apart; Observations only with one of the code tokens."""
-    predicate, args = policy.visible(actor).predicate("r")
+    predicate, args = policy.visible(actor, now).predicate("r")
     cursor = await conn.execute(
         f"SELECT r.body, ({predicate}) FROM resource r WHERE r.pk = ANY(%s) AND r.tenant = %s AND r.patient = ANY(%s) "
         "AND NOT r.deleted AND r.rtype = ANY(%s) AND (r.rtype <> 'Observation' OR r.tokens && %s::bigint[]) "
@@ -53,5 +59,4 @@ def may_be_told(actor: Actor, hidden: Sequence[Body]) -> bool:
 
 def sees_everything(actor: Actor) -> bool:
     """Whether nothing of a person can be hidden from this actor, so that stored answers over whole records may be shown."""
-    visible = policy.visible(actor)
-    return visible.everything and visible.types is None
+    return policy.visible(actor).whole

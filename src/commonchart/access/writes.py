@@ -102,7 +102,8 @@ def _labelled(old: Stored, new: Write, body: dict[str, Any]) -> Write:
     if not left_out:
         return new
     whole = {**body, "meta": {**meta, "security": [*sent, *left_out]}}
-    return replace(new, body=whole, index=extract(new.rtype, whole))
+    index = extract(new.rtype, whole)
+    return replace(new, body=whole, index=replace(index, labels=index.labels | new.index.labels))
 
 
 def keep_signed(old: Stored, new: dict[str, Any] | None) -> None:

@@ -16,6 +16,7 @@ import click
 from commonchart.fhir.outcome import Refused
 
 LAZY = {
+    "app": "commonchart.cli.app:app",
     "assess": "commonchart.cli.assess:assess",
     "audit": "commonchart.cli.audit:audit",
     "backup": "commonchart.cli.backup:backup",
@@ -33,6 +34,7 @@ LAZY = {
     "serve": "commonchart.cli.serve:serve",
     "site": "commonchart.cli.site:site",
     "terminology": "commonchart.cli.terminology:terminology",
+    "tls": "commonchart.cli.tls:tls",
     "token": "commonchart.cli.token:token",
     "user": "commonchart.cli.user:user",
     "v2": "commonchart.cli.v2:v2",

@@ -11,6 +11,7 @@ import os
 import select
 import signal
 import socket
+import ssl
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import click
 import msgspec
@@ -28,6 +30,7 @@ from commonchart.cli.processes import Crew, Post
 from commonchart.fhir.definitions import r4
 from commonchart.fhir.outcome import Busy, Invalid, Refused
 from commonchart.ops import logs
+from commonchart.record import site
 from commonchart.record.database import Database
 from commonchart.record.embedded import Embedded
 from commonchart.record.upgrade import migrate
@@ -51,12 +54,29 @@ LONGEST_PAUSE = 15.0
 @click.option(
     "--mode", type=click.Choice(["practice", "network"]), help="What a new site starts as. Default practice."
 )
+@click.option(
+    "--tls",
+    type=(
+        click.Path(exists=True, dir_okay=False, path_type=Path),
+        click.Path(exists=True, dir_okay=False, path_type=Path),
+    ),
+    metavar="CERT KEY",
+    help="Speak https only (TLS 1.2 and up), with this certificate chain and private key (PEM).",
+)
 @data_option
 def serve(
-    port: int | None, host: str | None, workers: int | None, mode: str | None, data: Path | None
+    port: int | None,
+    host: str | None,
+    workers: int | None,
+    mode: str | None,
+    tls: tuple[Path, Path] | None,
+    data: Path | None,
 ) -> None:
     """Serve the record. Prints `ready` and the address when it answers; Ctrl-C or SIGTERM ends it in good order."""
-    serve_until_stopped(settings_of(data, port=port, host=host, workers=workers, mode=mode))
+    cert, key = (str(path.absolute()) for path in tls) if tls else (None, None)
+    serve_until_stopped(
+        settings_of(data, port=port, host=host, workers=workers, mode=mode, tls_cert=cert, tls_key=key)
+    )
 
 
 def serve_until_stopped(
@@ -70,6 +90,7 @@ def serve_until_stopped(
     `database_url` is the address of the running database.
     """
     logs.configure(settings.log_level, process="parent")
+    tls_of(settings)
     with listening(settings.host, settings.port) as listener:
         settings = msgspec.structs.replace(settings, port=listener.getsockname()[1])
         House(settings, listener, ready or announce, also).run()
@@ -152,6 +173,7 @@ class House:
     def _serve(self) -> None:
         url = self._database()
         migrate(url)
+        site.settle(url, self._settings.tenant, self._settings.mode)
         settings = msgspec.structs.replace(self._settings, database_url=url)
         crew = Crew(self._posts(settings), self._in_child)
         try:
@@ -186,7 +208,7 @@ class House:
 
     def _until_ready(self, crew: Crew) -> None:
         while not self._stopping:
-            if answers(self._listener):
+            if answers(self._listener, tls=bool(self._settings.tls_cert)):
                 self._ready(self._settings)
                 return
             crew.mend()
@@ -223,11 +245,11 @@ class House:
             os.read(self._wake, 4096)
 
 
-def answers(listener: socket.socket) -> bool:
+def answers(listener: socket.socket, *, tls: bool = False) -> bool:
     """Whether a web process behind this socket says that it can serve."""
     host, port = listener.getsockname()[:2]
     near = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
-    connection = http.client.HTTPConnection(near, port, timeout=2)
+    connection = _to_ourselves(near, port) if tls else http.client.HTTPConnection(near, port, timeout=2)
     try:
         connection.request("GET", "/health")
         return connection.getresponse().status == 200
@@ -235,6 +257,33 @@ def answers(listener: socket.socket) -> bool:
         return False
     finally:
         connection.close()
+
+
+def _to_ourselves(host: str, port: int) -> http.client.HTTPConnection:
+    """By https to our own socket: the certificate names the site, not this address."""
+    return http.client.HTTPSConnection(host, port, timeout=2, context=ssl._create_unverified_context())  # noqa: S323
+
+
+def tls_of(settings: Settings) -> dict[str, Any]:
+    """How uvicorn speaks TLS, empty for not at all. Raises Invalid for a certificate or key that cannot be used."""
+    if not settings.tls_cert:
+        return {}
+    try:
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(
+            settings.tls_cert, settings.tls_key
+        )
+    except (OSError, ssl.SSLError) as error:
+        raise Invalid(f"The certificate and key for TLS cannot be used: {error}") from None
+    return {
+        "ssl_certfile": settings.tls_cert,
+        "ssl_keyfile": settings.tls_key,
+        "ssl_context_factory": lambda _, made: _modern(made()),
+    }
+
+
+def _modern(context: ssl.SSLContext) -> ssl.SSLContext:
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
 
 
 def serve_web(settings: Settings, listener: socket.socket) -> None:
@@ -257,6 +306,7 @@ def serve_web(settings: Settings, listener: socket.socket) -> None:
         proxy_headers=False,
         timeout_keep_alive=30,
         timeout_graceful_shutdown=DRAIN_SECONDS,
+        **tls_of(settings),
     )
     settle()
     uvicorn.Server(config).run(sockets=[listener])

@@ -11,6 +11,7 @@ import click
 from commonchart.access import profiles
 from commonchart.access.inbox import policy as inbox
 from commonchart.access.outreach import policy
+from commonchart.access.portal import proxies
 from commonchart.care.inbox import escalate
 from commonchart.cli.open import awaited, data_option, opened_by, settings_of
 from commonchart.exchange import egress, packages
@@ -36,6 +37,11 @@ def _flag(text: str) -> None:
 def _hours(text: str) -> None:
     if not (text.isdigit() and 0 < int(text) < 1000):
         raise Invalid("Say a number of hours from 1 to 999", at="VALUE")
+
+
+def _years(text: str) -> None:
+    if text and not (text.isascii() and text.isdigit() and int(text) <= 21):
+        raise Invalid("Say a number of years from 0 to 21", at="VALUE")
 
 
 def _mail(text: str) -> None:
@@ -105,6 +111,8 @@ NAMES: dict[str, tuple[str, Callable[[str], object]]] = {
     policy.ZONE: ("the time zone of the practice, such as America/Chicago", policy.zone),
     policy.HOURS: ("when people may be disturbed, such as 09:00-19:00", policy.hours),
     policy.GAP: ("for how many days nobody is reminded again", policy.gap),
+    proxies.LIMITED_FROM: ("from which age of a child on a parent does not see sensitive parts", _years),
+    proxies.ENDS_AT: ("from which age of a child on a parent sees nothing", _years),
     policy.LANGUAGE: ("the language of those whose own is not known, or has no words", _language),
     policy.SMS: ("the webhook that sends texts", _url),
     policy.VOICE: ("the webhook that makes calls", _url),

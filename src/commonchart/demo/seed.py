@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from commonchart.access import users
 from commonchart.access.actors import Actor
+from commonchart.access.portal import proxies
 from commonchart.access.records import Put, Records, Transaction
 from commonchart.demo import practice
 from commonchart.demo.courses import PRACTICE, Entry
@@ -50,6 +51,7 @@ def accounts() -> tuple[Account, ...]:
         Account("frontdesk", "alder-street", "Mina Hale", "front-desk"),
         Account("admin", "alder-street", "Robin Ashe", "administrator"),
         Account("patient", "alder-street", "Ines Hallowbrook", "patient"),
+        Account("parent", "alder-street", "Dana Hallow", "proxy"),
     )
 
 
@@ -66,6 +68,8 @@ async def prepare(database: Database, now: datetime, count: int = practice.PATIE
             )  # fmt: skip
         except Conflict:
             continue
+        if one.role == "proxy":
+            await _parent(database, one.login, now)
     async with database.connection() as conn:
         shown = [{"login": a.login, "password": a.password, "role": a.role} for a in accounts()]
         await site.put(conn, TENANT, ACCOUNTS, json.dumps(shown))
@@ -76,6 +80,16 @@ async def prepare(database: Database, now: datetime, count: int = practice.PATIE
             await site.put(conn, TENANT, site.MODE, "network")
         progress = json.loads(await site.get(conn, TENANT, PROGRESS, "{}"))
     return bool(progress.get("state") != "done" or progress.get("total", 0) < count)
+
+
+async def _parent(database: Database, login: str, now: datetime) -> None:
+    """The parent of the infant who is behind with the vaccines."""
+    user = await users.find(database, login)
+    wanted = proxies.Wanted(
+        user.id, practice.patient_id(1), "parent", relation="child", why="Birth certificate seen"
+    )
+    async with database.connection() as conn:
+        await proxies.give(conn, users.system(TENANT, "demo", PRACTICE), wanted, now)
 
 
 async def seed(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import date, datetime
 from hashlib import sha256
@@ -43,6 +44,8 @@ PATIENTS = 50
 ROUNDS = 5
 
 _SYSTEMS = {"loinc": "http://loinc.org", "sct": "http://snomed.info/sct", "question": QUESTION_SYSTEM}
+
+_REFERENCE = re.compile(r"\b[A-Z][A-Za-z]+/[A-Za-z0-9.-]{1,64}")
 
 Progress = Callable[[int], None]
 
@@ -248,13 +251,21 @@ async def weighed(
         return Weighed([], [], None, [])
     settled = await quarantine.settled(conn, tenant, same, versions(found))
     released, rejected = {*settled.released, *suppose}, settled.rejected - {*suppose}
-    chart = assess.charted(evidence(found), person(own, day), pack, day, released, rejected)
-    out = {*rejected, *(one.fact.ref for one in chart.verdicts)}
-    sound = [one for one in found if f"{one['resourceType']}/{one.get('id', '')}" not in out]
-    answers = assess.answers(chart)
+    cvx = await to_cvx(conn)
+
+    def answered(resources: list[dict[str, Any]]) -> tuple[Chart, list[Due], list[Due]]:
+        chart = assess.charted(evidence(resources), person(own, day), pack, day, released, rejected)
+        out = {*rejected, *(one.fact.ref for one in chart.verdicts)}
+        sound = [one for one in resources if f"{one['resourceType']}/{one.get('id', '')}" not in out]
+        vaccines = immunizations.assessed(own, sound, schedule, day, cvx)
+        return chart, assess.answers(chart), vaccines
+
+    chart, answers, vaccines = answered(found)
     lists = registries.rows(registries.built_in(), chart, answers)
-    answers += immunizations.assessed(own, sound, schedule, day, await to_cvx(conn))
-    rows = [_row(patient, one, day, now) for one in answers if assess.kept(one)]
+    answers += vaccines
+    origins = await due.origins(conn, tenant, patient, same)
+    decided = _decided(found, answers, origins, lambda rest: [*(again := answered(rest))[1], *again[2]])
+    rows = [_row(patient, one, day, now, *decided(one)) for one in answers if assess.kept(one)]
     member = None if chart.person.died else panel.member(own, rows)
     listed = [panel.registry_row(patient, one, day, pack.version) for one in lists]
     return Weighed(rows, _doubts(chart, found, patient), member, listed)
@@ -284,8 +295,55 @@ def _doubt(chart: Chart, one: Verdict, vid: int) -> Doubt:
     return Doubt(rtype, id, one.analyte, one.kind, one.reason, label, vid, list(one.also))
 
 
-def _row(patient: str, one: Due, day: date, now: datetime) -> DueRow:
+def _decided(
+    found: Sequence[dict[str, Any]],
+    answers: Sequence[Due],
+    origins: due.Origins,
+    answer: Callable[[list[dict[str, Any]]], list[Due]],
+) -> Callable[[Due], tuple[int, str]]:
+    """What each answer rests on: labels, and organisations (one a line).
+
+    An explanation does not name every fact that made a rule apply. So whoever has labelled facts, or facts of others, is
+    assessed once more without them: an answer that is then another rests on them, as does one that names one of them.
+    """
+    keeper, told = origins
+    labelled = {ref for ref, (labels, _) in told.items() if labels}
+    foreign = {ref for ref, (_, org) in told.items() if org != keeper}
+    changed = [
+        _without(found, answers, refs, answer) if refs else frozenset() for refs in (labelled, foreign)
+    ]
+
+    def decided(one: Due) -> tuple[int, str]:
+        named = (
+            set(_REFERENCE.findall(msgspec.json.encode(one.why).decode())) & told.keys() if told else set()
+        )
+        by_label = labelled if one.rule in changed[0] else labelled & named
+        by_org = foreign if one.rule in changed[1] else foreign & named
+        labels = 0
+        for ref in by_label:
+            labels |= told[ref][0]
+        return labels, "\n".join(sorted({keeper, *(told[ref][1] for ref in by_org)}))
+
+    return decided
+
+
+def _without(
+    found: Sequence[dict[str, Any]],
+    answers: Sequence[Due],
+    refs: Collection[str],
+    answer: Callable[[list[dict[str, Any]]], list[Due]],
+) -> frozenset[str]:
+    """The rules whose answer is another without these facts."""
+    rest = {
+        one.rule: one
+        for one in answer([one for one in found if f"{one['resourceType']}/{one.get('id', '')}" not in refs])
+    }
+    return frozenset(one.rule for one in answers if rest.get(one.rule) != one)
+
+
+def _row(patient: str, one: Due, day: date, now: datetime, labels: int, orgs: str) -> DueRow:
     return DueRow(
         patient, one.rule, one.kind, one.title, one.status, one.due_on, one.overdue_on, one.until, one.next_change_on,
         msgspec.json.encode(one.why).decode(), one.pack, one.version, day, now, assess.measured_within(one), assess.last_done(one),
+        labels, orgs,
     )  # fmt: skip

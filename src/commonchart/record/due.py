@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from commonchart.care.facts import TYPES
+from commonchart.care.labels import UNDECISIVE, mask
 from commonchart.care.review import Approval
 from commonchart.fhir import json
 from commonchart.record import site
@@ -25,9 +26,14 @@ CURSOR = "due"
 """The name of the place in the change feed up to which due lists were worked out."""
 READ = frozenset({*TYPES, "Patient", "AllergyIntolerance"})
 """The types that rules and schedules look at: a change of any other changes no answer."""
-COLUMNS = "patient, rule, kind, title, status, due_on, overdue_on, until, next_change_on, why, pack, version, assessed_on, assessed_at, within, last_on"
+COLUMNS = (
+    "patient, rule, kind, title, status, due_on, overdue_on, until, next_change_on, why, pack, version, assessed_on, assessed_at, "
+    "within, last_on, labels, orgs"
+)
 _NAMES = COLUMNS.split(", ")
-_TYPES = ("text",) * 5 + ("date",) * 4 + ("text",) * 3 + ("date", "timestamptz", "text", "date")
+_TYPES = (
+    ("text",) * 5 + ("date",) * 4 + ("text",) * 3 + ("date", "timestamptz", "text", "date", "int8", "text")
+)
 _DROP = "DELETE FROM due WHERE pk = %s AND tenant = %s AND patient = %s AND rule = ANY(%s)"
 _KEEP = (
     f"INSERT INTO due (pk, tenant, {COLUMNS}) SELECT %s, %s, k.* "
@@ -49,6 +55,7 @@ class DueRow(Struct, frozen=True):
     `approved` is no column: the approval by which a rule that was not reviewed stands now (see `access.approvals`).
     `within` is in, out or alert for a measurement, none for one without a value that counts, "" for anything else; `last_on` is
     the day of the newest evidence that counts.
+    `labels` and `orgs` (one a line) are those of the facts that decided: who may not see one of them does not see the row.
     """
 
     patient: str
@@ -67,6 +74,8 @@ class DueRow(Struct, frozen=True):
     assessed_at: datetime
     within: str = ""
     last_on: date | None = None
+    labels: int = 0
+    orgs: str = ""
     approved: Approval | None = None
 
     @property
@@ -140,11 +149,13 @@ def _same(old: DueRow | None, new: DueRow) -> bool:
     )
 
 
-async def of_patient(conn: Connection, tenant: int, patient: str) -> list[DueRow]:
-    """The stored rows of a patient."""
+async def of_patient(
+    conn: Connection, tenant: int, patient: str, seen: tuple[str, Sequence[Any]] = ("true", ())
+) -> list[DueRow]:
+    """The stored rows of a patient; `seen` is the reader's visibility on the alias d."""
     rows = await conn.fetch(
-        f"SELECT {COLUMNS} FROM due WHERE pk = %s AND tenant = %s AND patient = %s ORDER BY rule",
-        (patient_key(patient), tenant, patient),
+        f"SELECT {COLUMNS} FROM due d WHERE pk = %s AND tenant = %s AND patient = %s AND {seen[0]} ORDER BY rule",
+        (patient_key(patient), tenant, patient, *seen[1]),
     )
     return [DueRow(*row) for row in rows]
 
@@ -164,11 +175,34 @@ async def resources(
     keys = [patient_key(patient) for patient in patients]
     rows = await conn.fetch(
         "SELECT r.body FROM resource r WHERE r.pk = ANY(%s) AND r.tenant = %s AND r.patient = ANY(%s) AND NOT r.deleted "
+        "AND r.labels & %s = 0 "
         f"AND r.rtype = ANY(%s) AND (r.rtype <> 'Observation' OR {among(tuple(tokens))})",
-        (keys, tenant, list(patients), list(READ)),
+        (keys, tenant, list(patients), mask(*UNDECISIVE), list(READ)),
     )
     found = [json.decode(row[0].encode()) for row in rows]
     return found + await referenced_medications(conn, tenant, found)
+
+
+Origins = tuple[str, dict[str, tuple[int, str]]]
+
+
+async def origins(conn: Connection, tenant: int, patient: str, patients: Sequence[str]) -> Origins:
+    """Who keeps the patient's record; and by reference the labels and organisation of facts that have others.
+
+    `patients` are the records of the person.
+    """
+    rows = await conn.fetch(
+        "SELECT r.rtype || '/' || r.id, r.labels, r.org, r.rtype = 'Patient' AND r.id = %s FROM resource r "
+        "WHERE r.pk = ANY(%s) AND r.tenant = %s AND r.patient = ANY(%s) AND NOT r.deleted AND r.rtype = ANY(%s) "
+        "AND (r.labels <> 0 OR r.rtype = 'Patient' OR r.org <> (SELECT p.org FROM resource p WHERE p.pk = %s "
+        "AND p.tenant = %s AND p.rtype = 'Patient' AND p.id = %s))",
+        (
+            patient, [patient_key(one) for one in patients], tenant, list(patients), list(READ), patient_key(patient),
+            tenant, patient,
+        ),
+    )  # fmt: skip
+    keeper = next((row[2] for row in rows if row[3]), "")
+    return keeper, {row[0]: (row[1], row[2]) for row in rows if not row[0].startswith("Patient/")}
 
 
 async def telling(conn: Connection, tenant: int, new: Sequence[Change], tokens: Sequence[int]) -> list[str]:

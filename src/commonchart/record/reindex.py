@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
+from commonchart.care.labels import UNREAD
 from commonchart.record.rows import Index
 from commonchart.record.schema import SEARCH_ROWS
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from commonchart.record.database import Connection
 
 EVERYTHING = "index"
+READ_LABELS = ~UNREAD  # labels are raised only: by what a resource is made of, too
 DONE, WAITING = "done", "waiting"
 # every process has heard of a new parameter by then, so whatever is written later is indexed when written
 GRACE = timedelta(seconds=10)
@@ -161,8 +163,8 @@ async def replace(conn: Connection, made: Sequence[tuple[Row, Index]]) -> None:
                     rows,
                 )
         await cursor.executemany(
-            "UPDATE resource SET tokens = %s, status = %s, code = %s, category = %s, date_lo = %s, date_hi = %s "
-            "WHERE pk = %s AND tenant = %s AND rtype = %s AND id = %s",
+            "UPDATE resource SET tokens = %s, status = %s, code = %s, category = %s, date_lo = %s, date_hi = %s, "
+            "labels = labels & %s | %s WHERE pk = %s AND tenant = %s AND rtype = %s AND id = %s",
             [
                 (
                     list(i.tokens),
@@ -171,6 +173,8 @@ async def replace(conn: Connection, made: Sequence[tuple[Row, Index]]) -> None:
                     i.category,
                     i.date_lo,
                     i.date_hi,
+                    READ_LABELS,
+                    i.labels,
                     row.pk,
                     row.tenant,
                     row.rtype,
@@ -178,6 +182,28 @@ async def replace(conn: Connection, made: Sequence[tuple[Row, Index]]) -> None:
                 )
                 for row, i in made
             ],
+        )
+
+
+async def superseded(conn: Connection, rows: Sequence[Row]) -> list[tuple[Row, int]]:
+    """The versions before these resources whose labels nobody has looked at yet, with their number."""
+    found = await conn.execute(
+        "SELECT h.pk, h.tenant, h.rtype, h.id, coalesce(h.body, ''), h.vid "
+        "FROM unnest(%s::int[], %s::text[], %s::text[]) AS k(tenant, rtype, id) "
+        "JOIN resource_loc l ON l.tenant = k.tenant AND l.rtype = k.rtype AND l.id = k.id "
+        "JOIN history h ON h.pk = ANY(l.pk || l.former) AND h.tenant = l.tenant AND h.rtype = l.rtype AND h.id = l.id "
+        "WHERE h.labels >= %s",
+        ([row.tenant for row in rows], [row.rtype for row in rows], [row.id for row in rows], UNREAD),
+    )
+    return [(Row(*one[:5]), one[5]) for one in await found.fetchall()]
+
+
+async def label(conn: Connection, made: Sequence[tuple[Row, int, int]]) -> None:
+    """Keep the labels of superseded versions: (version, its number, mask)."""
+    async with conn.pipeline(), conn.cursor() as cursor:
+        await cursor.executemany(
+            "UPDATE history SET labels = labels & %s | %s WHERE pk = %s AND tenant = %s AND rtype = %s AND id = %s AND vid = %s",
+            [(READ_LABELS, mask, row.pk, row.tenant, row.rtype, row.id, vid) for row, vid, mask in made],
         )
 
 

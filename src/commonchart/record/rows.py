@@ -40,7 +40,10 @@ class Found(Struct, frozen=True):
 
 
 class Index(Struct, frozen=True):
-    """What search extracts from a resource at write time; `rows` by table name in the column order of `schema.SEARCH_ROWS`."""
+    """What is extracted from a resource at write time; `rows` by table name in the column order of `schema.SEARCH_ROWS`.
+
+    `labels` is the mask of its sensitive labels (`care.labels`).
+    """
 
     patient: str | None = None
     status: str | None = None
@@ -50,6 +53,7 @@ class Index(Struct, frozen=True):
     date_hi: datetime | None = None
     tokens: Sequence[int] = ()
     rows: Mapping[str, Sequence[tuple[Any, ...]]] = {}
+    labels: int = 0
 
 
 class Stamp(Struct, frozen=True):

@@ -31,7 +31,9 @@ PATIENT_SHARDED = frozenset(
         "rule_preview_change",
     }
 )
-LOOK_UP = frozenset({"resource_loc", "person_link"})
+LOOK_UP = frozenset(
+    {"resource_loc", "person_link", "person_pair", "relationship", "consent_rule", "result_hold"}
+)
 LOCAL = frozenset(
     {
         "change",
@@ -67,6 +69,17 @@ LOCAL = frozenset(
         "outreach_digest",
         "schedule_pack",
         "schedule_use",
+        "app",
+        "app_grant",
+        "app_code",
+        "app_launch",
+        "app_assertion",
+        "app_subscription",
+        "emergency_access",
+        "emergency_lookup",
+        "proxy_grant",
+        "portal_invitation",
+        "privacy_notice",
         "panel_count",
         "panel_state",
         "registry_view",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import psycopg
 from psycopg import AsyncConnection
 
 MODE = "mode"
@@ -26,3 +27,14 @@ async def put(conn: AsyncConnection[Any], tenant: int, key: str, value: str) -> 
         "ON CONFLICT (tenant, key) DO UPDATE SET value = excluded.value",
         [tenant, key, value],
     )
+
+
+def settle(url: str, tenant: int, mode: str) -> None:
+    """Make a mode that was only configured the site's own: what organisations share is decided in the database."""
+    if mode != "network":
+        return
+    with psycopg.connect(url, connect_timeout=10) as conn:
+        conn.execute(
+            "INSERT INTO site_setting (tenant, key, value) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
+            [tenant, MODE, mode],
+        )

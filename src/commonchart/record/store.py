@@ -11,8 +11,10 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
 from psycopg import sql
 
+from commonchart.care.labels import labels_of
 from commonchart.fhir import json
 from commonchart.fhir.dates import instant
 from commonchart.fhir.outcome import Conflict, Gone, NotFound, Stale
@@ -136,6 +138,7 @@ async def _write(
     current = await read_many(conn, stamp.tenant, held)
     living = {key: one for key, one in current.items() if not one.deleted}
     writes = [over(living[w.rtype, w.id], w) if (w.rtype, w.id) in living else w for w in writes]
+    writes = [w if w.body is not None else _ended(w, current.get((w.rtype, w.id))) for w in writes]
     written = [
         _decide(stamp, w, current.get((w.rtype, w.id)), sources.get((w.rtype, w.id), "")) for w in writes
     ]
@@ -143,6 +146,7 @@ async def _write(
     replaced = {(s.rtype, s.id): current[s.rtype, s.id] for _, s in moving if (s.rtype, s.id) in current}
     if moving:
         before = [*_claiming(stamp, ours), *_superseding(stamp.tenant, replaced, [s for _, s in moving])]
+        before += _labelling(stamp.tenant, [w for w, s in moving if (s.rtype, s.id) in replaced])
         await _fill(conn, before, _rows(stamp.tenant, moving), also(written), last)
     return written
 
@@ -219,6 +223,12 @@ def _check(stamp: Stamp, write: Write, now: Stored | None, source: str) -> None:
         raise Conflict(f"This id belongs to a {write.rtype} of another source", code="duplicate")
 
 
+def _ended(write: Write, now: Stored | None) -> Write:
+    """A deletion with the labels of what it ends: that there was something is as sensitive as what it was."""
+    labels = labels_of(json.decode(now.body)) if now is not None and now.body else 0
+    return replace(write, index=Index(labels=labels))
+
+
 def _deleted(stamp: Stamp, write: Write, now: Stored) -> Written:
     if now.deleted:
         raise Gone(f"This {write.rtype} is deleted already")
@@ -263,7 +273,14 @@ _TO_HISTORY = (
     "WITH k AS (SELECT * FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::timestamptz[]) AS k(pk, rtype, id, at)), "
     "gone AS (DELETE FROM resource r USING k WHERE r.pk = k.pk AND r.tenant = %s AND r.rtype = k.rtype AND r.id = k.id "
     "RETURNING r.*, k.at) "
-    f"INSERT INTO history (pk, tenant, superseded, body, {_MOVED}) SELECT pk, tenant, at, body, {_MOVED} FROM gone"
+    f"INSERT INTO history (pk, tenant, superseded, body, labels, {_MOVED}) "
+    f"SELECT pk, tenant, at, body, labels, {_MOVED} FROM gone"
+)
+# a label that comes later is true of what was known before
+_LABELLED = (
+    "UPDATE history h SET labels = h.labels | %s FROM resource_loc l WHERE l.tenant = %s AND l.rtype = %s AND l.id = %s "
+    "AND h.pk = ANY(l.pk || l.former) AND h.tenant = l.tenant AND h.rtype = l.rtype AND h.id = l.id "
+    "AND h.labels <> h.labels | %s"
 )
 _DROPPED = {
     table: f"DELETE FROM {table} x USING unnest(%s::bigint[], %s::text[], %s::text[]) AS k(pk, rtype, id) "
@@ -299,9 +316,15 @@ def _superseding(tenant: int, replaced: Mapping[Key, Stored], new: Sequence[Stor
             yield _RELOCATED, (after, before, before, tenant, now.rtype, now.id)
 
 
+def _labelling(tenant: int, writes: Sequence[Write]) -> list[Asked]:
+    """Raise the labels of the versions before."""
+    held = [(w.index.labels, tenant, w.rtype, w.id, w.index.labels) for w in writes if w.index.labels]
+    return [(_LABELLED, args) for args in held]
+
+
 _RESOURCE = (
     "pk", "tenant", "rtype", "id", "vid", "recorded", "org", "actor", "source", "deleted", "patient", "status", "code",
-    "category", "date_lo", "date_hi", "tokens", "body",
+    "category", "date_lo", "date_hi", "labels", "tokens", "body",
 )  # fmt: skip
 _CHANGE = ("tenant", "pk", "rtype", "id", "vid", "patient", "org", "recorded", "op")
 
@@ -325,7 +348,7 @@ def _resource_row(pk: int, tenant: int, write_: Write, s: Stored) -> tuple[Any, 
     body = s.body.decode() if s.body is not None else None
     return (
         pk, tenant, s.rtype, s.id, s.vid, s.recorded, s.org, s.actor, s.source, s.deleted, s.patient, s.status, s.code,
-        s.category, s.date_lo, s.date_hi, tokens, body,
+        s.category, s.date_lo, s.date_hi, write_.index.labels, tokens, body,
     )  # fmt: skip
 
 
@@ -372,7 +395,7 @@ def _inserting(table: str, rows: Sequence[tuple[Any, ...]]) -> list[Asked]:
 _TYPES = {
     "pk": "int8", "tenant": "int4", "rtype": "text", "id": "text", "n": "int4", "vid": "int4", "recorded": "timestamptz",
     "deleted": "bool", "code": "int8", "category": "int8", "date_lo": "timestamptz", "date_hi": "timestamptz",
-    "tokens": "int8[]", "token": "int8", "unit": "int8",
+    "tokens": "int8[]", "token": "int8", "unit": "int8", "labels": "int8",
 }  # fmt: skip
 _NUMERIC = {"quantity_row": "numeric", "composite_row": "numeric", "date_row": "timestamptz"}
 

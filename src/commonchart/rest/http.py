@@ -10,6 +10,7 @@ from importlib.metadata import version
 from typing import Any
 
 import structlog
+from msgspec.structs import replace
 from starlette.datastructures import State
 from starlette.responses import FileResponse
 from starlette.routing import BaseRoute, Mount, Route
@@ -25,9 +26,10 @@ from commonchart.fhir.outcome import (
     Unauthenticated,
     operation_outcome,
 )
-from commonchart.rest import body, bundle, metadata, search
+from commonchart.rest import body, bundle, metadata, search, smart
 from commonchart.rest.exchange import Answer, Asked, query_params
 from commonchart.rest.routes import run
+from commonchart.settings import public_address
 
 log = structlog.get_logger("commonchart.rest")
 
@@ -43,6 +45,7 @@ HEADERS = {
     "vary": "accept-encoding",
 }
 _FIXED = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
+HSTS = {"strict-transport-security": "max-age=31536000"}
 PREFLIGHT = {
     "access-control-allow-methods": "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
     "access-control-allow-headers": "authorization, content-type, accept, prefer, if-match, if-none-match, "
@@ -76,6 +79,8 @@ class Api:
                 scope, receive, send
             )
         else:
+            if scope.get("scheme") == "https":
+                answer = replace(answer, headers={**HSTS, **answer.headers})
             await _send(send, await body.shaped(scope, headers, answer), head)
 
 
@@ -93,7 +98,10 @@ async def _answer(scope: Scope, receive: Receive, headers: dict[str, str]) -> An
     segments = _segments(scope["path"])
     params = query_params(scope["query_string"].decode("latin-1"))
     body.acceptable(params, headers)
-    base = f"{_address(scope, headers, state)}/fhir"
+    address = address_of(scope, headers, state)
+    base = f"{address}/fhir"
+    if segments == (".well-known", "smart-configuration") and method in ("GET", "HEAD"):
+        return Answer(200, smart.configuration(address, state.settings), smart.HEADERS)
     if segments == ("metadata",) and method in ("GET", "HEAD"):
         return Answer(200, _metadata(base, state))
     settings = state.settings
@@ -124,13 +132,11 @@ def _segments(path: str) -> tuple[str, ...]:
     return segments
 
 
-def _address(scope: Scope, headers: dict[str, str], state: State) -> str:
-    configured: str = getattr(state.settings, "base_url", "")
-    if configured:
-        return configured.rstrip("/")
+def address_of(scope: Scope, headers: dict[str, str], state: State) -> str:
+    """The address people use, without a slash at its end."""
     host, port = scope.get("server") or ("localhost", None)
     named = headers.get("host") or (f"{host}:{port}" if port else host)
-    return f"{scope.get('scheme', 'http')}://{named}"
+    return public_address(state.settings, scope.get("scheme", "http"), named)
 
 
 def _token(headers: dict[str, str]) -> str:

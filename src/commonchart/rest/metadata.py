@@ -28,6 +28,8 @@ INTERACTIONS = (
 )
 SYSTEM = ("transaction", "batch", "history-system", "search-system")
 _FHIR = "http://hl7.org/fhir"
+SECURITY = "http://terminology.hl7.org/CodeSystem/restful-security-service"
+OAUTH_URIS = "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris"
 US_CORE = "http://hl7.org/fhir/us/core/CapabilityStatement/us-core-server"
 
 
@@ -51,7 +53,7 @@ def capability_statement(base: str, now: datetime, version: str) -> dict[str, An
         "rest": [
             {
                 "mode": "server",
-                "security": {"cors": True, "description": "Bearer tokens in the Authorization header"},
+                "security": _security(base),
                 "resource": [_resource(rtype) for rtype in sorted(r4().resource_types)],
                 "interaction": [{"code": code} for code in SYSTEM],
                 "searchParam": [
@@ -61,6 +63,23 @@ def capability_statement(base: str, now: datetime, version: str) -> dict[str, An
                 "compartment": [
                     f"{_FHIR}/CompartmentDefinition/{name.lower()}" for name in sorted(COMPARTMENTS)
                 ],
+            }
+        ],
+    }
+
+
+def _security(base: str) -> dict[str, Any]:
+    """Where apps sign in: SMART App Launch 2.2, and the extension of its version 1 that older clients read."""
+    door = f"{base.removesuffix('/fhir')}/oauth"
+    places = {"authorize": "authorize", "token": "token", "introspect": "introspect", "revoke": "revoke"}
+    return {
+        "cors": True,
+        "service": [{"coding": [{"system": SECURITY, "code": "SMART-on-FHIR"}]}],
+        "description": "Bearer tokens in the Authorization header; apps get them by SMART App Launch 2.2",
+        "extension": [
+            {
+                "url": OAUTH_URIS,
+                "extension": [{"url": name, "valueUri": f"{door}/{path}"} for name, path in places.items()],
             }
         ],
     }

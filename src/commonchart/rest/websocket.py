@@ -160,7 +160,7 @@ async def _events(line: Line, actor: Actor, found: State, after: int) -> int:
     plan = found.how
     async with line.database.single() as conn:
         events = await state.events(conn, found.tenant, found.id, after, limit=plan.max_count)
-        told = await deliver.looked_up(conn, actor, events)
+        told = await deliver.looked_up(conn, actor, events, line.clock())
     if not told:
         return after
     await _send(

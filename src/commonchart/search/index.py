@@ -11,6 +11,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from commonchart.care.labels import labels_of, security_mask
 from commonchart.fhir import dates, json
 from commonchart.fhir.definitions import r4
 from commonchart.fhir.outcome import Invalid
@@ -32,7 +33,7 @@ from commonchart.search.words import kept
 
 MAX_TEXT = 500
 MAX_CODED = 20_000
-VERSION = 3
+VERSION = 4
 """Of what is kept here. When it grows, a migration asks for everything to be indexed again (`record.reindex`)."""
 
 Row = tuple[Any, ...]
@@ -93,7 +94,21 @@ def extract(rtype: str, resource: dict[str, Any]) -> Index:
         date_hi=span[1] if span else None,
         tokens=sorted(found.tokens),
         rows=found.rows,
+        labels=_labels(rtype, resource),
     )
+
+
+@cache
+def _personal(rtype: str) -> bool:
+    """Whether the codes of a type say something about somebody: a value set that lists a code does not."""
+    held = r4().compartment("Patient").get(rtype)
+    return bool(held) or rtype in ("Patient", "Medication", "Bundle", "MessageHeader", "Binary", "Provenance")
+
+
+def _labels(rtype: str, resource: dict[str, Any]) -> int:
+    if _personal(rtype):
+        return labels_of(resource)
+    return security_mask((resource.get("meta") or {}).get("security") or ())
 
 
 def _inside(contained: dict[str, Any]) -> Row:

@@ -49,11 +49,12 @@ async def run(
     *,
     key: bytes,
     show: Fetch | None = None,
+    included_from: Visible | None = None,
     terminology: Terminology = NOT_LOADED,
 ) -> Page:
     """The page a query asks for. `fetch` runs a statement; `show` one whose rows are shown (and so audited).
 
-    `key` signs cursors. Raises Malformed for a foreign cursor, TooCostly for chains or includes that grow too large.
+    `key` signs cursors; `included_from` is what includes may bring, if not the same. Raises Malformed for a foreign cursor, TooCostly for chains or includes that grow too large.
     """
     show = show or fetch
     at = read_cursor(query, visible, key) if query.cursor else None
@@ -71,7 +72,7 @@ async def run(
     total = len(matches) if at is None and not more else None
     if total is None and query.total in ("accurate", "estimate"):
         total = int((await fetch(_counting(query, visible)))[0][0])
-    brought = await included(show, query, visible, matches)
+    brought = await included(show, query, included_from or visible, matches)
     after = rows and (more or back) and (at is None or at.values)
     before = rows and at is not None and (more or not back)
     return Page(
@@ -142,11 +143,5 @@ def read_cursor(query: Query, visible: Visible, key: bytes) -> Place:
 
 def _fingerprint(query: Query, visible: Visible) -> bytes:
     given = [pair for pair in query.given if pair[0] != "_cursor"]
-    scope = [
-        visible.tenant,
-        visible.everything,
-        sorted(visible.patients),
-        sorted(visible.shared),
-        sorted(visible.types or ()),
-    ]
+    scope = visible.scope()
     return sha256(msgspec.json.encode([query.rtype, query.types, query.compartment, given, scope])).digest()

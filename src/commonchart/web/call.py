@@ -31,6 +31,7 @@ class Preferences(Struct, frozen=True):
     theme: Literal["system", "light", "dark"] = "system"
     density: Literal["compact", "comfortable"] = "compact"
     letters: bool = True
+    language: Literal["en", "es"] = "en"
 
 
 class Site(Struct, frozen=True):

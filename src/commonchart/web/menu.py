@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from commonchart.access import trail
+from commonchart.access import emergency, trail
 
 if TYPE_CHECKING:
     from commonchart.web.call import Call
@@ -70,18 +70,27 @@ GROUPS = (
     Group(
         "Practice",
         (
+            Entry("/requests", "Requests of patients", "", ("update", "Task")),
             Entry("/stock", "Vaccine stock", "g s", ("create", "Immunization")),
             Entry("/schedules", "Vaccine schedules", "", RESULTS),
+            Entry("/persons", "Records of one person", "", ("update", "Patient")),
             Entry("/receipts", "Import receipts", "", ("create", "Observation")),
             Entry("/terminology", "Code systems", "", RESULTS),
             Entry("/validate", "Check a resource", "", RESULTS),
         ),
     ),
 )
-ADMINISTRATION = Group("Administration", (Entry("/exchange", "Exports and subscriptions"),))
+ADMINISTRATION = Group(
+    "Administration", (Entry("/apps", "Apps"), Entry("/exchange", "Exports and subscriptions"))
+)
+EMERGENCY = Group("Emergency", (Entry("/emergency", "Emergency look-up"),))
 PRIVACY = Group(
     "Privacy",
-    (Entry("/reports/access", "Who did what", "g a"), Entry("/reports/access/unusual", "Unusual access")),
+    (
+        Entry("/reports/access", "Who did what", "g a"),
+        Entry("/reports/access/unusual", "Unusual access"),
+        Entry("/reports/break-glass", "Break-glass to review"),
+    ),
 )
 
 
@@ -89,7 +98,7 @@ def menu(call: Call) -> Menu:
     """What whoever asks may go to; empty groups are left out."""
     role = call.actor.role
     groups = (
-        *GROUPS, *([PRIVACY] if role in trail.REVIEWERS else []), *([ADMINISTRATION] if role == "administrator" else [])
+        *GROUPS, *([EMERGENCY] if role in emergency.ROLES else []), *([PRIVACY] if role in trail.REVIEWERS else []), *([ADMINISTRATION] if role == "administrator" else [])
     )  # fmt: skip
     shown = (Group(group.title, _allowed(call, group.entries)) for group in groups)
     return Menu(_allowed(call, FIRST), tuple(group for group in shown if group.entries))

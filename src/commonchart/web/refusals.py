@@ -55,6 +55,20 @@ def page(request: Request, status: int, messages: list[str], **more: Any) -> Res
         "may": {},
         "q": "",
     }
+    if request.url.path == "/me" or request.url.path.startswith("/me/"):
+        context |= {
+            "_": str,
+            "language": "en",
+            "translated": False,
+            "look": "",
+            "me": None,
+            "base": "/me",
+            "nav": [],
+            "practice": "",
+            "phone": "",
+            "issues": [],
+        }
+        return rendering.html("portal/refused.html", context | more, status)
     return rendering.html("refused.html", context | more, status)
 
 

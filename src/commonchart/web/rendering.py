@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse, Response
@@ -51,6 +53,20 @@ def _day(value: date | str) -> str:
 def html(template: str, context: dict[str, Any], status: int = 200) -> HTMLResponse:
     """The rendered page with the security headers."""
     return HTMLResponse(environment().get_template(template).render(context), status, headers=HEADERS)
+
+
+def permitting(response: HTMLResponse, addresses: Iterable[str]) -> HTMLResponse:
+    """The page with forms that may also lead on to these addresses: browsers hold `form-action` against redirects too."""
+    known = sorted({_origin(address) for address in addresses})
+    own = f"form-action 'self' {' '.join(known)}".rstrip()
+    response.headers["content-security-policy"] = POLICY.replace("form-action 'self'", own)
+    return response
+
+
+def _origin(address: str) -> str:
+    """Scheme and host of a web address, the scheme alone of a native app's."""
+    parts = urlsplit(address)
+    return f"{parts.scheme}://{parts.netloc}" if parts.scheme in ("http", "https") else f"{parts.scheme}:"
 
 
 def secured(response: Response, https: bool) -> Response:

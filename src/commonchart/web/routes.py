@@ -7,6 +7,8 @@ from collections.abc import Callable
 from starlette.routing import BaseRoute, Route
 
 from commonchart.web import accounts, assets
+from commonchart.web.apps import connected, consent, gallery
+from commonchart.web.apps import registry as app_registry
 from commonchart.web.clinician import (
     access_reports,
     alert_report,
@@ -20,14 +22,20 @@ from commonchart.web.clinician import (
     dashboard,
     digest,
     due,
+    emergency,
+    emergency_review,
     exchange,
     growth,
+    holding,
     immunizations,
     inbox,
     inbox_item,
+    letting_in,
     medication_check,
     notes,
+    patient_requests,
     patients,
+    persons,
     plans,
     provenance,
     quarantine,
@@ -50,10 +58,11 @@ from commonchart.web.clinician import (
     wordings,
     writing,
 )
+from commonchart.web.portal import table
+from commonchart.web.portal.door import staff
 from commonchart.web.session import Endpoint, View, guarded, signed_in
 
 READING: dict[str, View] = {
-    "/": patients.index,
     "/patients": patients.patient_list,
     "/patients/{patient}": sections.summary,
     "/patients/{patient}/timeline": sections.timeline,
@@ -77,6 +86,8 @@ READING: dict[str, View] = {
     "/patients/{patient}/contacts": sections.contacts,
     "/patients/{patient}/facts/{rtype}/{id}": provenance.fact,
     "/account": accounts.account,
+    "/apps": app_registry.page,
+    "/patients/{patient}/apps": gallery.page,
     "/campaigns": campaigns.listing,
     "/campaigns/{campaign}/letters": campaigns.letters,
     "/digest": digest.page,
@@ -102,6 +113,7 @@ READING: dict[str, View] = {
     "/reports/alerts": alert_report.page,
     "/reports/alerts.csv": alert_report.download,
     "/reports/alerts/events": alert_report.events,
+    "/persons": persons.listing,
     "/receipts": receipts.recent,
     "/receipts/{run}": receipts.one,
     "/receipts/{run}/json": receipts.download,
@@ -117,6 +129,9 @@ WRITING: dict[str, tuple[View, View]] = {
     "/patients/{patient}/notes/{id}/amend": (notes.amend, notes.add_addendum),
     "/patients/{patient}/calculators": (calculators.page, calculators.act),
     "/patients/{patient}/contact-preferences": (contact.page, contact.save),
+    "/patients/{patient}/portal": (letting_in.page, letting_in.act),
+    "/patients/{patient}/hold/{rtype}/{id}": (holding.page, holding.act),
+    "/requests": (patient_requests.page, patient_requests.answer),
     "/patients/{patient}/due/{rule}/{act}": (plans.ask, plans.decide),
     "/patients/{patient}/plans/{rtype}/{id}": (plans.change, plans.save),
     "/patients/{patient}/plans/{rtype}/{id}/{act}": (plans.ending, plans.end),
@@ -133,6 +148,10 @@ WRITING: dict[str, tuple[View, View]] = {
     "/patients/{patient}/immunizations/refuse": (immunizations.refuse, immunizations.refusing),
     "/patients/{patient}/medication-check": (medication_check.page, medication_check.answer),
     "/medication-rules": (alert_rules.page, alert_rules.decide),
+    "/reports/break-glass": (emergency_review.page, emergency_review.review),
+    "/emergency": (emergency.page, emergency.find),
+    "/emergency/{patient}": (emergency.ask, emergency.confirm),
+    "/persons/{one}/{other}": (persons.one, persons.act),
     "/quarantine": (quarantine.page, quarantine.bulk),
     "/patients/{patient}/quarantine/{rtype}/{id}": (quarantine.one, quarantine.act),
     "/rules/new": (rule_editor.new, rule_editor.create),
@@ -143,6 +162,8 @@ WRITING: dict[str, tuple[View, View]] = {
     "/stock": (stock.page, stock.receive),
     "/stock/{lot}": (stock.one, stock.act),
     "/validate": (validating.page, validating.look),
+    "/apps/new": (app_registry.new, app_registry.create),
+    "/apps/{app}": (app_registry.one, app_registry.act),
     "/patients/new": (registration.new_patient, registration.create_patient),
 }
 # After the addresses that a writing page may claim, such as visits/new.
@@ -150,6 +171,7 @@ LAST: dict[str, View] = {"/patients/{patient}/visits/{visit}": sections.visit}
 SIGNED_POST: dict[str, View] = {
     "/account": accounts.save_account,
     "/sign-out": accounts.sign_out,
+    "/patients/{patient}/apps/launch": gallery.launch,
     "/registry/views/save": views.save,
     "/drafts": writing.keep_draft,
     "/exchange/begin": exchange.begin,
@@ -158,10 +180,20 @@ SIGNED_POST: dict[str, View] = {
     "/drafts/drop": writing.drop_draft,
     "/inbox/undo": inbox.undo,
 }
+# For staff and patients alike; every other page is for one of them.
+SHARED: dict[str, View] = {"/": patients.index, "/connected-apps": connected.page}
+SHARED_POST: dict[str, View] = {
+    "/sign-out": accounts.sign_out,
+    "/oauth/consent": consent.decide,
+    "/connected-apps/revoke": connected.revoke,
+}
 PUBLIC: list[tuple[str, Endpoint, list[str]]] = [
+    *table.PUBLIC,
     ("/sign-in", accounts.sign_in_page, ["GET"]),
     ("/sign-in", accounts.sign_in, ["POST"]),
     ("/timed-out", accounts.timed_out, ["GET"]),
+    ("/oauth/authorize", consent.authorize, ["GET"]),
+    ("/oauth/authorize", consent.posted, ["POST"]),
 ]
 
 
@@ -170,9 +202,12 @@ def routes(door: Callable[[View], Endpoint] = signed_in) -> list[BaseRoute]:
     return [
         Route("/static/{digest}/{path:path}", assets.serve, methods=["GET"]),
         *(Route(path, guarded(endpoint), methods=methods) for path, endpoint, methods in PUBLIC),
-        *(Route(path, door(show), methods=["GET"]) for path, (show, _) in WRITING.items()),
-        *(Route(path, door(store), methods=["POST"]) for path, (_, store) in WRITING.items()),
-        *(Route(path, door(view), methods=["GET"]) for path, view in READING.items()),
-        *(Route(path, door(view), methods=["POST"]) for path, view in SIGNED_POST.items()),
-        *(Route(path, door(view), methods=["GET"]) for path, view in LAST.items()),
+        *(Route(path, door(view), methods=[method]) for path, method, view in table.views()),
+        *(Route(path, door(view), methods=["GET"]) for path, view in SHARED.items()),
+        *(Route(path, door(view), methods=["POST"]) for path, view in SHARED_POST.items()),
+        *(Route(path, door(staff(show)), methods=["GET"]) for path, (show, _) in WRITING.items()),
+        *(Route(path, door(staff(store)), methods=["POST"]) for path, (_, store) in WRITING.items()),
+        *(Route(path, door(staff(view)), methods=["GET"]) for path, view in READING.items()),
+        *(Route(path, door(staff(view)), methods=["POST"]) for path, view in SIGNED_POST.items()),
+        *(Route(path, door(staff(view)), methods=["GET"]) for path, view in LAST.items()),
     ]

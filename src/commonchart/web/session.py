@@ -37,7 +37,7 @@ def signed_in(view: View) -> Endpoint:
     """An endpoint for people who are signed in: builds the Call, checks the token of a POST, renders refusals as pages."""
 
     async def answer(request: Request) -> Response:
-        call = await _call(request)
+        call = await signed_in_call(request)
         if request.method == "POST":
             await check_token(request, call.csrf)
         return await view(call)
@@ -66,7 +66,7 @@ def https(request: Request) -> bool:
     return request.url.scheme == "https" or str(getattr(settings, "base_url", "")).startswith("https://")
 
 
-async def _call(request: Request) -> Call:
+async def signed_in_call(request: Request) -> Call:
     """Who is asking. Raises Unauthenticated without a living session, NotFound for an address that names no id."""
     if not all(_ID.fullmatch(value) for value in request.path_params.values() if isinstance(value, str)):
         raise NotFound("There is no such page")

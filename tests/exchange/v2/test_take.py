@@ -246,7 +246,7 @@ async def test_a_refusal_holds_no_patient_data(records: Records) -> None:
 async def test_who_may_not_write_takes_nothing(database: Database, clock: Clock) -> None:
     from commonchart.access.actors import Actor
 
-    reader = Records(database, Actor(1, "x", "x", "patient", "", "t", patient="p9"), clock)
+    reader = Records(database, Actor(1, "x", "x", "patient", "", "t", patient="p9", network=False), clock)
     with pytest.raises(Forbidden):
         await take(reader, parse(message(pid(), *dose())), SITE)
 

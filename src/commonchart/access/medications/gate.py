@@ -154,7 +154,9 @@ async def _checked(tx: Transaction, orders: Sequence[Write], writes: Sequence[Wr
                 f"At most {MOST_ORDERS} orders for one patient at once: send them one after the other"
             )
         await tx.alone(f"orders {patient}")
-        known = await reading.known(tx.conn, actor, patient, as_of, reading.pending(writes, patient))
+        known = await reading.known(
+            tx.conn, actor, tx.records.clock(), patient, as_of, reading.pending(writes, patient)
+        )
         for body in own if known is not None else ():
             assert known is not None
             order = medication(body, built_in(), known.seen)

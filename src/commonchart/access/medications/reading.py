@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -40,14 +40,14 @@ class Known(Struct, frozen=True):
 
 
 async def known(
-    conn: Connection, actor: Actor, patient: str, as_of: date, pending: Iterable[Body] = ()
+    conn: Connection, actor: Actor, now: datetime, patient: str, as_of: date, pending: Iterable[Body] = ()
 ) -> Known | None:
     """The person's records, all that are linked; None where the actor sees no such Patient.
 
     `pending` are resources that are about to be stored, which take the place of their stored versions.
     """
     same = await linked_on(conn, actor.tenant, patient)
-    split = await withheld(conn, actor, same, TYPES, TOKENS)
+    split = await withheld(conn, actor, now, same, TYPES, TOKENS)
     new = {_key(one): one for one in pending}
     seen = {**{_key(one): one for one in split.seen}, **new}
     own = seen.get(f"Patient/{patient}")

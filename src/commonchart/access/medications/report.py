@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from commonchart.access import audit
-from commonchart.access.withheld import sees_everything
+from commonchart.access import audit, panels
 from commonchart.fhir.outcome import NotFound
 
 if TYPE_CHECKING:
@@ -94,7 +93,7 @@ class Event(Struct, frozen=True):
 
 
 async def report(records: Records, period: Period) -> Report:
-    """The report of a period. Raises Forbidden, NotFound: it is for those who see everything."""
+    """The report of a period: what the people of the actor's organisation were shown. Raises Forbidden, NotFound."""
     await _allowed(records)
     where, args = _where(records, period)
     left = records.clock() - LEFT
@@ -137,14 +136,16 @@ async def report(records: Records, period: Period) -> Report:
 
 
 async def events(records: Records, period: Period, rule: str) -> list[Event]:
-    """The showings of a rule, newest first. Raises Forbidden, NotFound."""
+    """The showings of a rule, newest first, about patients of whom nothing is withheld. Raises Forbidden, NotFound."""
     await _allowed(records)
     where, args = _where(records, period)
+    scope, of_whom = panels.each(records.visible)
     async with records.database.connection() as conn:
         cursor = await conn.execute(
             f"SELECT e.at, e.patient, coalesce(u.name, e.actor), e.about, e.title, {_STATE}, e.reason {_FROM} WHERE {where} "
-            "AND e.rule = %s ORDER BY e.at DESC, e.id LIMIT %s",
-            [records.clock() - LEFT, *args, rule, MOST_EVENTS],
+            f"AND e.rule = %s AND EXISTS (SELECT 1 FROM (SELECT e.pk, e.tenant, e.patient) p WHERE {scope}) "
+            "ORDER BY e.at DESC, e.id LIMIT %s",
+            [records.clock() - LEFT, *args, rule, *of_whom, MOST_EVENTS],
         )
         found = [Event(*row) for row in await cursor.fetchall()]
         who = sorted({one.patient for one in found})
@@ -156,7 +157,7 @@ async def events(records: Records, period: Period, rule: str) -> list[Event]:
 
 async def _allowed(records: Records) -> None:
     await records.require("search", "MedicationRequest")
-    if records.actor.role == "patient" or not sees_everything(records.actor):
+    if not records.visible.everything:
         raise NotFound("There is no alert report here")
 
 
@@ -165,6 +166,8 @@ def _where(records: Records, period: Period) -> tuple[str, list[Any]]:
         "e.tenant = %s AND e.at >= %s AND e.at < %s",
         [records.actor.tenant, period.since, period.until],
     )
+    if not records.visible.whole:
+        where, args = f"{where} AND u.org = %s", [*args, records.actor.org]
     if period.actor:
         where, args = f"{where} AND e.actor = %s", [*args, period.actor]
     return where, args

@@ -98,7 +98,7 @@ def _lock(tenant: int, patient: str) -> int:
 
 async def _review(conn: Connection, tenant: int, patient: str, now: datetime) -> None:
     allowed = await approved(conn, tenant)
-    known = await reading.known(conn, users.system(tenant, "medication-alerts"), patient, now.date())
+    known = await reading.known(conn, users.system(tenant, "medication-alerts"), now, patient, now.date())
     if known is None:
         await _close(conn, tenant, patient, [], now)
         await conn.execute(
@@ -232,7 +232,7 @@ async def _stored(conn: Connection, tenant: int, patient: str) -> Whole:
 async def _as_seen(conn: Connection, records: Records, patient: str, stored: Whole) -> Whole:
     """The review of what this actor sees; what others decided on an alert that they see too is kept."""
     now = records.clock()
-    known = await reading.known(conn, records.actor, patient, now.date())
+    known = await reading.known(conn, records.actor, now, patient, now.date())
     if known is None:
         raise NotFound("There is no Patient with this id")
     allowed = await approved(conn, records.actor.tenant)

@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from commonchart.access import audit
-from commonchart.access.withheld import sees_everything
-from commonchart.fhir.outcome import NotFound
+from commonchart.access import audit, panels
 from commonchart.record import store
 from commonchart.record.keys import token
 from commonchart.record.rows import Stored
@@ -33,24 +31,23 @@ class Waiting(Struct, frozen=True):
 async def waiting(records: Records, *, mine: bool) -> tuple[list[Waiting], int]:
     """The longest open first, and how many there are; `mine`: of those whose general practitioner the actor is.
 
-    Raises Forbidden, NotFound: it is for those who see everything.
+    Of a patient of whom anything is withheld from the actor there is none here: it might rest on that. Raises Forbidden.
     """
     await records.require("create", "MedicationRequest")
     actor = records.actor
-    if not sees_everything(actor):
-        raise NotFound("There is no such list here")
     predicate, args = records.visible.predicate("r")
-    where = f"a.tenant = %s AND a.tier = 'interrupt' AND a.closed IS NULL AND a.answered IS NULL AND NOT r.deleted AND {predicate}"
-    values = [actor.tenant, *args]
+    scope, whole_args = panels.each(records.visible)
+    where = f"{scope} AND p.tier = 'interrupt' AND p.closed IS NULL AND p.answered IS NULL AND NOT r.deleted AND {predicate}"
+    values = [*whole_args, *args]
     if mine:
         where += " AND (r.tokens || '{}'::bigint[]) && %s::bigint[]"
         values.append([token("general-practitioner", f"Practitioner/{actor.practitioner}")])
     columns = ", ".join(f"r.{name}" for name in VERSION_COLUMNS.split(", "))
     async with records.database.connection() as conn:
         cursor = await conn.execute(
-            f"SELECT {columns}, a.title, a.why, a.opened, count(*) OVER () FROM medication_alert a JOIN resource r ON r.pk = a.pk "
-            f"AND r.tenant = a.tenant AND r.rtype = 'Patient' AND r.id = a.patient WHERE {where} "
-            "ORDER BY a.opened, a.patient, a.key LIMIT %s",
+            f"SELECT {columns}, p.title, p.why, p.opened, count(*) OVER () FROM medication_alert p JOIN resource r ON r.pk = p.pk "
+            f"AND r.tenant = p.tenant AND r.rtype = 'Patient' AND r.id = p.patient WHERE {where} "
+            "ORDER BY p.opened, p.patient, p.key LIMIT %s",
             [*values, MOST],
         )
         rows = await cursor.fetchall()

@@ -57,7 +57,7 @@ async def funnel(records: Records, campaign: Campaign) -> list[Step]:
         patients = [one.patient for one in messages]
         names = await names_of(conn, records, patients)
         booked = await _booked(conn, records, messages)
-        done = await _statuses(conn, campaign.tenant, messages)
+        done = await _statuses(conn, records, messages)
         await audit.note(
             conn, records.actor, records.clock(), "read-campaign", id=campaign.id, patients=patients
         )
@@ -85,19 +85,23 @@ async def _booked(conn: Connection, records: Records, messages: Sequence[Message
     """Patient -> when their newest living appointment was first recorded."""
     linked = sorted({id for one in messages for id in one.linked})
     predicate, args = records.visible.predicate("r")
+    before, before_args = records.visible.predicate("h")
     cursor = await conn.execute(
         "SELECT r.patient, max(coalesce((SELECT min(h.recorded) FROM history h WHERE h.pk = r.pk AND h.tenant = r.tenant "
-        f"AND h.rtype = r.rtype AND h.id = r.id), r.recorded)) FROM resource r WHERE {predicate} AND r.rtype = 'Appointment' "
+        f"AND h.rtype = r.rtype AND h.id = r.id AND {before}), r.recorded)) FROM resource r WHERE {predicate} AND r.rtype = 'Appointment' "
         "AND r.pk = ANY(%s) AND r.patient = ANY(%s) AND NOT r.deleted AND r.body::json->>'status' = ANY(%s) GROUP BY r.patient",
-        (*args, [patient_key(id) for id in linked], linked, list(_BOOKED)),
+        (*before_args, *args, [patient_key(id) for id in linked], linked, list(_BOOKED)),
     )
     return {row[0]: row[1] for row in await cursor.fetchall()}
 
 
-async def _statuses(conn: Connection, tenant: int, messages: Sequence[Message]) -> dict[tuple[str, str], str]:
+async def _statuses(
+    conn: Connection, records: Records, messages: Sequence[Message]
+) -> dict[tuple[str, str], str]:
+    deciding, args = records.visible.due("d")
     patients = [one.patient for one in messages]
     cursor = await conn.execute(
-        "SELECT patient, rule, status FROM due WHERE pk = ANY(%s) AND tenant = %s AND patient = ANY(%s)",
-        ([patient_key(id) for id in patients], tenant, patients),
+        f"SELECT patient, rule, status FROM due d WHERE pk = ANY(%s) AND patient = ANY(%s) AND {deciding}",
+        ([patient_key(id) for id in patients], patients, *args),
     )
     return {(row[0], row[1]): row[2] for row in await cursor.fetchall()}

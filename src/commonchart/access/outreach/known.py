@@ -42,7 +42,7 @@ async def known(
     people, kept = await _linked(conn, tenant, list(wanted))
     everyone = sorted({one for linked in people.values() for one in linked})
     bodies = await _bodies(conn, records, everyone)
-    due = await _reminders(conn, tenant, list(wanted))
+    due = await _reminders(conn, records, list(wanted))
     contacts = await outreach.last_contacts(conn, tenant, everyone, states, but)
     portals = await _portals(conn, tenant, everyone)
     out: dict[str, Known] = {}
@@ -115,10 +115,15 @@ async def _bodies(
     return out
 
 
-async def _reminders(conn: Connection, tenant: int, patients: Sequence[str]) -> dict[str, list[Reminder]]:
+async def _reminders(
+    conn: Connection, records: Records, patients: Sequence[str]
+) -> dict[str, list[Reminder]]:
+    deciding, args = records.visible.due("d")
+    tenant = records.actor.tenant
     cursor = await conn.execute(
-        "SELECT patient, rule, title, status, why, kind, version FROM due WHERE pk = ANY(%s) AND tenant = %s AND patient = ANY(%s) ORDER BY rule",
-        ([patient_key(one) for one in patients], tenant, list(patients)),
+        "SELECT patient, rule, title, status, why, kind, version FROM due d WHERE pk = ANY(%s) AND patient = ANY(%s) "
+        f"AND {deciding} ORDER BY rule",
+        ([patient_key(one) for one in patients], list(patients), *args),
     )
     out: dict[str, list[Reminder]] = {}
     pack = (await rules.active(conn, tenant)).pack

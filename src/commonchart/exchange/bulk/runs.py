@@ -113,7 +113,7 @@ async def _few(conn: Connection, actor: Actor) -> None:
 
 
 async def of(records: Records, run: str) -> Run:
-    """A run of this very user. Raises NotFound, for other people's too."""
+    """A run of this very user, through an app only what it began itself. Raises NotFound, for other people's too."""
     _named(run)
     async with records.database.single() as conn:
         cursor = await conn.execute(
@@ -122,7 +122,8 @@ async def of(records: Records, run: str) -> Run:
             (run, records.actor.tenant, records.actor.user),
         )
         row = await cursor.fetchone()
-        if row is None:
+        app = records.actor.app
+        if row is None or (app and Run(*row).who().app != app):
             await audit.note(
                 conn,
                 records.actor,

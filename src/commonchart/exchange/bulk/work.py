@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from commonchart.access import audit, exports, policy
+from commonchart.access import audit, consents, exports, policy
 from commonchart.access.actors import Actor
 from commonchart.access.records import Records
 from commonchart.access.standing import standing
@@ -122,13 +122,16 @@ async def _failed(
 async def _export(database: Database, conn: Connection, clock: Clock, place: Place, run: Run) -> None:
     wanted = run.asked(Export)
     actor = await _allowed(database, run)
-    seen = policy.visible(actor)
+    seen = policy.visible(actor, clock())
+    async with database.single() as own:
+        epoch = await consents.epoch(own, run.tenant)
 
     async def still(progress: str, resources: int) -> None:
         async with database.single() as own:
             if not await runs.say(own, run.id, progress, resources):
                 raise Stopped
-        if policy.visible(await _allowed(database, run)) != seen:
+            consented = seen.beyond is None or await consents.epoch(own, run.tenant) == epoch
+        if not consented or policy.visible(await _allowed(database, run)).scope() != seen.scope():
             raise Busy("The rights of whoever asked have changed: the export begins again")
 
     await _settled(conn, lambda: still("waiting for changes that are under way", 0))

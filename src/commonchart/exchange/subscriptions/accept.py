@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from commonchart.access import policy
-from commonchart.access.actors import Actor
+from commonchart.access.actors import FOR_A_PATIENT, Actor
 from commonchart.exchange.egress import Guard, Unanswered, header
 from commonchart.exchange.rules import guard_of
 from commonchart.exchange.subscriptions.plan import Plan, address_of, patients_named, plan_of
@@ -61,9 +61,14 @@ async def check(
     for trigger in BY_URL[plan.topic].triggers:
         if not policy.allowed(actor, "read", trigger.rtype):
             raise Forbidden(f"Your role does not allow read of {trigger.rtype}", at="Subscription.criteria")
-    if actor.role == "patient" and patients_named(plan) != frozenset({actor.patient}):
+    if actor.role in FOR_A_PATIENT and patients_named(plan) != frozenset({actor.patient}):
         raise Forbidden(
             "Narrow the topic to your own record by a filter on patient", at="Subscription.criteria"
+        )
+    types = [trigger.rtype for trigger in BY_URL[plan.topic].triggers]
+    if policy.of_one_patient(actor, types) and patients_named(plan) != frozenset({actor.context}):
+        raise Forbidden(
+            "Narrow the topic to the patient of the app by a filter on patient", at="Subscription.criteria"
         )
     for text in plan.headers:
         _at("channel.header", header, text)

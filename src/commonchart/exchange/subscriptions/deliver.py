@@ -152,15 +152,17 @@ async def _next(post: Post, one: State, actor: Actor, now: datetime) -> bool:
 
 async def _events(post: Post, one: State, plan: Plan, actor: Actor, found: list[Event]) -> None:
     async with post.database.single() as conn:
-        told = await looked_up(conn, actor, found)
+        told = await looked_up(conn, actor, found, post.clock())
     bundle = notification.bundle(post.base, one, "event-notification", post.clock(), told, plan.content)
     await _send(post, one, plan, bundle)
     await arrived(post.database, actor, one, told, post.clock(), plan.content)
 
 
-async def looked_up(conn: Connection, actor: Actor, found: list[Event]) -> tuple[Told, ...]:
+async def looked_up(conn: Connection, actor: Actor, found: list[Event], now: datetime) -> tuple[Told, ...]:
     """The events with what this actor may see of them now."""
-    return tuple([Told(one, await subscribed.seen(conn, actor, one.rtype, one.id, one.vid)) for one in found])
+    return tuple(
+        [Told(one, await subscribed.seen(conn, actor, one.rtype, one.id, one.vid, now)) for one in found]
+    )
 
 
 async def arrived(

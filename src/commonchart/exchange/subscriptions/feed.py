@@ -11,7 +11,6 @@ from msgspec import Struct
 
 from commonchart.access import subscribed
 from commonchart.access.actors import Actor
-from commonchart.access.standing import standing
 from commonchart.exchange.subscriptions import accept, match, state
 from commonchart.exchange.subscriptions.plan import Plan, plan_of
 from commonchart.exchange.subscriptions.state import State
@@ -49,13 +48,13 @@ async def follow(database: Database, clock: Callable[[], datetime]) -> tuple[int
         if not batch.changes:
             return 0, []
         held = {(one.tenant, one.id): (one, one.how) for one in await state.listening(conn)}
-        actors: dict[tuple[int, str], Actor | None] = {}
+        actors: dict[tuple[int, str, str], Actor | None] = {}
         refused: list[Ended] = []
         for change in batch.changes:
             if change.rtype == "Subscription":
                 refused += await _subscription(conn, change, held, clock())
             else:
-                await _told(conn, change, held, actors)
+                await _told(conn, change, held, actors, clock())
         await changes.advance(conn, CURSOR, batch)
         return len(batch.changes), refused
 
@@ -89,7 +88,7 @@ async def _begun(
     key = (change.tenant, change.id)
     try:
         plan = plan_of(json.decode(stored.body or b"{}"))
-        actor = await standing(conn, _who(change.tenant, stored.actor))
+        actor = await subscribed.subscriber(conn, change.tenant, stored.actor, change.id)
         await accept.check(conn, actor, plan, now, looked_up=False)
     except Busy:
         raise
@@ -104,21 +103,20 @@ async def _begun(
     return ()
 
 
-def _who(tenant: int, user: str) -> Actor:
-    """The user by id only; `standing` knows the rest."""
-    return Actor(tenant, user, "", "patient", "", "subscription")
-
-
 async def subscriber(conn: Connection, one: State) -> Actor:
     """Whoever subscribed, as of now. Raises Forbidden."""
-    return await standing(conn, _who(one.tenant, one.user))
+    return await subscribed.subscriber(conn, one.tenant, one.user, one.id)
 
 
 # ---- events ----------------------------------------------------------------------------------------------------
 
 
 async def _told(
-    conn: Connection, change: Change, held: Keeper, actors: dict[tuple[int, str], Actor | None]
+    conn: Connection,
+    change: Change,
+    held: Keeper,
+    actors: dict[tuple[int, str, str], Actor | None],
+    now: datetime,
 ) -> None:
     listeners = [
         (one, plan)
@@ -129,7 +127,7 @@ async def _told(
         return
     facts = await _facts(conn, change)
     for one, plan in listeners:
-        if _fits(plan, facts) and await _may(conn, change, one, actors):
+        if _fits(plan, facts) and await _may(conn, change, one, actors, now):
             await state.add(conn, one.tenant, one.id, change)
 
 
@@ -155,9 +153,13 @@ async def _facts(conn: Connection, change: Change) -> match.Facts | None:
 
 
 async def _may(
-    conn: Connection, change: Change, one: State, actors: dict[tuple[int, str], Actor | None]
+    conn: Connection,
+    change: Change,
+    one: State,
+    actors: dict[tuple[int, str, str], Actor | None],
+    now: datetime,
 ) -> bool:
-    key = (one.tenant, one.user)
+    key = (one.tenant, one.user, one.id)
     if key not in actors:
         try:
             actors[key] = await subscriber(conn, one)
@@ -166,4 +168,6 @@ async def _may(
         except Refused:
             actors[key] = None
     actor = actors[key]
-    return actor is not None and bool(await subscribed.seen(conn, actor, change.rtype, change.id, change.vid))
+    if actor is None:
+        return False
+    return bool(await subscribed.seen(conn, actor, change.rtype, change.id, change.vid, now))

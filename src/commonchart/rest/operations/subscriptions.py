@@ -71,7 +71,7 @@ async def _events(records: Records, asked: Asked) -> Answer:
         raise Malformed("This subscription does not tell whole resources", at="content", code="not-supported")
     async with records.database.single() as conn:
         found = await state.events(conn, one.tenant, one.id, max(0, (since or 1) - 1), until, MAX_EVENTS)
-        told = await deliver.looked_up(conn, records.actor, found)
+        told = await deliver.looked_up(conn, records.actor, found, records.clock())
     now = records.clock()
     bundle = notification.bundle(asked.base, one, "query-event", now, told, content)
     await deliver.noted(records, one, told, content)

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 from msgspec import Struct
 from starlette.responses import HTMLResponse
 
-from commonchart.access import rules
+from commonchart.access import emergency, persons, rules
 from commonchart.access.due import due_of
 from commonchart.access.medications import standing
 from commonchart.access.medications.reading import MEDICINES
@@ -21,7 +21,7 @@ from commonchart.record.rows import Stored
 from commonchart.web.call import Call
 from commonchart.web.clinician.lookups import Lookups, fact_of
 from commonchart.web.forms.catalogue import corrects
-from commonchart.web.present import alerts, allergies, dates, due, people
+from commonchart.web.present import alerts, allergies, dates, due, people, union
 from commonchart.web.present.sources import Mark, author_organization, marks
 from commonchart.web.present.tables import Fact
 
@@ -52,6 +52,7 @@ SECTIONS = (
     Section("documents", "Documents and notes", ("DocumentReference", "Composition", "DiagnosticReport")),
     Section("insurance", "Insurance", ("Coverage",)),
     Section("contacts", "Contacts and demographics", ("RelatedPerson", "CareTeam"), counted=False),
+    Section("apps", "Apps", ("Patient",), counted=False),
 )
 
 _WRITES = {"visits": "Encounter", "insurance": "Coverage", "contacts": "RelatedPerson"}
@@ -86,6 +87,8 @@ class Chart:
     evidence: dict[str, Fact] = field(default_factory=dict)
     lookups: Lookups = field(default_factory=Lookups)
     letters: dict[str, Mark] = field(default_factory=dict)
+    disagreements: tuple[str, ...] = ()
+    glass: str = ""
 
     @property
     def network(self) -> bool:
@@ -231,13 +234,26 @@ async def opened(call: Call, section: str, *, depth: int = 1, rail: bool = True)
         since=since,
         counts=await call.records.counts(id, as_of=dates.end_of(past) if past else None),
     )
+    chart.glass = await _glass(call, id)
     if past is None:
         chart.alerts = await _alerts(chart)
+        chart.disagreements = union.said(await persons.disagreements(call.records, id))
     if rail and past is None and call.may("read", "Condition"):
         found = await due_rail(call, id)
         chart.due = None if chart.banner.died and not (found.open or found.asks or found.closed) else found
         await learn_evidence(chart, chart.due.open[:12] if chart.due else ())
     return chart
+
+
+async def _glass(call: Call, id: str) -> str:
+    """Until when this very chart is open by break-glass, as "10:45 UTC, in 38 min"; "" when it is not."""
+    if call.site.mode != "network" or call.actor.role not in emergency.ROLES:
+        return ""
+    ends = [one.ends for one in await emergency.current(call.records) if one.patient == id]
+    if not ends:
+        return ""
+    minutes = -(-int((max(ends) - call.now).total_seconds()) // 60)
+    return f"{max(ends):%H:%M} UTC, in {minutes} min"
 
 
 def as_of_day(call: Call) -> date | None:

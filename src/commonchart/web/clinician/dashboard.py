@@ -38,7 +38,7 @@ async def page(call: Call) -> Response:
         rules=[_line(call, asked, one, rule=one.key) for one in asked_of[: None if whole else FIRST]],
         more=0 if whole else max(0, len(asked_of) - FIRST), all_rules=address(call, all="yes"),
         by_clinician=[_line(call, asked, one, clinician=one.key, title=names.get(one.key, one.key)) for one in dashboard.by_gap(found.clinicians)],
-        by_org=[_line(call, asked, one, org=one.key, title=orgs.get(one.key, one.key)) for one in dashboard.by_gap(found.orgs)],
+        by_org=[_line(call, asked, one, org=one.key, title=orgs.get(one.key) or one.key or "Organisation not recorded") for one in dashboard.by_gap(found.orgs)],
         headings=_headings(call, sort), clinicians=list(names.items()), orgs=sorted(orgs.items(), key=lambda one: one[1]),
         own=call.actor.org, everywhere=EVERYWHERE, rule_title=next((one.title for one in found.rules if one.key == asked.rule), ""),
         history=found.history, months=panels.history([(p.day, p.done, p.asked) for p in found.history]),

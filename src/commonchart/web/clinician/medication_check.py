@@ -73,5 +73,5 @@ async def waiting(call: Call) -> Response:
     ]  # fmt: skip
     return call.page(
         "medication-alerts.html", title="Open medication alerts", rows=rows, total=total, mine=mine,
-        has_panel=bool(call.actor.practitioner),
+        has_panel=bool(call.actor.practitioner), whole=call.records.visible.whole,
     )  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
+from commonchart.access.actors import FOR_A_PATIENT
 from commonchart.web.call import Call, go
 from commonchart.web.clinician.lookups import fact_of
 from commonchart.web.present import people
@@ -12,8 +13,8 @@ MOST = 50
 
 
 async def index(call: Call) -> Response:
-    """Where signing in leads: the patient list, or for a patient their own chart."""
-    return go(f"/patients/{call.actor.patient}" if call.actor.patient else "/patients")
+    """Where signing in leads: the patient list, or for a patient their own door."""
+    return go("/me" if call.actor.role in FOR_A_PATIENT else "/patients")
 
 
 async def patient_list(call: Call) -> Response:

@@ -72,10 +72,11 @@ def _questions(call: Call, found: Standing, pack: Pack) -> list[Asked]:
 
 
 def _due(found: Standing) -> list[Due]:
-    return [_as_due(row) for row in found.rows if row.kind != "immunization"]
+    return [as_due(row) for row in found.rows if row.kind != "immunization"]
 
 
-def _as_due(row: DueRow) -> Due:
+def as_due(row: DueRow) -> Due:
+    """A stored row as the rules made it."""
     why = msgspec.json.decode(row.why)
     return Due(
         row.rule, row.kind, row.title, row.status, row.due_on, row.overdue_on, row.until, row.next_change_on, why, row.pack, row.version,

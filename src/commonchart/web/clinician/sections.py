@@ -28,6 +28,7 @@ from commonchart.web.present import (
     sources,
     texts,
     trend,
+    union,
     values,
 )
 from commonchart.web.present.tables import Cell, Fact, Row, Table
@@ -54,8 +55,8 @@ async def summary(call: Call) -> Response:
         "chart/summary.html",
         "Summary",
         vitals=await _vitals(chart),
-        problems=_cut(problems.brief(found), BRIEF + 4),
-        medicines=_cut(medications.brief(taken, chart.lookups.names), BRIEF + 4),
+        problems=_cut(union.marked([problems.brief(found)], found)[0], BRIEF + 4),
+        medicines=_cut(union.marked([medications.brief(taken, chart.lookups.names)], taken)[0], BRIEF + 4),
         latest=latest,
         ranges=any(one.range for one, *_ in latest),
         visits=visits,
@@ -173,7 +174,7 @@ async def conditions(call: Call) -> Response:
     """Active and past conditions."""
     chart = await opened(call, "conditions")
     facts, _ = await chart.facts(["Condition", "List"], limit=300)
-    return _list(chart, "Conditions", problems.tables(facts), add="condition")
+    return _list(chart, "Conditions", union.marked(problems.tables(facts), facts), add="condition")
 
 
 async def medication_list(call: Call) -> Response:
@@ -186,7 +187,7 @@ async def medication_list(call: Call) -> Response:
     acts = [("new/order", "Order", "o")] if call.may("create", "MedicationRequest") else []
     check = [("medication-check", "Medication check", "")] if chart.past is None else []
     return _list(
-        chart, "Medications", medications.tables(facts, chart.lookups.names), add="medication", notes=notes,
+        chart, "Medications", union.marked(medications.tables(facts, chart.lookups.names), facts), add="medication", notes=notes,
         acts=[*acts, *check], ordered=await _ordered(chart),
     )  # fmt: skip
 
@@ -204,7 +205,7 @@ async def allergy_list(call: Call) -> Response:
     """Allergies that stand, and those that no longer do."""
     chart = await opened(call, "allergies")
     facts, _ = await chart.facts(["AllergyIntolerance", "List"], limit=200)
-    return _list(chart, "Allergies", allergies.table(facts), add="allergy")
+    return _list(chart, "Allergies", union.marked(allergies.table(facts), facts), add="allergy")
 
 
 async def procedure_list(call: Call) -> Response:
@@ -246,6 +247,8 @@ async def contacts(call: Call) -> Response:
     acts = [
         (f"edit/Patient/{chart.id}", "Correct demographics", "e"),
         ("contact-preferences", "Contact preferences", ""),
+        (f"/persons?patient={chart.id}", "Other records of this person", ""),
+        ("portal", "Portal access", ""),
     ]
     others = [fact for fact in facts if fact.rtype == "Patient" and fact.id != chart.id]
     notes = (

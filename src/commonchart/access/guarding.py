@@ -1,0 +1,53 @@
+"""What may be written over: nothing that the actor cannot see, and of other organisations nothing at all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from commonchart.access import policy
+from commonchart.access.actors import Actor
+from commonchart.care.labels import labels_of, mask
+from commonchart.fhir import json
+from commonchart.fhir.outcome import Forbidden, NotFound
+from commonchart.record.rows import Stored, Write
+from commonchart.search.visible import Visible
+
+if TYPE_CHECKING:
+    from commonchart.record.database import Connection
+
+# whoever loads a record brings its ids along; the pages make theirs themselves, from what the form was
+BRINGS_IDS = frozenset({"system", "administrator"})
+PAGES = "web"
+
+
+def changeable(actor: Actor, old: Stored) -> None:
+    """Raises NotFound for a living version that is hidden from the actor by its labels, Forbidden for another's."""
+    hidden = mask(*policy.HIDDEN.get(actor.role, ()))
+    if hidden and old.actor != actor.user and labels_of(json.decode(old.body or b"{}")) & hidden:
+        raise NotFound(f"There is no {old.rtype} with this id")
+    beyond = policy.visible(actor).beyond
+    if beyond is not None and beyond.org is not None and old.org != beyond.org:
+        raise Forbidden("An organisation changes only what it recorded itself")
+
+
+async def known(conn: Connection, visible: Visible, actor: Actor, writes: Sequence[Write]) -> None:
+    """Raises NotFound for an id that the actor does not see, whether or not there is anything under it.
+
+    So that nobody learns by writing what they may not read, a client in a network does not choose ids of its own.
+    """
+    keys = sorted({(one.rtype, one.id) for one in writes if not one.ours})
+    if not keys:
+        return
+    rtypes, ids = [rtype for rtype, _ in keys], [id for _, id in keys]
+    predicate, args = visible.predicate("r")
+    rows = await conn.fetch(
+        f"SELECT k.rtype, k.id, l.id IS NOT NULL, coalesce({predicate}, false) "
+        "FROM unnest(%s::text[], %s::text[]) AS k(rtype, id) "
+        "LEFT JOIN resource_loc l ON l.tenant = %s AND l.rtype = k.rtype AND l.id = k.id LEFT JOIN resource r "
+        "ON r.pk = l.pk AND r.tenant = l.tenant AND r.rtype = l.rtype AND r.id = l.id",
+        (*args, rtypes, ids, visible.tenant),
+    )
+    for rtype, _, there, seen in rows:
+        if not seen and (there or not (actor.role in BRINGS_IDS or actor.client == PAGES)):
+            raise NotFound(f"There is no {rtype} with this id")

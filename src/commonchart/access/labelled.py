@@ -1,0 +1,89 @@
+"""Labels that follow the data: what is made of labelled resources, or is about them, carries their labels as well."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from commonchart.care.labels import UNREAD, members
+from commonchart.record.connection import Asked
+from commonchart.record.keys import token
+from commonchart.record.rows import Write
+
+if TYPE_CHECKING:
+    from commonchart.record.database import Connection
+
+ROUNDS = 4
+# search parameters by which a resource refers to what it is made of (`care.labels.MEMBERS`)
+_REFERRING = (
+    "result", "has-member", "derived-from", "entry", "item", "target", "diagnosis", "condition", "reason-reference",
+    "related", "medication", "indication", "based-on", "report",
+)  # fmt: skip
+
+Key = tuple[str, str]
+
+
+async def raised(conn: Connection, tenant: int, writes: Sequence[Write]) -> list[Write]:
+    """The writes with the labels of what they are made of, among themselves and as stored already."""
+    made_of = {n: members(one.body) for n, one in enumerate(writes) if one.body is not None}
+    made_of = {n: keys for n, keys in made_of.items() if keys}
+    if not made_of:
+        return list(writes)
+    own = {(one.rtype, one.id): one.index.labels for one in writes if one.body is not None}
+    wanted = sorted({key for keys in made_of.values() for key in keys} - set(own))
+    masks = own | await _stored(conn, tenant, wanted)
+    for _ in range(ROUNDS):
+        if not _spread(writes, made_of, masks):
+            break
+    return [_with(one, masks[one.rtype, one.id]) if n in made_of else one for n, one in enumerate(writes)]
+
+
+def _spread(writes: Sequence[Write], made_of: Mapping[int, list[Key]], masks: dict[Key, int]) -> bool:
+    """One step further; whether anything became labelled."""
+    grown = False
+    for n, keys in made_of.items():
+        key = (writes[n].rtype, writes[n].id)
+        mask = masks[key]
+        for one in keys:
+            mask |= masks.get(one, 0)
+        grown = grown or mask != masks[key]
+        masks[key] = mask
+    return grown
+
+
+def _with(write: Write, mask: int) -> Write:
+    if mask == write.index.labels:
+        return write
+    return replace(write, index=replace(write.index, labels=mask))
+
+
+async def _stored(conn: Connection, tenant: int, keys: Sequence[Key]) -> dict[Key, int]:
+    """The labels of those that have any."""
+    if not keys:
+        return {}
+    rows = await conn.fetch(
+        "SELECT r.rtype, r.id, r.labels FROM unnest(%s::text[], %s::text[]) AS k(rtype, id) "
+        "JOIN resource_loc l ON l.tenant = %s AND l.rtype = k.rtype AND l.id = k.id "
+        "JOIN resource r ON r.pk = l.pk AND r.tenant = l.tenant AND r.rtype = l.rtype AND r.id = l.id WHERE r.labels <> 0",
+        ([rtype for rtype, _ in keys], [id for _, id in keys], tenant),
+    )
+    return {(row[0], row[1]): row[2] & ~UNREAD for row in rows}
+
+
+_RAISE = (
+    "UPDATE resource r SET labels = r.labels | %s WHERE r.tenant = %s AND r.tokens && %s::bigint[] "
+    "AND r.labels & %s::bigint <> %s"
+)
+
+
+def raising(tenant: int, writes: Sequence[Write]) -> list[Asked]:
+    """The statements that label what was stored before and refers to what is written now."""
+    asked: list[Asked] = []
+    for one in writes:
+        mask = one.index.labels
+        if mask and one.body is not None:
+            hashes = [token(param, f"{one.rtype}/{one.id}") for param in _REFERRING]
+            asked.append((_RAISE, (mask, tenant, hashes, mask, mask)))
+    return asked

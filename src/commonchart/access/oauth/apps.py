@@ -1,0 +1,315 @@
+"""Registered apps: who they are, what they may ask for, and that an administrator has approved them."""
+
+from __future__ import annotations
+
+import hmac
+import re
+import secrets
+from collections.abc import Sequence
+from datetime import datetime
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Literal, get_args
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Struct
+
+from commonchart.access import audit, credentials, scopes, users
+from commonchart.access.actors import Actor
+from commonchart.access.oauth import assertions
+from commonchart.fhir.outcome import Forbidden, Invalid, Issue, NotFound
+
+if TYPE_CHECKING:
+    from commonchart.record.database import Connection, Database
+
+Kind = Literal["public", "secret", "key"]
+Audience = Literal["patient", "clinician", "both", "backend"]
+State = Literal["waiting", "approved", "disabled"]
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+MAX_URIS = 20
+_PRIVATE_SCHEME = re.compile(r"[a-z][a-z0-9+-]*(\.[a-z0-9+-]+)+")  # RFC 8252, section 7.1: a name in reverse
+_COLUMNS = (
+    "tenant, id, name, about, kind, secret, jwks, jwks_url, redirect_uris, launch_url, scopes, audience, state, actor, "
+    "created, decided_by, decided"
+)
+
+
+class NewApp(Struct, frozen=True, kw_only=True):
+    """What is registered. `scopes` is a list with spaces between; `jwks` JSON; a URL of keys or the keys, not both."""
+
+    name: str
+    about: str = ""
+    kind: Kind = "public"
+    audience: Audience = "both"
+    redirect_uris: tuple[str, ...] = ()
+    launch_url: str = ""
+    scopes: str = ""
+    jwks: str = ""
+    jwks_url: str = ""
+
+
+class App(Struct, frozen=True):
+    """One registered app. `id` is its client_id; `secret` the digest of its secret."""
+
+    tenant: int
+    id: str
+    name: str
+    about: str
+    kind: Kind
+    secret: bytes | None
+    jwks: str
+    jwks_url: str
+    redirect_uris: list[str]
+    launch_url: str
+    scopes: str
+    audience: Audience
+    state: State
+    actor: str
+    created: datetime
+    decided_by: str
+    decided: datetime | None
+
+    @property
+    def registered(self) -> tuple[str, ...]:
+        """The scopes it may ask for."""
+        return scopes.split(self.scopes)
+
+    def proves(self, secret: str) -> bool:
+        """Whether this is its secret, in constant time."""
+        digest = sha256(secret.encode()).digest()
+        return hmac.compare_digest(digest, self.secret or b"\0" * 32) and self.secret is not None
+
+
+def require_administrator(actor: Actor) -> None:
+    """Raises Forbidden: apps are approved by administrators, in person and not through an app."""
+    if actor.role != "administrator" and not (actor.role == "system" and actor.client == "cli"):
+        raise Forbidden("Apps are kept by administrators")
+    if actor.app:
+        raise Forbidden("Apps are not kept through an app")
+
+
+async def register(database: Database, actor: Actor, new: NewApp, now: datetime) -> tuple[App, str]:
+    """A new app that waits for approval, and its secret ("" for those that have none), shown this once.
+
+    Raises Forbidden, Invalid (by field).
+    """
+    require_administrator(actor)
+    _check(new)
+    id = secrets.token_hex(16)
+    secret = secrets.token_urlsafe(32) if new.kind == "secret" else ""
+    texts = " ".join(scopes.split(new.scopes))
+    async with database.connection() as conn:
+        cursor = await conn.execute(
+            "INSERT INTO app (tenant, id, name, about, kind, secret, jwks, jwks_url, redirect_uris, launch_url, scopes, "
+            "audience, state, actor, created) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 'waiting', %s, %s) "
+            f"RETURNING {_COLUMNS}",
+            (
+                actor.tenant, id, new.name.strip(), new.about.strip(), new.kind, _digest(secret), new.jwks.strip(),
+                new.jwks_url.strip(), list(new.redirect_uris), new.launch_url.strip(), texts, new.audience,
+                actor.user, now,
+            ),
+        )  # fmt: skip
+        row = await cursor.fetchone()
+        await audit.note(conn, actor, now, "register-app", id=id, detail=new.name.strip()[:100])
+    return App(*(row or ())), secret
+
+
+def _digest(secret: str) -> bytes | None:
+    return sha256(secret.encode()).digest() if secret else None
+
+
+async def listed(database: Database, tenant: int, state: State | None = None) -> list[App]:
+    """The apps of a tenant by name."""
+    async with database.single() as conn:
+        cursor = await conn.execute(
+            f"SELECT {_COLUMNS} FROM app WHERE tenant = %s AND (%s::text IS NULL OR state = %s) ORDER BY lower(name), id",
+            (tenant, state, state),
+        )
+        return [App(*row) for row in await cursor.fetchall()]
+
+
+async def find(conn: Connection, id: str) -> App | None:
+    """The app with this client_id."""
+    row = await (
+        await conn.execute(f"SELECT {_COLUMNS} FROM app WHERE id = %s", (id[:100].replace("\0", ""),))
+    ).fetchone()
+    return App(*row) if row else None
+
+
+async def one(database: Database, tenant: int, id: str) -> App:
+    """The app with this client_id. Raises NotFound."""
+    async with database.single() as conn:
+        found = await find(conn, id)
+    if found is None or found.tenant != tenant:
+        raise NotFound("There is no app with this id")
+    return found
+
+
+async def decide(database: Database, actor: Actor, id: str, state: State, now: datetime) -> App:
+    """Approve an app, or disable it: then everything that people allowed it ends, for good. Raises Forbidden, NotFound.
+
+    A backend service works for the organisation of whoever approves it first.
+    """
+    require_administrator(actor)
+    app = await one(database, actor.tenant, id)
+    if state == "approved" and app.audience == "backend":
+        await _service_user(database, app, actor.org, now)
+    async with database.connection() as conn:
+        await conn.execute(
+            "UPDATE app SET state = %s, decided_by = %s, decided = %s WHERE id = %s",
+            (state, actor.user, now, id),
+        )
+        if state != "approved":
+            await conn.execute(
+                "UPDATE app_grant SET revoked = %s, why = 'the app was disabled' WHERE app = %s AND revoked IS NULL "
+                "AND actor <> %s",
+                (now, id, service_user(id)),
+            )
+        await audit.note(
+            conn, actor, now, "approve-app" if state == "approved" else "disable-app", id=id, detail=app.name[:100]
+        )  # fmt: skip
+    credentials.forget()
+    return await one(database, actor.tenant, id)
+
+
+async def new_secret(database: Database, actor: Actor, id: str, now: datetime) -> str:
+    """Another secret for an app; the old one is of no use any more. Raises Forbidden, NotFound, Invalid."""
+    require_administrator(actor)
+    app = await one(database, actor.tenant, id)
+    if app.kind != "secret":
+        raise Invalid("This app has no secret")
+    secret = secrets.token_urlsafe(32)
+    async with database.connection() as conn:
+        await conn.execute("UPDATE app SET secret = %s WHERE id = %s", (_digest(secret), id))
+        await audit.note(conn, actor, now, "new-app-secret", id=id)
+    return secret
+
+
+def service_login(id: str) -> str:
+    """The login of the program user that a backend service acts as; nobody can sign in as it."""
+    return f"app-{sha256(id.encode()).hexdigest()[:32]}"
+
+
+def service_user(id: str) -> str:
+    """The id of that user."""
+    return users.id_of(service_login(id))
+
+
+async def _service_user(database: Database, app: App, org: str, now: datetime) -> None:
+    try:
+        await users.find(database, service_login(app.id))
+    except NotFound:
+        await users.create(
+            database, tenant=app.tenant, login=service_login(app.id), name=app.name[:60], role="system", org=org, now=now
+        )  # fmt: skip
+
+
+# ---- what may be registered --------------------------------------------------------------------------------------
+
+
+def _check(new: NewApp) -> None:
+    """Raises Invalid with an issue per bad field."""
+    issues = [*_named(new), *_addresses(new), *_keys(new), *_asked(new)]
+    if issues:
+        raise Invalid(issues=issues)
+
+
+def _named(new: NewApp) -> Sequence[Issue]:
+    out = []
+    if not 0 < len(new.name.strip()) <= 100:
+        out.append(Issue("required", "Enter the name of the app, at most 100 characters", "name"))
+    if len(new.about) > 1000:
+        out.append(Issue("too-long", "What it does must be 1000 characters or fewer", "about"))
+    if new.kind not in get_args(Kind):
+        out.append(Issue("value", "Choose how the app proves who it is", "kind"))
+    if new.audience not in get_args(Audience):
+        out.append(Issue("value", "Choose who uses the app", "audience"))
+    return out
+
+
+def _addresses(new: NewApp) -> Sequence[Issue]:
+    out = []
+    if new.audience == "backend":
+        if new.redirect_uris or new.launch_url:
+            out.append(Issue("invalid", "A backend service has no redirect addresses", "redirect_uris"))
+    elif not 0 < len(new.redirect_uris) <= MAX_URIS:
+        out.append(Issue("required", f"Enter 1 to {MAX_URIS} redirect addresses", "redirect_uris"))
+    out += [
+        Issue("invalid", f"{words}: {uri[:200]}", "redirect_uris")
+        for uri in new.redirect_uris
+        if (words := wrong_redirect(uri, new.kind))
+    ]
+    if new.launch_url and (words := wrong_redirect(new.launch_url, "secret")):
+        out.append(Issue("invalid", words, "launch_url"))
+    return out
+
+
+def wrong_redirect(uri: str, kind: Kind) -> str:
+    """What is wrong with a redirect address, "" for nothing: https, http to this very machine, or a native app's own scheme."""
+    if len(uri) > 500 or not uri.isascii() or not uri.isprintable() or re.search(r"[\s\\*;,\"'<>]", uri):
+        return "An address is plain ASCII of at most 500 characters, without blanks, quotes, * ; and ,"
+    try:
+        parts = urlsplit(uri)
+        host = parts.hostname or ""
+        parts.port  # noqa: B018 - raises for one that is none
+    except ValueError:
+        return "The address cannot be read"
+    if parts.fragment or "#" in uri or "@" in parts.netloc:
+        return "An address has no fragment and no user name"
+    if (parts.scheme == "https" and host) or (parts.scheme == "http" and host in LOOPBACK):
+        return ""
+    if kind == "public" and _PRIVATE_SCHEME.fullmatch(parts.scheme):
+        return ""
+    return "An address begins with https://, with http://127.0.0.1 or localhost, or (public apps) with a scheme such as org.example.app:"
+
+
+def _keys(new: NewApp) -> Sequence[Issue]:
+    if new.kind != "key":
+        return (
+            [Issue("invalid", "Only an app that signs has keys", "jwks")] if new.jwks or new.jwks_url else []
+        )
+    if bool(new.jwks.strip()) == bool(new.jwks_url.strip()):
+        return [
+            Issue(
+                "required", "Enter the address of the app's public keys, or the keys themselves", "jwks_url"
+            )
+        ]
+    if new.jwks_url:
+        words = "The address of keys begins with https://"
+        return [] if new.jwks_url.startswith("https://") and not wrong_redirect(new.jwks_url, "key") else [Issue("invalid", words, "jwks_url")]  # fmt: skip
+    try:
+        assertions.keys_of(new.jwks.encode())
+    except Invalid as refusal:
+        return [Issue("invalid", str(refusal), "jwks")]
+    return []
+
+
+def _asked(new: NewApp) -> Sequence[Issue]:
+    known = scopes.split(new.scopes)
+    unknown = [text for text in new.scopes.split() if text not in known]
+    if unknown:
+        return [Issue("value", f"This scope is not known here: {unknown[0][:100]}", "scopes")]
+    resources = scopes.resources(known)
+    if not resources:
+        return [Issue("required", "Enter the scopes that the app may ask for", "scopes")]
+    system = [one for one in resources if one.context == "system"]
+    if new.audience == "backend":
+        wrong = len(system) < len(known)
+        out = (
+            [Issue("value", "A backend service has scopes that begin with system/ only", "scopes")]
+            if wrong
+            else []
+        )
+        return out + (
+            [Issue("value", "A backend service proves itself by keys", "kind")] if new.kind != "key" else []
+        )
+    return (
+        [Issue("value", "Scopes that begin with system/ are for backend services", "scopes")]
+        if system
+        else []
+    )
+
+
+def decoded(text: str) -> Any:
+    """JSON that was kept. `{}` for nothing."""
+    return msgspec.json.decode(text or "{}")

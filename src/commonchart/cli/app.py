@@ -1,0 +1,116 @@
+"""`commonchart app`: SMART apps and backend services."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+from msgspec.structs import replace
+
+from commonchart.access.actors import Actor
+from commonchart.access.oauth import apps
+from commonchart.access.oauth.apps import NewApp
+from commonchart.cli.open import awaited, data_option, opened, settings_of
+from commonchart.fhir.outcome import Invalid
+from commonchart.settings import TENANT, rotate_token_key
+
+ROOT = Actor(TENANT, "cli", "Command line", "system", "", "cli")
+_organization = click.option("--organization", default="", help="Id of the Organization that a backend service works for.")  # fmt: skip
+
+
+@click.group()
+def app() -> None:
+    """Register, list, approve and disable apps that use the record (SMART on FHIR)."""
+
+
+@app.command()
+@click.argument("name")
+@click.option("--about", default="", help="What it does, for whoever is asked to allow it.")
+@click.option("--kind", type=click.Choice(["public", "secret", "key"]), default="public", show_default=True, help="How it proves that it is itself.")  # fmt: skip
+@click.option("--audience", type=click.Choice(["patient", "clinician", "both", "backend"]), default="both", show_default=True, help="Who uses it.")  # fmt: skip
+@click.option("--redirect", "redirects", multiple=True, help="An address that people are sent back to.")
+@click.option("--launch-url", default="", help="Where it opens from a chart.")
+@click.option("--scopes", required=True, help="The most it may ever ask for, in quotes.")
+@click.option("--jwks-url", default="", help="https address of its public keys.")
+@click.option("--jwks", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A file with its public keys (JWK set).")  # fmt: skip
+@click.option("--approve", "approved", is_flag=True, help="Approve it at once.")
+@_organization
+@data_option
+@awaited
+async def register(
+    name: str, about: str, kind: apps.Kind, audience: apps.Audience, redirects: tuple[str, ...], launch_url: str, scopes: str,
+    jwks_url: str, jwks: Path | None, approved: bool, organization: str,
+    data: Path | None,
+) -> None:  # fmt: skip
+    """Register an app called NAME. Prints its client id, and its secret if it has one: shown this once."""
+    keys = _read(jwks) if jwks else ""
+    new = NewApp(
+        name=name, about=about, kind=kind, audience=audience, redirect_uris=redirects, launch_url=launch_url,
+        scopes=scopes, jwks_url=jwks_url, jwks=keys,
+    )  # fmt: skip
+    now = datetime.now(UTC)
+    async with opened(data) as database:
+        made, secret = await apps.register(database, ROOT, new, now)
+        if approved:
+            await apps.decide(database, replace(ROOT, org=organization), made.id, "approved", now)
+    click.echo(f"client_id {made.id}")
+    if secret:
+        click.echo(f"client_secret {secret}")
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError):
+        raise Invalid(f"{path} cannot be read") from None
+
+
+@app.command(name="list")
+@data_option
+@awaited
+async def list_(data: Path | None) -> None:
+    """Every app with its client id and state."""
+    async with opened(data) as database:
+        for one in await apps.listed(database, TENANT):
+            click.echo(f"{one.id}  {one.state:9} {one.kind:7} {one.audience:10} {one.name}")
+
+
+@app.command()
+@click.argument("client_id")
+@_organization
+@data_option
+@awaited
+async def approve(client_id: str, organization: str, data: Path | None) -> None:
+    """Approve the app with this CLIENT_ID: people can then be asked to allow it."""
+    async with opened(data) as database:
+        await apps.decide(database, replace(ROOT, org=organization), client_id, "approved", datetime.now(UTC))
+    click.echo("Approved.")
+
+
+@app.command()
+@click.argument("client_id")
+@data_option
+@awaited
+async def disable(client_id: str, data: Path | None) -> None:
+    """Disable the app with this CLIENT_ID: everything that people allowed it ends within seconds."""
+    async with opened(data) as database:
+        await apps.decide(database, ROOT, client_id, "disabled", datetime.now(UTC))
+    click.echo("Disabled.")
+
+
+@app.command()
+@click.argument("client_id")
+@data_option
+@awaited
+async def secret(client_id: str, data: Path | None) -> None:
+    """Print a new secret for the app with this CLIENT_ID; the old one ends at once."""
+    async with opened(data) as database:
+        click.echo(await apps.new_secret(database, ROOT, client_id, datetime.now(UTC)))
+
+
+@app.command(name="new-signing-key")
+@data_option
+def new_signing_key(data: Path | None) -> None:
+    """Put a new key in front of those that sign id tokens; old ones stay published. Restart the server to use it."""
+    click.echo(f"kid {rotate_token_key(settings_of(data).data_dir)}")

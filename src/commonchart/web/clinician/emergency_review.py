@@ -1,0 +1,67 @@
+"""Break-glass to review: every emergency access that nobody has looked at yet, with the 72 hours it may wait."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from msgspec import Struct
+from starlette.responses import Response
+
+from commonchart.access import emergency
+from commonchart.access.emergency import REVIEW_WITHIN, VERDICTS, Grant
+from commonchart.fhir.outcome import Invalid
+from commonchart.web.call import Call, go
+from commonchart.web.clinician.writing import texts
+from commonchart.web.present import dates
+
+
+class Waiting(Struct, frozen=True):
+    """One access as the list shows it; `late` once its review should have been done."""
+
+    grant: Grant
+    who: str
+    opened: str
+    ended: str
+    review_by: str
+    late: bool
+    events: str
+
+
+async def page(call: Call) -> Response:
+    """The oldest first."""
+    return await _page(call, {}, [])
+
+
+async def review(call: Call) -> Response:
+    """Keep what one review found."""
+    sent = await texts(call)
+    try:
+        await emergency.reviewed(
+            call.records, sent.get("access", "")[:64], sent.get("verdict", ""), sent.get("comment", "")
+        )
+    except Invalid as refusal:
+        return await _page(call, sent, [(one.at, one.message) for one in refusal.issues], refusal.status)
+    return go("/reports/break-glass?said=1")
+
+
+async def _page(
+    call: Call, sent: dict[str, str], issues: list[tuple[str, str]], status: int = 200
+) -> Response:
+    found = await emergency.to_review(call.records)
+    names = await emergency.names(call.records, [one.actor for one in found])
+    chosen = sent.get("access", "")
+    return call.page(
+        "emergency-review.html", status, title="Break-glass to review", sent=sent, chosen=chosen,
+        rows=[_waiting(one, names, call.now) for one in found], verdicts=[(one, one.capitalize()) for one in VERDICTS],
+        issues=[(f"{at}-{chosen}", said) for at, said in issues], errors=dict(issues), said=call.request.query_params.get("said", ""),
+    )  # fmt: skip
+
+
+def _waiting(one: Grant, names: dict[str, Any], now: datetime) -> Waiting:
+    ended, by = one.revoked or one.ends, one.starts + REVIEW_WITHIN
+    return Waiting(
+        one, names.get(one.actor, one.actor), dates.stamp(one.starts), dates.stamp(ended) if ended <= now else "still open",
+        dates.stamp(by), now > by,
+        f"/reports/access?actor={one.actor}&patient={one.patient}&since={one.starts:%Y-%m-%d}&until={ended:%Y-%m-%d}",
+    )  # fmt: skip

@@ -1,0 +1,194 @@
+"""Home, the record, one section, one document, results and one result."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from starlette.responses import Response
+
+from commonchart.access import grants
+from commonchart.access.emergency import of_patient as emergencies_of
+from commonchart.access.portal import proxies
+from commonchart.access.portal.looked_at import looked_at
+from commonchart.fhir.outcome import NotFound
+from commonchart.web.clinician.lookups import Lookups, fact_of
+from commonchart.web.portal import days, lines, meaning
+from commonchart.web.portal.door import Door, greeting, long_day
+from commonchart.web.portal.due import due_list
+from commonchart.web.present import codes, people, readings, values
+from commonchart.web.present.readings import Reading
+from commonchart.web.present.tables import Fact
+
+NEW = timedelta(days=90)
+LABORATORY = ("laboratory",)
+LOOKED = {
+    "yes": "Your care team has looked at it.",
+    "not yet": "Your care team has not looked at it yet.",
+    "cannot tell": "We cannot tell whether your care team has looked at it.",
+}
+
+
+async def home(me: Door) -> Response:
+    """What is next, what is new, what is due, who may look; or, without a record of one's own, for whom one acts."""
+    others = [] if me.acting else await _others(me)
+    if not me.patient:
+        return me.page("people.html", "Whose record do you want to see?", others=others)
+    heading = greeting(me) if me.acting is None else "{name}’s home page"
+    return me.page(
+        "home.html", "Home" if me.acting is None else f"{me.name}: home", translated=True, heading=heading, today=long_day(me),
+        born=days.day((me.person.body if me.person else {}).get("birthDate"), me.call.prefs.language), others=others,
+        visit=await _next_visit(me), news=await _news(me), due=await due_list(me), sharing=await _sharing(me),
+    )  # fmt: skip
+
+
+async def _others(me: Door) -> list[tuple[str, str, str]]:
+    """(address, given name, relation) of everybody whom this user acts for."""
+    out = []
+    for one in await proxies.mine(me.call.records):
+        acting = await proxies.acting(me.call.records, one.id)
+        seen = type(me.call.records)(me.records.database, acting.actor, me.records.clock)
+        body = fact_of(await seen.read("Patient", one.patient)).body
+        out.append((f"/me/for/{one.id}", values.name(people.best_name(body)), one.relation))
+    return out
+
+
+async def _next_visit(me: Door) -> dict[str, str] | None:
+    """The next planned appointment."""
+    page = await me.records.facts(me.patient, ["Appointment"], lo=me.call.now, limit=20, newest_first=False)
+    planned = [
+        one for one in map(fact_of, page.items) if one.body.get("status") in ("booked", "pending", "arrived")
+    ]
+    if not planned:
+        return None
+    lookups = Lookups()
+    await lookups.learn(me.records, planned)
+    body = planned[0].body
+    at = datetime.fromisoformat(str(body["start"])).astimezone(ZoneInfo(me.zone))
+    who = [
+        values.reference(one.get("actor"), lookups.names)
+        for one in body.get("participant") or ()
+        if not str((one.get("actor") or {}).get("reference", "")).startswith("Patient/")
+    ]
+    language = me.call.prefs.language
+    return {
+        "weekday": days.weekday(at.date(), language)[:3], "day": str(at.day), "month": days.MONTHS[language][at.month - 1][:3],
+        "year": str(at.year), "time": days.clock(at, me.zone), "until": days.until(at.date(), me.today, language),
+        "what": str(body.get("description") or codes.concepts(body.get("serviceType")) or codes.concepts(body.get("reasonCode")) or "Visit"),
+        "who": ", ".join(who),
+    }  # fmt: skip
+
+
+async def _news(me: Door) -> list[tuple[Reading, str, tuple[str, str]]]:
+    """Laboratory results of the last months, the newest of each test."""
+    found = await _newest(me, 1, lo=me.call.now - NEW)
+    return [(series[0], meaning.name_of(series[0]), meaning.tag(series[0])) for series in found][:5]
+
+
+async def _newest(me: Door, per_code: int, lo: datetime | None = None) -> list[list[Reading]]:
+    stored = await me.records.latest(me.patient, categories=LABORATORY, per_code=per_code)
+    series: dict[str, list[Reading]] = {}
+    for one in readings.readings(fact_of(stored_one) for stored_one in stored):
+        if (
+            not one.struck
+            and one.fact.body.get("status") != "cancelled"
+            and (lo is None or one.day >= lo.date().isoformat())
+        ):
+            series.setdefault(one.key, []).append(one)
+    for held in series.values():
+        held.sort(key=lambda one: (one.day, one.at), reverse=True)
+    return sorted(series.values(), key=lambda held: held[0].day, reverse=True)
+
+
+async def _sharing(me: Door) -> dict[str, Any] | None:
+    if not me.full:
+        return None
+    shared = [one for one in await grants.grants(me.records, me.patient) if one.ended is None]
+    urgent = await emergencies_of(me.records, me.patient)
+    last = urgent[0].starts if urgent and me.call.now - urgent[0].starts < timedelta(days=365) else None
+    return {
+        "count": len(shared),
+        "emergency": days.of_date(last.date(), me.call.prefs.language) if last else "",
+    }
+
+
+async def record(me: Door) -> Response:
+    """The whole record, the first lines of each section."""
+    found = await lines.sections(me.records, me.patient)
+    person = lines.person_lines(me.person.body) if me.person else []
+    title = me.whose("Your health record", "{name}’s health record")
+    return me.page("record.html", title, sections=found, person=person)
+
+
+async def section(me: Door) -> Response:
+    """One section with all its lines."""
+    wanted = me.call.request.path_params["section"]
+    if wanted not in {kind.id for kind in lines.KINDS}:
+        raise NotFound("There is no such page")
+    found = await lines.sections(me.records, me.patient, wanted, None)
+    return me.page("section.html", found[0].title, section=found[0])
+
+
+async def document(me: Door) -> Response:
+    """A note or document as text."""
+    rtype, id = me.call.request.path_params["rtype"], me.call.request.path_params["id"]
+    if rtype not in ("DocumentReference", "DiagnosticReport"):
+        raise NotFound("There is no such page")
+    fact = await _mine(me, rtype, id)
+    title = codes.concept(fact.body.get("type") or fact.body.get("code"), "Document")
+    when = days.day(fact.body.get("date") or fact.body.get("effectiveDateTime"))
+    return me.page("document.html", title, fact=fact, when=when, parts=lines.text_parts(fact))
+
+
+async def _mine(me: Door, rtype: str, id: str) -> Fact:
+    fact = fact_of(await me.records.read(rtype, id))
+    if fact.patient != me.patient:
+        raise NotFound(f"There is no {rtype} with this id")
+    return fact
+
+
+async def results(me: Door) -> Response:
+    """The newest of every test, and of every measurement."""
+    found = await _newest(me, 2)
+    vitals = (await lines.sections(me.records, me.patient, "results", None))[0]
+    shown = [
+        (held[0], meaning.name_of(held[0]), meaning.tag(held[0]), meaning.change(held)) for held in found
+    ]
+    keys = {f"Observation/{held[0].fact.id}" for held in found}
+    older = [line for line in vitals.lines if line.key not in keys][:60]
+    return me.page("results.html", me.whose("Your results", "{name}’s results"), shown=shown, older=older)
+
+
+async def result(me: Door) -> Response:
+    """One result: meaning, picture, how it has changed, facts, whether the care team has looked."""
+    fact = await _mine(me, "Observation", me.call.request.path_params["id"])
+    found = readings.read(fact)
+    if not found or fact.body.get("status") in ("cancelled", "entered-in-error"):
+        raise NotFound("There is no such result")
+    one = found[0]
+    history = await _history(me, one)
+    lookups = Lookups()
+    await lookups.learn(me.records, [fact], {fact.org})
+    laboratory = ", ".join(values.reference(who, lookups.names) for who in fact.body.get("performer") or ())
+    return me.page(
+        "result.html", f"{meaning.name_of(one)}: {meaning.value(one)}", fact=fact, one=one, found=found, name=meaning.name_of(one),
+        value=meaning.value(one), tag=meaning.worst(found), plain=meaning.words_of(one), ruler=meaning.ruler(one),
+        course=meaning.course(history), history=history[:12], change=meaning.change([h for h in history if h.day <= one.day]),
+        when=days.day(one.day), sent=days.of_date(fact.recorded.date()) if fact.recorded else "", laboratory=laboratory,
+        looked=LOOKED[await looked_at(me.records, me.patient, fact.id)], tags=meaning.tag, day=days.day, said=meaning.value,
+        urgent=meaning.worst(found)[0] == "over", notes=[str(note.get("text", "")) for note in fact.body.get("note") or ()],
+    )  # fmt: skip
+
+
+async def _history(me: Door, one: Reading) -> list[Reading]:
+    """Every reading of the same test that stands, newest first."""
+    if one.key.startswith("text|"):
+        return [one]
+    page = await me.records.facts(me.patient, ["Observation"], codes=[one.key.split(">")[0]], limit=60)
+    found = [
+        r
+        for r in readings.readings(map(fact_of, page.items))
+        if r.key == one.key and not r.struck and r.fact.body.get("status") != "cancelled"
+    ]
+    return sorted(found, key=lambda r: (r.day, r.at), reverse=True)

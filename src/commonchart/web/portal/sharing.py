@@ -1,0 +1,165 @@
+"""Who I share with: rows of one kind, what each sees by the same engine, stopping, sharing again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from msgspec import Struct
+from starlette.responses import Response
+
+from commonchart.access import grants
+from commonchart.access.actors import Actor
+from commonchart.access.grants import Grant
+from commonchart.access.portal import proxies, seen_as
+from commonchart.access.portal.seen_as import SeenAs
+from commonchart.fhir.outcome import NotFound
+from commonchart.web.call import go
+from commonchart.web.clinician.writing import texts
+from commonchart.web.portal import days, lines
+from commonchart.web.portal.door import Door
+
+SEES = {
+    "organization": "Everything that they need to treat you, without specially protected parts that you have not opened to them",
+    "app": "What you allowed it", "key": "Everything that you see yourself",
+}  # fmt: skip
+PURPOSE = {
+    "organization": "Treat you",
+    "person": "Act for you",
+    "app": "Use it in an app",
+    "key": "Use it in a program",
+}
+_PREVIEWED = ("organization", "person", "key")
+
+
+class Row(Struct, frozen=True):
+    """One grant as the page shows it."""
+
+    grant: Grant
+    sees: str
+    purpose: str
+    until: str
+    used: str
+    preview: bool
+    ended: str = ""
+
+
+async def page(me: Door) -> Response:
+    """Everybody with whom the record is shared, and whom it was shared with."""
+    found = [await _row(me, one) for one in await grants.grants(me.records, me.patient)]
+    return me.page(
+        "sharing.html", me.whose("Who I share with", "Who shares {name}’s record"), rows=[row for row in found if row.grant.ended is None],
+        stopped=[row for row in found if row.grant.ended is not None], said=me.call.request.query_params.get("said", ""),
+    )  # fmt: skip
+
+
+async def _row(me: Door, one: Grant) -> Row:
+    sees = SEES.get(one.kind, "")
+    if one.kind == "person":
+        sees = "Everything you see" if one.scope == "full" else "Your record without sensitive parts"
+    mine = me.acting is None
+    return Row(
+        one, sees, PURPOSE[one.kind], _day(me, one.until) or "You say stop", _day(me, one.used) or "Never",
+        one.kind in _PREVIEWED and mine, _day(me, one.ended),
+    )  # fmt: skip
+
+
+def _day(me: Door, at: datetime | None) -> str:
+    return days.of_date(at.astimezone(ZoneInfo(me.zone)).date()) if at else ""
+
+
+async def _found(me: Door) -> Grant:
+    return await grants.find(me.records, me.patient, me.call.request.path_params["share"])
+
+
+async def preview(me: Door) -> Response:
+    """The record as they see it now: their predicate, this page."""
+    one = await _found(me)
+    them = await _them(me, one)
+    seen = SeenAs(me.records, them)
+    theirs, mine = (
+        await lines.sections(seen, me.patient, brief=None),
+        await lines.sections(me.records, me.patient, brief=None),
+    )
+    return me.page(
+        "preview.html", "This is your record as they see it", grant=one, sections=[s for s in theirs if s.lines], hidden=_hidden(theirs, mine),
+        look=one.who,
+    )  # fmt: skip
+
+
+async def _them(me: Door, one: Grant) -> Actor:
+    if one.kind == "organization":
+        return seen_as.organization(me.records, one.target, me.call.actor.network)
+    if one.kind == "person":
+        async with me.records.database.single() as conn:
+            held = next(
+                (
+                    p
+                    for p in await proxies.of_patient(conn, me.call.actor.tenant, me.patient)
+                    if p.id == one.target
+                ),
+                None,
+            )
+            ages = await proxies.ages_of(conn, me.call.actor.tenant)
+        born = await proxies.born_of(me.records, me.patient)
+        scope = (
+            proxies.scope_on(held, born, me.call.now.date(), ages) if held and held.revoked is None else None
+        )
+        if held is None or scope is None:
+            raise NotFound("There is no such page")
+        other = Actor(
+            me.call.actor.tenant,
+            held.user,
+            held.name,
+            "proxy",
+            me.call.actor.org,
+            "web",
+            network=me.call.actor.network,
+        )
+        return proxies.as_proxy(other, held, scope)
+    if one.kind == "key":
+        return me.call.actor
+    raise NotFound("There is no such page")
+
+
+def _hidden(theirs: Sequence[lines.Section], mine: Sequence[lines.Section]) -> list[tuple[str, int]]:
+    """(section, how many) of what the patient sees and they do not."""
+    out = []
+    for seen, own in zip(theirs, mine, strict=True):
+        keys = {line.key for line in seen.lines}
+        missing = sum(line.key not in keys for line in own.lines)
+        if missing:
+            out.append((own.title, missing))
+    return out
+
+
+async def stopping(me: Door) -> Response:
+    """What stopping does, and what it cannot undo."""
+    one = await _found(me)
+    return me.page("share-stop.html", f"Stop sharing with {one.who}?", grant=one)
+
+
+async def stop(me: Door) -> Response:
+    """Stop it. Nobody who acts for the patient stops others."""
+    one, sent = await _found(me), await texts(me.call)
+    if one.ended is None:
+        await grants.stop(me.records, me.patient, one, sent.get("reason", "")[:500])
+    return go(f"{me.base}/sharing?said=stopped")
+
+
+async def again(me: Door) -> Response:
+    """Share with an organisation again."""
+    one = await _found(me)
+    if one.kind != "organization":
+        raise NotFound("There is no such page")
+    return me.page("share-again.html", f"Share with {one.who}?", grant=one)
+
+
+async def share(me: Door) -> Response:
+    """Permit an organisation to see the record, to treat the patient."""
+    one = await _found(me)
+    if one.kind != "organization":
+        raise NotFound("There is no such page")
+    await grants.share(me.records, me.patient, one.target)
+    return go(f"{me.base}/sharing?said=shared")

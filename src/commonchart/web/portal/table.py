@@ -1,0 +1,62 @@
+"""Every page of the portal by its address, for the patient under `/me` and for who acts for them under `/me/for/{grant}`."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from commonchart.web.portal import access_log, asking, download, due, questions, record, sharing, you
+from commonchart.web.portal.door import ROOT, PortalView, portal
+from commonchart.web.session import Endpoint, View
+
+
+class Page(Struct, frozen=True):
+    """An address under the root: what it shows, what a form of it does, and who may come.
+
+    `alone`: also somebody without a record of their own. `full`: not with a limited right. `own`: only the patient.
+    """
+
+    path: str
+    show: PortalView | None
+    act: PortalView | None = None
+    alone: bool = False
+    full: bool = False
+    own: bool = False
+
+
+PAGES = (
+    Page("", record.home, alone=True),
+    Page("/record", record.record),
+    Page("/record/{section}", record.section),
+    Page("/documents/{rtype}/{id}", record.document),
+    Page("/results", record.results),
+    Page("/results/{id}", record.result),
+    Page("/due", due.page),
+    Page("/questions", questions.page, questions.answer),
+    Page("/access", access_log.page, full=True),
+    Page("/sharing", sharing.page, full=True),
+    Page("/sharing/{share}", sharing.preview, own=True),
+    Page("/sharing/{share}/stop", sharing.stopping, sharing.stop, own=True),
+    Page("/sharing/{share}/again", sharing.again, sharing.share, own=True),
+    Page("/requests", asking.mine),
+    Page("/ask", asking.form, asking.send),
+    Page("/download", download.page, full=True),
+    Page("/download/record.json", download.bundle, full=True),
+    Page("/download/record.html", download.readable, full=True),
+    Page("/download/record.pdf", download.paper, full=True),
+    Page("/you", you.page, you.save, alone=True, own=True),
+)
+PUBLIC: list[tuple[str, Endpoint, list[str]]] = [
+    ("/invitation", you.invitation, ["GET"]),
+    ("/invitation", you.redeem, ["POST"]),
+]
+
+
+def views() -> list[tuple[str, str, View]]:
+    """(address, method, view) of every page."""
+    out: list[tuple[str, str, View]] = []
+    for page in PAGES:
+        for root in (ROOT,) if page.own else (ROOT, f"{ROOT}/for/{{grant}}"):
+            for method, view in (("GET", page.show), ("POST", page.act)):
+                if view is not None:
+                    out.append((f"{root}{page.path}", method, portal(view, alone=page.alone, full=page.full)))
+    return out

@@ -1,0 +1,403 @@
+"""Every way to look answers exactly what a naive decision, row by row in Python, allows: for random worlds and readers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from commonchart.access import emergency, everything, exports, policy
+from commonchart.access.actors import Actor, Role
+from commonchart.access.consent import Asking, Row, decided, purposes_of, read
+from commonchart.access.records import Put, Records
+from commonchart.care.labels import labels_of, mask
+from commonchart.fhir import dates, json
+from commonchart.fhir.outcome import NotFound
+from commonchart.fhir.validate import validate
+from commonchart.record.database import Database
+from commonchart.search.index import extract
+from commonchart.search.query import parse
+from tests.access.test_sharing import actor_in, condition, consent, patient, referral
+from tests.conftest import Clock
+
+# shrinking a world takes minutes: what fails is shown as it is
+EXAMPLES = 12
+ORGS = ("alder", "birch", "cedar")
+PEOPLE = ("ada", "bob", "cyd")
+SECURITY = (None, "ETH", "PSYTHPN", "HIV", "V", "VIP")
+NOW = datetime(2026, 11, 18, 10, 0, tzinfo=UTC)
+KINDS = {"lab": "laboratory", "vital": "vital-signs"}
+CATEGORY = "http://terminology.hl7.org/CodeSystem/observation-category"
+
+
+@dataclass
+class World:
+    """What stands in the record: (organisation, body) in the order it was written."""
+
+    stored: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    links: set[tuple[str, str]] = field(default_factory=set)
+    emergencies: set[tuple[str, str]] = field(default_factory=set)
+
+
+def observation(
+    id: str, subject: str, kind: str, security: str | None, related: str | None, day: int
+) -> dict[str, Any]:
+    body: dict[str, Any] = {
+        "resourceType": "Observation", "id": id, "status": "final", "subject": {"reference": f"Patient/{subject}"},
+        "code": {"coding": [{"system": "http://loinc.org", "code": f"1-{day}"}]},
+        "category": [{"coding": [{"system": CATEGORY, "code": KINDS[kind]}]}], "effectiveDateTime": f"2026-01-0{day}",
+    }  # fmt: skip
+    if related:
+        body["hasMember"] = [{"reference": f"Observation/{related}"}]
+    return body | ({"meta": {"security": [{"code": security}]}} if security else {})
+
+
+@st.composite
+def provisions(draw: st.DrawFn, deep: int = 2) -> dict[str, Any]:
+    made: dict[str, Any] = {"type": draw(st.sampled_from(["permit", "deny"]))}
+    if draw(st.booleans()):
+        made["actor"] = [
+            actor_in(
+                draw(
+                    st.sampled_from(
+                        ["Organization/birch", "Organization/cedar", "Practitioner/dr", "Organization/alder"]
+                    )
+                )
+            )
+        ]
+    if draw(st.integers(0, 4)) == 0:
+        made["securityLabel"] = [{"code": draw(st.sampled_from(["42CFRPart2", "HIV", "V"]))}]
+    if draw(st.integers(0, 4)) == 0:
+        made["class"] = [{"code": draw(st.sampled_from(["Observation", "Condition", "Patient"]))}]
+    if draw(st.integers(0, 4)) == 0:
+        made["purpose"] = [{"code": draw(st.sampled_from(["TREAT", "HPAYMT"]))}]
+    if draw(st.integers(0, 5)) == 0:
+        made["dataPeriod"] = {"start": "2026-01-02", "end": "2026-01-03"}
+    if draw(st.integers(0, 5)) == 0:
+        made["code"] = [{"coding": [{"system": "http://loinc.org", "code": f"1-{draw(st.integers(1, 4))}"}]}]
+    if draw(st.integers(0, 6)) == 0:
+        made["period"] = {"end": draw(st.sampled_from(["2026-01-01", "2027-01-01"]))}
+    if deep and "code" not in made:
+        inner = draw(st.lists(provisions(deep=deep - 1), max_size=2))
+        made |= {"provision": inner} if inner else {}
+    return made
+
+
+@st.composite
+def worlds(draw: st.DrawFn) -> World:
+    world = World()
+    keepers = {who: draw(st.sampled_from(ORGS)) for who in PEOPLE}
+    world.stored += [(keepers[who], patient(who)) for who in PEOPLE]
+    for n in range(draw(st.integers(0, 3))):
+        who = draw(st.sampled_from(PEOPLE))
+        writer = draw(st.sampled_from([keepers[who], *ORGS]))
+        world.stored.append((writer, referral(f"r{n}", draw(st.sampled_from(ORGS)), who)))
+    for n in range(draw(st.integers(0, 3))):
+        who = draw(st.sampled_from(PEOPLE))
+        writer = draw(st.sampled_from([keepers[who], keepers[who], *ORGS]))
+        world.stored.append((writer, consent(f"c{n}", draw(provisions()), who)))
+    ids: list[str] = []
+    for n in range(draw(st.integers(1, 8))):
+        related = draw(st.sampled_from([None, *ids]))
+        made = observation(
+            f"o{n}", draw(st.sampled_from(PEOPLE)), draw(st.sampled_from(sorted(KINDS))), draw(st.sampled_from(SECURITY)),
+            related, draw(st.integers(1, 4)),
+        )  # fmt: skip
+        ids.append(made["id"])
+        world.stored.append((draw(st.sampled_from(ORGS)), made))
+    for n in range(draw(st.integers(0, 3))):
+        more = {"meta": {"security": [{"code": "ETH"}]}} if draw(st.booleans()) else {}
+        world.stored.append(
+            (draw(st.sampled_from(ORGS)), condition(f"d{n}", draw(st.sampled_from(PEOPLE)), **more))
+        )
+    world.links = {pair for pair in [("ada", "bob")] if draw(st.integers(0, 3)) == 0}
+    world.emergencies = {(who, "birch") for who in PEOPLE if draw(st.integers(0, 5)) == 0}
+    return world
+
+
+LABORATORY = frozenset({f"user/Observation.rs?category={CATEGORY}|laboratory", "user/Patient.rs"})
+OF_ADA = frozenset({"patient/*.rs"})
+# what an app was allowed; None: no app asks
+APPS: tuple[frozenset[str] | None, ...] = (None, None, None, LABORATORY, OF_ADA, frozenset())
+
+readers = st.builds(
+    lambda org, role, purpose, practitioner, app: Actor(
+        1, f"{role}-{org}", "X", role, org, "test", purpose, practitioner=practitioner, network=True,
+        scopes=app or frozenset(), app="" if app is None else "an-app", context="ada" if app else None,
+        patient="ada" if role in ("patient", "proxy") else None,
+    ),
+    st.sampled_from(ORGS),
+    st.sampled_from(["clinician", "nurse", "front-desk", "lab", "quality", "administrator", "patient", "proxy", "privacy-officer"]),
+    st.sampled_from(["TREAT", "HPAYMT", "HRESCH"]),
+    st.sampled_from([None, None, "dr"]),
+    st.sampled_from(APPS),
+)  # fmt: skip
+
+
+class Oracle:
+    """One row at a time, from the bodies alone."""
+
+    def __init__(self, world: World, reader: Actor) -> None:
+        self.world, self.reader = world, reader
+        self.keepers = {b["id"]: org for org, b in world.stored if b["resourceType"] == "Patient"}
+        self.related: dict[str, set[str]] = {who: {org} for who, org in self.keepers.items()}
+        for org, body in world.stored:
+            if body["resourceType"] == "ServiceRequest":
+                held = self.related[self.subject(body)]
+                if org in held:
+                    held.add(body["performer"][0]["reference"].removeprefix("Organization/"))
+        self.labels: dict[str, int] = {}
+        for _, body in world.stored:
+            key = f"{body['resourceType']}/{body['id']}"
+            own = labels_of(body)
+            for member in body.get("hasMember", ()):
+                own |= self.labels.get(member["reference"], 0)
+            self.labels[key] = own
+
+    @staticmethod
+    def subject(body: dict[str, Any]) -> str:
+        if body["resourceType"] == "Patient":
+            return str(body["id"])
+        return str((body.get("subject") or body["patient"])["reference"]).removeprefix("Patient/")
+
+    def seen(self) -> set[str]:
+        return {f"{b['resourceType']}/{b['id']}" for org, b in self.world.stored if self.may(org, b)}
+
+    def may(self, org: str, body: dict[str, Any]) -> bool:
+        rtype, who = body["resourceType"], self.subject(body)
+        held = self.labels[f"{rtype}/{body['id']}"]
+        if not policy.allowed(self.reader, "read", rtype) or held & mask(*policy.HIDDEN[self.reader.role]):
+            return False
+        if self.reader.app and not self.allowed_to_the_app(body, who):
+            return False
+        if self.reader.role in ("patient", "proxy"):
+            return who == self.reader.patient
+        return org == self.reader.org or self.shared(org, body, who, held)
+
+    def allowed_to_the_app(self, body: dict[str, Any], who: str) -> bool:
+        if self.reader.scopes == OF_ADA:
+            return who == "ada"
+        if self.reader.scopes != LABORATORY:
+            return False
+        category = (body.get("category") or [{}])[0] if isinstance(body.get("category"), list) else {}
+        spelled = {f"{c.get('system', '')}|{c['code']}" for c in category.get("coding", ())}
+        laboratory = body["resourceType"] == "Observation" and f"{CATEGORY}|laboratory" in spelled
+        return laboratory or body["resourceType"] == "Patient"
+
+    def shared(self, org: str, body: dict[str, Any], who: str, held: int) -> bool:
+        reader = self.reader
+        if reader.role not in policy.SHARED_WITH:
+            return False
+        if (
+            (who, reader.org) in self.world.emergencies
+            and reader.role == "clinician"
+            and not held & mask("psychotherapy")
+        ):
+            return True
+        related = reader.purpose in policy.TPO and any(
+            reader.org in self.related[one] for one in self.same(who)
+        )
+        blocked = mask(*policy.BLOCKED_BETWEEN)
+        index = extract(body["resourceType"], body)
+        row = Row(
+            body["resourceType"], body["id"], org, held, index.code, json.encode(body).decode(), index.date_lo
+        )
+        names = (
+            f"Organization/{reader.org}",
+            *((f"Practitioner/{reader.practitioner}",) if reader.practitioner else ()),
+        )
+        asking = Asking(names, purposes_of(reader.purpose), NOW, related, blocked)
+        said = decided(self.rules(who), asking, row)
+        return related and not held & blocked if said is None else said
+
+    def rules(self, who: str) -> list[Any]:
+        return [
+            rule
+            for org, body in self.world.stored
+            if body["resourceType"] == "Consent"
+            and self.subject(body) == who
+            and org in self.related_before(body, who)
+            for rule in read(body).rules
+        ]
+
+    def related_before(self, body: dict[str, Any], who: str) -> set[str]:
+        return self.related[who]  # consents are written after every referral
+
+    def same(self, who: str) -> Iterator[str]:
+        yield who
+        for pair in self.world.links:
+            if who in pair:
+                yield from (one for one in pair if one != who)
+
+
+async def write(database: Database, world: World, clock: Clock) -> None:
+    for org, body in world.stored:
+        loader = Records(
+            database, Actor(1, f"loader-{org}", "L", "system", org, "test", network=False), clock
+        )
+        await loader.commit([Put(validate(body), body["id"])])
+    async with database.connection() as conn:
+        for a, b in world.links:
+            for one in (a, b):
+                await conn.execute(
+                    "INSERT INTO person_link (tenant, patient, person, linked_at, actor, reason) VALUES (1, %s, 'p', now(), 'x', 'y')",
+                    (one,),
+                )
+    for who, org in world.emergencies:
+        records = Records(
+            database, Actor(1, f"clinician-{org}", "X", "clinician", org, "test", network=True), clock
+        )
+        await emergency.grant(records, who, "unconscious in the emergency room")
+
+
+async def empty(database: Database) -> None:
+    tables = ("resource", "history", "resource_loc", "change", "audit", "person_link", "relationship", "consent_rule",
+              "emergency_access", "privacy_notice", "string_row", "quantity_row", "date_row", "uri_row", "composite_row",
+              "identifier_row", "text_row", "contained_row")  # fmt: skip
+    async with database.connection() as conn:
+        await conn.execute(f"TRUNCATE {', '.join(tables)}")
+
+
+def keys(found: Any) -> set[str]:
+    return {f"{one.rtype}/{one.id}" for one in found}
+
+
+async def by_every_way(records: Records, world: World, expected: set[str]) -> None:
+    """Each way of looking, against the same expectation."""
+    actor = records.actor
+    for rtype in ("Patient", "Observation", "Condition"):
+        if not (policy.allowed(actor, "search", rtype) and policy.allowed(actor, "read", rtype)):
+            continue
+        mine = {one for one in expected if one.startswith(f"{rtype}/")}
+
+        async def found(query: str, rtype: str = rtype) -> Any:
+            pairs = [tuple(pair.split("=", 1)) for pair in query.split("&") if pair]
+            return await records.search(parse(rtype, pairs))  # type: ignore[arg-type]
+
+        assert keys((await found("_count=500")).matches) == mine, rtype
+        assert (await found("_summary=count")).total == len(mine), rtype
+        ordered = await found("_sort=-_lastUpdated&_count=500&_total=accurate")
+        assert keys(ordered.matches) == mine
+        assert ordered.total == len(mine)
+        assert keys((await records.history(rtype, count=500)).matches) == mine
+    await _joined(records, expected)
+    await _short_cut(records)
+    for _, body in world.stored:
+        key = f"{body['resourceType']}/{body['id']}"
+        if policy.allowed(actor, "read", body["resourceType"]):
+            try:
+                await records.read(body["resourceType"], body["id"])
+                assert key in expected
+            except NotFound:
+                assert key not in expected
+    assert keys((await records.history(count=500)).matches) == expected
+    if policy.allowed(actor, "read", "Patient"):
+        await _everything(records, expected)
+    await _exported(records, expected)
+
+
+async def _short_cut(records: Records) -> None:
+    """Of a patient who is settled, every row that is not doubtful may be seen: lists rely on it."""
+    visible = records.visible
+    (doubtful, first), (settled, second), (seen, third) = (
+        visible.doubtful("r"), visible.settled("r"), visible.predicate("r"),
+    )  # fmt: skip
+    async with records.database.single() as conn:
+        rows = await conn.fetch(
+            f"SELECT r.rtype, r.id FROM resource r WHERE r.patient IS NOT NULL AND NOT ({doubtful}) AND {settled} "
+            f"AND ({seen}) IS NOT TRUE",
+            [*first, *second, *third],
+        )
+    assert rows == []
+
+
+async def _joined(records: Records, expected: set[str]) -> None:
+    """Chains, _has, include and revinclude: over what is seen at both ends."""
+    if not all(policy.allowed(records.actor, "search", t) for t in ("Patient", "Observation")):
+        return
+    subjects = {one: await _subjects(records, one) for one in expected if one.startswith("Observation/")}
+    for who in PEOPLE:
+        chained = await records.search(
+            parse("Observation", [("subject:Patient.family", who.title()), ("_count", "500")])
+        )
+        both = {one for one, subject in subjects.items() if subject == who and f"Patient/{who}" in expected}
+        assert keys(chained.matches) == both
+    has = await records.search(
+        parse("Patient", [("_has:Observation:subject:status", "final"), ("_count", "500")])
+    )
+    assert keys(has.matches) == {f"Patient/{who}" for who in subjects.values()} & expected
+    brought = await records.search(
+        parse("Patient", [("_revinclude", "Observation:subject"), ("_count", "500")])
+    )
+    assert keys(brought.included) == {one for one, who in subjects.items() if f"Patient/{who}" in expected}
+    forward = await records.search(
+        parse("Observation", [("_include", "Observation:subject"), ("_count", "500")])
+    )
+    assert keys(forward.included) == {f"Patient/{who}" for who in subjects.values()} & expected
+
+
+async def _subjects(records: Records, key: str) -> str:
+    stored = await records.read(*key.split("/"))
+    return str(json.decode(stored.body or b"{}")["subject"]["reference"]).removeprefix("Patient/")
+
+
+async def _everything(records: Records, expected: set[str]) -> None:
+    for who in PEOPLE:
+        try:
+            found = (await everything.of_patient(records, who, everything.Asked())).shown
+        except NotFound:
+            assert f"Patient/{who}" not in expected
+            continue
+        shown = {f"{one.rtype}/{one.id}" for one in found}
+        assert f"Patient/{who}" in expected
+        assert shown <= expected
+
+
+async def _exported(records: Records, expected: set[str]) -> None:
+    for rtype in exports.readable_types(records.actor, compartment=True):
+        statement = exports.bodies(records.visible, exports.Part(rtype, dates.MAX - timedelta(days=1)))
+        async with records.database.single() as conn:
+            rows = await conn.fetch(statement.sql, statement.args)
+        found = {f"{rtype}/{json.decode(row[0].encode())['id']}" for row in rows}
+        assert found == {one for one in expected if one.startswith(f"{rtype}/")}
+
+
+@pytest.mark.parametrize("part", range(3))
+def test_every_way_to_look_answers_what_the_naive_decision_allows(
+    database_url: str, clock: Clock, part: int
+) -> None:
+    async def once(database: Database, world: World, asking: list[Actor]) -> None:
+        await empty(database)
+        await write(database, world, clock)
+        for reader in asking:
+            await by_every_way(Records(database, reader, clock), world, Oracle(world, reader).seen())
+
+    with asyncio.Runner() as runner:
+        database = runner.run(Database.open(database_url))
+
+        @settings(
+            max_examples=EXAMPLES,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+            phases=[Phase.explicit, Phase.generate],
+        )
+        @given(worlds(), st.lists(readers, min_size=4, max_size=4))
+        def each(world: World, asking: list[Actor]) -> None:
+            runner.run(once(database, world, asking))
+
+        try:
+            each()
+        finally:
+            runner.run(database.close())
+
+
+def test_roles_of_the_property_are_roles() -> None:
+    from typing import get_args
+
+    assert set(policy.HIDDEN) == set(get_args(Role))
