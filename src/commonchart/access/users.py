@@ -11,8 +11,9 @@ from msgspec import Struct
 from msgspec.structs import astuple
 from psycopg.errors import UniqueViolation
 
-from commonchart.access import credentials, passwords
+from commonchart.access import audit, credentials, passwords
 from commonchart.access.actors import Actor, Role
+from commonchart.access.people import leaving
 from commonchart.fhir.outcome import Conflict, Invalid, NotFound
 
 if TYPE_CHECKING:
@@ -110,13 +111,19 @@ async def everyone(database: Database) -> list[User]:
         return [User(*row) for row in await cursor.fetchall()]
 
 
-async def set_active(database: Database, login: str, active: bool, now: datetime) -> None:
-    """Let somebody in again, or end everything they hold at once. Raises NotFound."""
+async def set_active(
+    database: Database, login: str, active: bool, now: datetime, by: Actor | None = None
+) -> None:
+    """Let somebody in again, by a new password, or end everything they hold at once. Raises NotFound."""
     user = await find(database, login)
-    async with database.single() as conn:
-        await conn.execute("UPDATE app_user SET active = %s WHERE id = %s", (active, user.id))
-    if not active:
-        await credentials.revoke_all(database, user.id, now)
+    who = by or system(user.tenant, "cli")
+    async with database.connection() as conn:
+        if active:
+            await conn.execute("UPDATE app_user SET active = true WHERE id = %s", (user.id,))
+        else:
+            await leaving.end(conn, user.tenant, user.id, who.user, now)
+        await audit.note(conn, who, now, "reactivate" if active else "deactivate", id=user.id)
+    credentials.forget()
 
 
 async def set_password(database: Database, login: str, password: str, now: datetime) -> None:

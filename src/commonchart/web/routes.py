@@ -58,6 +58,7 @@ from commonchart.web.clinician import (
     wordings,
     writing,
 )
+from commonchart.web.people import forgotten, roles, users, welcome
 from commonchart.web.portal import table
 from commonchart.web.portal.door import staff
 from commonchart.web.session import Endpoint, View, guarded, signed_in
@@ -118,6 +119,8 @@ READING: dict[str, View] = {
     "/receipts/{run}": receipts.one,
     "/receipts/{run}/json": receipts.download,
     "/terminology": terminology.page,
+    "/users": users.page,
+    "/roles": roles.page,
 }
 WRITING: dict[str, tuple[View, View]] = {
     "/patients/{patient}/new/{form}": (writing.new, writing.create),
@@ -164,6 +167,9 @@ WRITING: dict[str, tuple[View, View]] = {
     "/validate": (validating.page, validating.look),
     "/apps/new": (app_registry.new, app_registry.create),
     "/apps/{app}": (app_registry.one, app_registry.act),
+    "/users/new": (users.new, users.create),
+    "/users/{user}": (users.one, users.act),
+    "/users/{user}/end": (users.ending, users.end),
     "/patients/new": (registration.new_patient, registration.create_patient),
 }
 # After the addresses that a writing page may claim, such as visits/new.
@@ -191,6 +197,10 @@ PUBLIC: list[tuple[str, Endpoint, list[str]]] = [
     *table.PUBLIC,
     ("/sign-in", accounts.sign_in_page, ["GET"]),
     ("/sign-in", accounts.sign_in, ["POST"]),
+    ("/welcome/{token}", welcome.page, ["GET"]),
+    ("/welcome", welcome.choose, ["POST"]),
+    ("/forgotten", forgotten.page, ["GET"]),
+    ("/forgotten", forgotten.ask, ["POST"]),
     ("/timed-out", accounts.timed_out, ["GET"]),
     ("/oauth/authorize", consent.authorize, ["GET"]),
     ("/oauth/authorize", consent.posted, ["POST"]),

@@ -101,9 +101,6 @@ async def _let_go(post: Post, one: State) -> None:
 async def _step(post: Post, one: State) -> bool:
     """Whatever is next for this subscription; whether there may be more."""
     now = post.clock()
-    if one.ends is not None and one.ends <= now:
-        await over(post, Ended(one.tenant, one.id, "off", ""))
-        return False
     try:
         async with post.database.single() as conn:
             actor = await subscriber(conn, one)
@@ -111,6 +108,9 @@ async def _step(post: Post, one: State) -> bool:
         raise
     except Refused as refusal:
         await over(post, Ended(one.tenant, one.id, "error", str(refusal)))
+        return False
+    if one.ends is not None and one.ends <= now:
+        await over(post, Ended(one.tenant, one.id, "off", one.error))
         return False
     try:
         return await _next(post, one, actor, now)

@@ -4,11 +4,14 @@ import { listenForKeys } from "./keys.js";
 import { preparePalette } from "./palette.js";
 import { preparePopover } from "./pop.js";
 import { countChosen } from "./choose.js";
+import { offerCopy, tellStrength } from "./strength.js";
 
 preparePopover();
 const palette = preparePalette();
 keepDrafts();
 countChosen();
+tellStrength();
+offerCopy();
 listenForKeys(palette);
 
 document.addEventListener("click", (event) => {
