@@ -40,7 +40,8 @@ class Settings(Struct, frozen=True):
     `base_url` is the address people use, "" for `http://host:port`; `bindir` names PostgreSQL's programs, "" to look
     for them; `mode` is what a site starts with, until `commonchart mode` has said something else; `secret` signs
     cursors and the like; `card_keys` are the private keys (JWK) of health cards, `token_keys` those of the id tokens of
-    apps: the first signs, all are published. `tls_cert` and `tls_key` are PEM files: then only https is spoken.
+    apps: the first signs, all are published. `tls_cert` and `tls_key` are PEM files: then only https is spoken. The limits
+    are requests a minute to each process, 0 for none.
     """
 
     data_dir: Path
@@ -58,6 +59,9 @@ class Settings(Struct, frozen=True):
     token_keys: tuple[dict[str, str], ...] = ()
     tls_cert: str = ""
     tls_key: str = ""
+    limit_user: int = 12_000
+    limit_client: int = 30_000
+    limit_address: int = 60_000
 
     @property
     def address(self) -> str:
@@ -88,6 +92,8 @@ def load(env: Mapping[str, str], **overrides: Any) -> Settings:
         raise Invalid(f"A setting cannot be used: {error}") from None
     if not 1 <= settings.workers <= 64:
         raise Invalid("A setting cannot be used: workers is a number from 1 to 64")
+    if min(settings.limit_user, settings.limit_client, settings.limit_address) < 0:
+        raise Invalid("A setting cannot be used: a limit is a number of requests a minute, 0 for none")
     if bool(settings.tls_cert) != bool(settings.tls_key):
         raise Invalid("A setting cannot be used: tls_cert and tls_key go together")
     return msgspec.structs.replace(

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from commonchart.record.database import Connection, Database
 
 ROLES: tuple[str, ...] = get_args(Role)
+LOGIN = re.compile(r"[a-z0-9][a-z0-9._@-]{1,63}")
+LOGIN_WORDS = "A login has 2 to 64 lower-case letters, digits, or . _ @ -"
 
 
 class User(Struct, frozen=True):
@@ -81,8 +83,8 @@ def id_of(login: str) -> str:
 
 
 def _check(login: str, role: str, patient: str | None) -> None:
-    if not re.fullmatch(r"[a-z0-9][a-z0-9._@-]{1,63}", login):
-        raise Invalid("A login has 2 to 64 lower-case letters, digits, or . _ @ -", at="login")
+    if not LOGIN.fullmatch(login):
+        raise Invalid(LOGIN_WORDS, at="login")
     if role not in ROLES:
         raise Invalid(f"The role is one of {', '.join(ROLES)}", at="role")
     if (role == "patient") != (patient is not None):

@@ -16,7 +16,7 @@ from msgspec import Struct
 from commonchart.access import audit, credentials, passwords, policy, users
 from commonchart.access.actors import Actor
 from commonchart.access.people import guessing
-from commonchart.fhir.outcome import Forbidden, Invalid, NotFound, Throttled
+from commonchart.fhir.outcome import Forbidden, Invalid, Issue, NotFound, Throttled
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -119,12 +119,25 @@ async def administrator(records: Records) -> None:
 
 
 def _checked(person: Person, channel: Channel) -> None:
-    if person.role == "system" or person.role not in policy.GRANTS:
-        raise Invalid("This role is not one of a person", at="role")
+    issues = problems(person, channel)
+    if issues:
+        raise Invalid(issues=issues)
+
+
+def problems(person: Person, channel: Channel) -> list[Issue]:
+    """What is wrong with an invitation, by field."""
+    out = []
     if not 1 <= len(person.name.strip()) <= 120:
-        raise Invalid("A name has 1 to 120 letters", at="name")
+        out.append(Issue("value", "A name has 1 to 120 letters", "name"))
+    if not users.LOGIN.fullmatch(person.login):
+        out.append(Issue("value", users.LOGIN_WORDS, "login"))
+    if person.role == "system" or person.role not in policy.GRANTS:
+        out.append(Issue("value", "This role is not one of a person", "role"))
     if (person.email or channel == "email") and not EMAIL.fullmatch(person.email):
-        raise Invalid("The e-mail address must look like name@example.org", at="email")
+        out.append(Issue("value", "The e-mail address must look like name@example.org", "email"))
+    if person.practitioner and not ID.fullmatch(person.practitioner):
+        out.append(Issue("value", "An id has letters, digits, - and . only", "practitioner"))
+    return out
 
 
 async def again(records: Records, login: str, *, channel: Channel = "hand") -> Link:
@@ -179,7 +192,8 @@ async def _slowly(conn: Connection, address: str, now: datetime) -> None:
     key = f"forgotten-from:{credentials.digest(address).hex()[:32]}"
     if await guessing.too_many(conn, key, PER_ADDRESS, now):
         raise Throttled(
-            "Too many links were asked for from here. Wait a quarter of an hour, or ask an administrator."
+            "Too many links were asked for from here. Wait a quarter of an hour, or ask an administrator.",
+            seconds=900,
         )
     await guessing.count(conn, key, now)
 

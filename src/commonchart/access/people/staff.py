@@ -170,9 +170,15 @@ async def _found(conn: Connection, actor: Actor, id: str, *, lock: bool = False)
 async def invite(records: Records, person: Person, *, channel: Channel) -> Link:
     """Invite somebody who is to work here, for an organisation that the record knows. Raises as `links.invite`."""
     await administrator(records)
+    issues = [one for one in links.problems(person, channel) if one.at != "role"]
     if person.role not in ROLES:
-        raise Invalid("Choose what they may do here; patients are invited from their chart", at="role")
-    await _may_be_of(records, person.org)
+        issues.append(Issue("value", "Choose what they may do here", "role"))
+    try:
+        await _may_be_of(records, person.org)
+    except Invalid as refusal:
+        issues += refusal.issues
+    if issues:
+        raise Invalid(issues=issues)
     return await links.invite(records, person, channel=channel)
 
 

@@ -29,7 +29,7 @@ async def ask(request: Request) -> Response:
         link = await links.forgotten(state.database, door.TENANT, login, address, now)
     except Throttled as refusal:
         response = await _again(request, refusal.issues[0].message, 429)
-        response.headers["retry-after"] = "900"
+        response.headers["retry-after"] = str(refusal.seconds)
         return response
     if link is not None:
         letters.send_later(state.database, state.settings, link, now)
