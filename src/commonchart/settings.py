@@ -64,6 +64,11 @@ class Settings(Struct, frozen=True):
     limit_address: int = 60_000
 
     @property
+    def secret_file(self) -> Path:
+        """Where the secrets lie, one a line, the newest first."""
+        return self.data_dir / SIGNING_KEY
+
+    @property
     def address(self) -> str:
         """The address people use, without a slash at its end."""
         scheme = "https" if self.tls_cert else "http"
@@ -196,13 +201,35 @@ def rotate_token_key(data_dir: Path, keep: int = 5) -> str:
     path = data_dir / TOKEN_KEYS
     made = id_tokens.new_key()
     whole = {"keys": [made, *_token_keys(path)][:keep]}
-    descriptor, name = mkstemp(prefix=".secret-", dir=data_dir)
+    _replace(path, msgspec.json.encode(whole))
+    return str(made["kid"])
+
+
+def add_secret(settings: Settings) -> Settings:
+    """Put a new secret in front of the installation's: it seals from now on, the others still open."""
+    secret = secrets.token_bytes(SECRET_BYTES) + settings.secret
+    return _with_secret(settings, secret)
+
+
+def forget_old_secrets(settings: Settings) -> Settings:
+    """Keep only the newest secret."""
+    return _with_secret(settings, settings.secret[:SECRET_BYTES])
+
+
+def _with_secret(settings: Settings, secret: bytes) -> Settings:
+    lines = (secret[at : at + SECRET_BYTES].hex() for at in range(0, len(secret), SECRET_BYTES))
+    _replace(settings.secret_file, "\n".join(lines).encode())
+    return msgspec.structs.replace(settings, secret=secret)
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write a file of secrets anew, in one step."""
+    descriptor, name = mkstemp(prefix=".secret-", dir=path.parent)
     with os.fdopen(descriptor, "wb") as file:
-        file.write(msgspec.json.encode(whole))
+        file.write(content)
         file.flush()
         os.fsync(descriptor)
     Path(name).replace(path)
-    return str(made["kid"])
 
 
 def _kept(path: Path, make: Callable[[], str]) -> str:

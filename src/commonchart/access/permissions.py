@@ -16,9 +16,11 @@ TITLES = {
     "Patient": "Patients and visits", "Organization": "Organizations, people and places", "Appointment": "Appointments and family",
     "Coverage": "Insurance and accounts", "Claim": "Bills and claims", "Observation": "Results and orders",
     "DiagnosticReport": "Reports, specimens and images", "Condition": "Diagnoses, procedures and vaccinations",
-    "Consent": "Consents, messages and sources", "Task": "Tasks", "AuditEvent": "The audit trail",
+    "Consent": "Consents, messages and sources", "Task": "Tasks",
     "AllergyIntolerance": "Medications, allergies, notes and all the rest",
 }  # fmt: skip
+ELSEWHERE = policy.OURS
+"""Types that another decision stands before: who reads the audit trail is said by `rights`."""
 ROLES = tuple(role for role in policy.GRANTS if role != "system")
 
 
@@ -49,19 +51,20 @@ class Right(Struct, frozen=True):
 
 
 def groups(roles: Iterable[str] = ROLES) -> list[Group]:
-    """Every resource type once, with those for which policy says the same, those that most may read first."""
+    """Every resource type but the audit trail once, with those for which policy says the same, those that most may read first."""
     matrix, shown = policy.matrix(), tuple(roles)
     found: dict[tuple[frozenset[str], ...], list[str]] = {}
-    for rtype in matrix[shown[0]]:
+    for rtype in matrix[shown[0]].keys() - ELSEWHERE:
         found.setdefault(tuple(matrix[role][rtype] for role in shown), []).append(rtype)
     out = [
-        Group(_title(types), tuple(types), dict(zip(shown, key, strict=True))) for key, types in found.items()
+        Group(_title(types), tuple(sorted(types)), dict(zip(shown, key, strict=True)))
+        for key, types in found.items()
     ]
     return sorted(out, key=lambda one: (-sum(len(held) for held in one.allowed.values()), one.title))
 
 
 def _title(types: list[str]) -> str:
-    return next((TITLES[rtype] for rtype in types if rtype in TITLES), types[0])
+    return next((TITLES[rtype] for rtype in types if rtype in TITLES), min(types))
 
 
 def labelled(roles: Iterable[str] = ROLES) -> list[Labelled]:

@@ -21,6 +21,7 @@ from commonchart.exchange.egress import Guard, Unanswered, header
 from commonchart.exchange.rules import guard_of
 from commonchart.exchange.subscriptions import email, notification, state
 from commonchart.exchange.subscriptions.feed import WORKER, Ended, subscriber
+from commonchart.exchange.subscriptions.headers import opened
 from commonchart.exchange.subscriptions.notification import Told
 from commonchart.exchange.subscriptions.plan import Plan
 from commonchart.exchange.subscriptions.state import Event, State
@@ -195,8 +196,9 @@ async def _send(post: Post, one: State, plan: Plan, bundle: dict[str, object]) -
     if plan.channel == "email":
         await email.send(how, plan, bundle)
         return
+    given = [opened(post.database.keys, one.tenant, plan.endpoint, text) for text in plan.headers]
     reply = await guard.send(
-        "POST", plan.endpoint, headers={**dict(header(text) for text in plan.headers), "content-type": FHIR},
+        "POST", plan.endpoint, headers={**dict(header(text) for text in given), "content-type": FHIR},
         content=json.encode(bundle), seconds=float(plan.timeout), max_bytes=65_536,
     )  # fmt: skip
     if not 200 <= reply.status < 300:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
@@ -13,6 +13,7 @@ from commonchart.access.people import links, staff
 from commonchart.access.people.leaving import Ends
 from commonchart.access.people.links import Channel, Link, Person
 from commonchart.access.people.staff import Account, Change, Wanted
+from commonchart.fhir import json
 from commonchart.fhir.outcome import Conflict, Invalid, Refused
 from commonchart.web.call import Call, go
 from commonchart.web.clinician.writing import texts
@@ -40,9 +41,10 @@ async def page(call: Call) -> Response:
     """The accounts, fifty at a time."""
     wanted, number = _wanted(call), _number(call)
     found, total = await staff.listed(call.records, wanted, limit=PAGE, offset=(number - 1) * PAGE)
+    orgs = await staff.organisations(call.records)
     return call.page(
         "people/users.html", title="Accounts", rows=[_row(one) for one in found], total=total, wanted=wanted, who=WHO,
-        states=STATES, factors=FACTORS, seen=SEEN, roles=_roles(), orgs=await staff.organisations(call.records),
+        states=STATES, factors=FACTORS, seen=SEEN, roles=_roles(), orgs=orgs, names=await _names(call, orgs),
         narrowed=wanted != Wanted(), said=SAID.get(call.request.query_params.get("said", ""), ""),
         newer=_address(wanted, number - 1) if number > 1 else "",
         older=_address(wanted, number + 1) if number * PAGE < total else "",
@@ -123,9 +125,16 @@ async def _one(
     return call.page(
         "people/user.html", status, idle=False, title=account.name, row=_row(account), account=account, values=_values(account, sent),
         issues=issues, errors=dict(issues), roles=_roles(), channels=CHANNELS, orgs=await staff.organisations(call.records),
+        names=await _names(call, [account.org]),
         holds=_holds(held), created=dates.stamp(account.created), said=SAID.get(call.request.query_params.get("said", ""), ""),
         own=account.id == call.actor.user, reset=account.password,
     )  # fmt: skip
+
+
+async def _names(call: Call, orgs: Sequence[str]) -> dict[str, str]:
+    """What organisations are called, by id."""
+    found = await call.records.named([("Organization", org) for org in orgs if org])
+    return {id: str(json.decode(one.body or b"{}").get("name", "")) for (_, id), one in found.items()}
 
 
 def _values(account: Account, sent: Mapping[str, str]) -> dict[str, str]:
