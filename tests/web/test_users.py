@@ -127,6 +127,21 @@ async def test_what_is_wrong_stands_at_its_field(sign_in: SignIn) -> None:
     assert own.status_code == 409
 
 
+async def test_ending_says_that_results_wait(sign_in: SignIn, database: Database) -> None:
+    root = await sign_in("root")
+    id = await id_of(root, "sage")
+    assert "Results wait for this person" not in (await root.get(f"/users/{id}/end")).text
+    async with database.single() as conn:
+        await conn.execute(
+            "INSERT INTO inbox_item (pk, tenant, patient, item, owner, kind, title, content, version, partial, batch, received, state) "
+            "VALUES (1, 1, 'ines', 'Observation/x', %s, 1, 't', '{}', 'v', false, false, now(), 'open')",
+            (id,),
+        )
+    page = (await root.get(f"/users/{id}/end")).text
+    assert "1 open result addressed to them" in page
+    assert "Results wait for this person" in page
+
+
 @pytest.mark.parametrize("login", ["sage", "desk", "ines"])
 async def test_only_administrators_look_after_accounts(sign_in: SignIn, login: str) -> None:
     client = await sign_in(login)
