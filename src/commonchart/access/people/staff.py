@@ -289,6 +289,7 @@ async def leave(records: Records, id: str) -> Ends:
         raise Conflict("Nobody ends their own account: ask another administrator")
     async with records.database.connection() as conn:
         before = await _found(conn, actor, id, lock=True)
+        _no_program(before)
         if not before.active:
             raise Conflict("This account has ended already")
         if before.role == "administrator":
@@ -311,8 +312,7 @@ async def back(records: Records, id: str, *, channel: Channel) -> Link:
         before = await _found(conn, actor, id, lock=True)
         if before.active:
             raise Conflict("This account has not ended")
-        if not before.staff:
-            raise Invalid("A patient or proxy is invited anew from the chart")
+        _no_program(before)
         _reachable(before, channel)
         await conn.execute("UPDATE app_user SET active = true WHERE id = %s", (id,))
         await audit.note(conn, actor, now, "reactivate", id=id, detail=before.role)
@@ -326,6 +326,11 @@ async def new_link(records: Records, id: str, *, channel: Channel) -> Link:
         before = await _found(conn, records.actor, id)
     _reachable(before, channel)
     return await links.again(records, before.login, channel=channel)
+
+
+def _no_program(account: Account) -> None:
+    if account.role == "system":
+        raise Conflict("A program ends with its app or its tokens, not here")
 
 
 def _reachable(account: Account, channel: Channel) -> None:
