@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 
 from starlette.applications import Starlette
@@ -10,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Scope
 
+from commonchart.access import credentials
 from commonchart.access.limits import Limits, Rates
 from commonchart.fhir.outcome import Refused, Throttled
 from commonchart.ops import health
@@ -35,6 +38,7 @@ def build(settings: Settings, database: Database, clock: Callable[[], datetime])
             *web.routes(),
         ],
         exception_handlers=refusals.handlers(),
+        lifespan=_listening,
     )
     application.add_middleware(Addresses, answer=_refused)
     application.state.limits = Limits(
@@ -44,6 +48,16 @@ def build(settings: Settings, database: Database, clock: Callable[[], datetime])
     application.state.database = database
     application.state.clock = clock
     return application
+
+
+@asynccontextmanager
+async def _listening(application: Starlette) -> AsyncIterator[None]:
+    """While it serves, hear of what other processes take back."""
+    heard = asyncio.create_task(credentials.listen(application.state.database))
+    yield
+    heard.cancel()
+    with suppress(asyncio.CancelledError):
+        await heard
 
 
 def _refused(scope: Scope, refusal: Refused) -> Response:

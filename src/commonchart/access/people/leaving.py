@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
+from commonchart.access import credentials
 from commonchart.access.standing import OVER
 
 if TYPE_CHECKING:
@@ -89,3 +90,4 @@ async def end(conn: Connection, tenant: int, user: str, by: str, now: datetime) 
     given: dict[str, Any] = {"tenant": tenant, "user": user, "by": by, "now": now, "over": OVER}
     for statement in _END:
         await conn.execute(statement, given)
+    await credentials.tell(conn)

@@ -233,6 +233,7 @@ async def change(records: Records, id: str, wanted: Change) -> Account:
             (wanted.name.strip(), wanted.role, wanted.org, wanted.email.strip(), wanted.practitioner.strip() or None, id),
         )  # fmt: skip
         await audit.note(conn, actor, now, "change-user", id=id, detail=_told(before, wanted)[:1000])
+        await credentials.tell(conn)
         after = await _found(conn, actor, id)
     credentials.forget()
     return after
