@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 ROLES: tuple[str, ...] = get_args(Role)
 LOGIN = re.compile(r"[a-z0-9][a-z0-9._@-]{1,63}")
-LOGIN_WORDS = "A login has 2 to 64 lower-case letters, digits, or . _ @ -"
+LOGIN_WORDS = "A user name has 2 to 64 lower-case letters, digits, or . _ @ -"
 
 
 class User(Struct, frozen=True):

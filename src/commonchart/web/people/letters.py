@@ -51,7 +51,7 @@ async def send(database: Database, settings: Any, link: Link, now: datetime) -> 
     subject, text = TEXTS[link.kind]
     words = {
         "practice": said.get("name") or "your practice", "name": link.name, "address": address_of(settings, link),
-        "until": f"{dates.stamp(link.expires)} UTC",
+        "until": dates.stamp(link.expires),
     }  # fmt: skip
     async with database.single() as conn:
         server = await mail.server_of(conn, TENANT)
