@@ -6,7 +6,7 @@ import pyotp
 import pytest
 
 from commonchart.access import signin, users
-from commonchart.access.people import factors, guessing, sessions
+from commonchart.access.people import factors, guessing
 from commonchart.access.people.passkeys import Site
 from commonchart.access.signin import Proof
 from commonchart.fhir.outcome import Invalid, Throttled, Unauthenticated
@@ -121,14 +121,14 @@ async def test_stepping_up_changes_the_cookie_and_lasts_five_minutes(
     database: Database, clock: Clock, sage: users.User
 ) -> None:
     session = await signin.sign_in(database, "sage", PASSWORD, clock())
-    assert await sessions.fresh(database, session.token, clock())
+    assert (await signin.resume(database, session.token, clock())).fresh(clock())
     clock.advance(minutes=5)
-    assert not await sessions.fresh(database, session.token, clock())
+    assert not (await signin.resume(database, session.token, clock())).fresh(clock())
     args = (database, SECRET, session.actor, session.token)
     with pytest.raises(Unauthenticated):
         await signin.step_up(*args, "wrong", Proof(), clock(), SITE)
     new = await signin.step_up(*args, PASSWORD, Proof(), clock(), SITE)
-    assert await sessions.fresh(database, new, clock())
+    assert (await signin.resume(database, new, clock())).fresh(clock())
     with pytest.raises(Unauthenticated):
         await signin.resume(database, session.token, clock())
     assert (await signin.resume(database, new, clock())).csrf == session.csrf

@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 from datetime import datetime, timedelta
 from hashlib import sha256
+from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -84,7 +85,21 @@ async def succeeded(conn: Connection, user: str, origin: Origin, known: bool, no
 
 
 def _place(address: str) -> str:
-    return "address:" + sha256(address.encode()).hexdigest()[:32]
+    return "address:" + sha256(_network(address).encode()).hexdigest()[:32]
+
+
+def _network(address: str) -> str:
+    """The address, or of one in IPv6 the /64 that one household has to itself."""
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return address
+    return str(ip_network((found, 64), strict=False)) if found.version == 6 else str(found)
+
+
+def of_factor(user: str, origin: Origin, known: bool) -> str:
+    """Under which key wrong second factors count: each known device by itself, all others together."""
+    return f"factor:{user}:{credentials.digest(origin.device).hex()[:32]}" if known else f"factor:{user}"
 
 
 async def count(conn: Connection, key: str, now: datetime) -> None:

@@ -1,0 +1,22 @@
+"""One page in two looks: the workspace of staff, and the portal of patients."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.responses import Response
+
+from commonchart.access.actors import FOR_A_PATIENT
+from commonchart.web.call import Call
+from commonchart.web.portal.door import opened
+
+
+async def page(call: Call, template: str, title: str, status: int = 200, *, idle: bool = True, **context: Any) -> Response:
+    """A page of `templates/yours`, in the look of whoever asks: `layout` is what it extends, `home` where it leads back."""
+    if call.actor.role in FOR_A_PATIENT:
+        me = await opened(call)
+        shared = me.shared(title) | {"layout": "portal/layout.html", "portal": True, "home": "/me/you"}
+    else:
+        shared = {"title": title, "layout": "page.html", "portal": False, "home": "/account"}
+    given: dict[str, Any] = shared | {"issues": [], "errors": {}} | context
+    return call.page(f"yours/{template}", status, idle=idle, **given)
