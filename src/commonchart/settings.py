@@ -97,7 +97,9 @@ def networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
     try:
         return tuple(ip_network(part) for part in text.split())
     except ValueError:
-        raise Invalid("A setting cannot be used: proxies are addresses or networks such as 10.0.0.0/8") from None
+        raise Invalid(
+            "A setting cannot be used: proxies are addresses or networks such as 10.0.0.0/8"
+        ) from None
 
 
 def _among(address: str, named: tuple[IPv4Network | IPv6Network, ...]) -> bool:

@@ -310,7 +310,13 @@ async def resume(database: Database, token: str, now: datetime, *, touch: bool =
 
 
 async def change_password(
-    database: Database, actor: Actor, token: str, password: str, now: datetime, *, breached: Path | None = None
+    database: Database,
+    actor: Actor,
+    token: str,
+    password: str,
+    now: datetime,
+    *,
+    breached: Path | None = None,
 ) -> None:
     """A new password of one's own, which ends every other session and token; the caller has asked for a factor again.
 

@@ -70,9 +70,7 @@ async def sign_in_by_passkey(request: Request) -> Response:
             passkey_site(request), origin(request),
         )  # fmt: skip
     except (Unauthenticated, Throttled) as refusal:
-        return await _door(
-            request, refusal.status, next=target, issues=[("", refusal.issues[0].message)]
-        )
+        return await _door(request, refusal.status, next=target, issues=[("", refusal.issues[0].message)])
     return arrival.welcomed(request, session, target)
 
 

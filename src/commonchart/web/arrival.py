@@ -77,7 +77,13 @@ def _cookies(request: Request, response: Response, session: Session) -> None:
 def keep_code(request: Request, response: Response, code: str) -> None:
     """Remember the code of an invitation until the second factor was shown: only then it is taken up."""
     response.set_cookie(
-        CODE_COOKIE, code, max_age=600, httponly=True, samesite="strict", secure=https(request), path="/sign-in"
+        CODE_COOKIE,
+        code,
+        max_age=600,
+        httponly=True,
+        samesite="strict",
+        secure=https(request),
+        path="/sign-in",
     )
 
 
@@ -124,7 +130,9 @@ async def second(request: Request) -> Response:
         return await _second(request, waiting, refusal.status, [(at, refusal.issues[0].message)])
     target, refusal_words = await _invited(request, session)
     if refusal_words:
-        response = await page(request, "sign-in-invited.html", "You are signed in", message=refusal_words, next=target)
+        response = await page(
+            request, "sign-in-invited.html", "You are signed in", message=refusal_words, next=target
+        )
     else:
         response = go(target)
     _cookies(request, response, session)
@@ -195,9 +203,7 @@ async def making_options(request: Request) -> Response:
     return Response(asked, media_type="application/json")
 
 
-async def _enrol(
-    request: Request, waiting: Session, issues: list[tuple[str, str]] | None = None
-) -> Response:
+async def _enrol(request: Request, waiting: Session, issues: list[tuple[str, str]] | None = None) -> Response:
     state = request.app.state
     login = await factors.login_of(state.database, waiting.actor)
     begun = await factors.begin(state.database, signing_key(request), waiting.actor, login, state.clock())

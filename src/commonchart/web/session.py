@@ -156,7 +156,13 @@ def keep(request: Request, response: Response, token: str) -> None:
 def keep_waiting(request: Request, response: Response, token: str) -> None:
     """Give the browser what waits for the second factor: it opens nothing but the pages that ask for that."""
     response.set_cookie(
-        PENDING_COOKIE, token, max_age=600, httponly=True, samesite="strict", secure=https(request), path="/sign-in"
+        PENDING_COOKIE,
+        token,
+        max_age=600,
+        httponly=True,
+        samesite="strict",
+        secure=https(request),
+        path="/sign-in",
     )
 
 

@@ -73,7 +73,11 @@ async def page(call: Call) -> Response:
 async def options(call: Call) -> Response:
     """What a passkey of whoever is signed in is asked to sign, as JSON."""
     asked = await to_ask(
-        call.records.database, signing_key(call.request), call.actor.user, call.now, passkey_site(call.request)
+        call.records.database,
+        signing_key(call.request),
+        call.actor.user,
+        call.now,
+        passkey_site(call.request),
     )
     return Response(asked, media_type="application/json")
 

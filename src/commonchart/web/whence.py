@@ -22,7 +22,9 @@ def origin(request: Request) -> Origin:
     peer = request.client.host if request.client else ""
     address = client_address(_settings(request), peer, request.headers.get("x-forwarded-for", ""))
     return Origin(
-        request.cookies.get(DEVICE_COOKIE, "")[:100], address[:64], request.headers.get("user-agent", "")[:200]
+        request.cookies.get(DEVICE_COOKIE, "")[:100],
+        address[:64],
+        request.headers.get("user-agent", "")[:200],
     )
 
 

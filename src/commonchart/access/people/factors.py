@@ -81,9 +81,7 @@ async def must_have(conn: Connection, tenant: int, role: str) -> bool:
 async def login_of(database: Database, actor: Actor) -> str:
     """The user name of somebody, as authenticators and passkeys show it beside the site."""
     async with database.single() as conn:
-        row = await (
-            await conn.execute("SELECT login FROM app_user WHERE id = %s", (actor.user,))
-        ).fetchone()
+        row = await (await conn.execute("SELECT login FROM app_user WHERE id = %s", (actor.user,))).fetchone()
     return str(row[0]) if row else ""
 
 

@@ -89,7 +89,4 @@ async def _asking(
 
 
 def _issues(refusal: Refused) -> list[tuple[str, str]]:
-    return [
-        (issue.at if issue.at in (*FIELDS, "reason") else "", issue.message)
-        for issue in refusal.issues
-    ]
+    return [(issue.at if issue.at in (*FIELDS, "reason") else "", issue.message) for issue in refusal.issues]

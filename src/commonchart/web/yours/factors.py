@@ -67,7 +67,13 @@ def _line(one: Factor) -> dict[str, str]:
 
 async def _made(call: Call, answer: str, label: str) -> Response:
     codes = await passkeys.add(
-        call.records.database, signing_key(call.request), call.actor, answer, label, call.now, passkey_site(call.request)
+        call.records.database,
+        signing_key(call.request),
+        call.actor,
+        answer,
+        label,
+        call.now,
+        passkey_site(call.request),
     )
     return await _codes(call, codes, "The passkey is kept.") if codes else go(f"{HERE}?said=made")
 
@@ -88,7 +94,12 @@ async def options(call: Call) -> Response:
     """What the browser is asked for to make a passkey, as JSON."""
     login = await factors.login_of(call.records.database, call.actor)
     asked = await passkeys.to_make(
-        call.records.database, signing_key(call.request), call.actor, login, call.now, passkey_site(call.request)
+        call.records.database,
+        signing_key(call.request),
+        call.actor,
+        login,
+        call.now,
+        passkey_site(call.request),
     )
     return Response(asked, media_type="application/json")
 
@@ -102,7 +113,9 @@ async def confirm(call: Call) -> Response:
     """Its first code: from now on it counts. The recovery codes are shown this once."""
     code = str((await form(call.request)).get("code", ""))[:20]
     try:
-        codes = await factors.confirm(call.records.database, signing_key(call.request), call.actor, code, call.now)
+        codes = await factors.confirm(
+            call.records.database, signing_key(call.request), call.actor, code, call.now
+        )
     except Invalid as refusal:
         return await _app(call, 422, [("code", refusal.issues[0].message)])
     return await _codes(call, codes, "Your authenticator app is set up.")

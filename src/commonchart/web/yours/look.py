@@ -11,7 +11,9 @@ from commonchart.web.call import Call
 from commonchart.web.portal.door import opened
 
 
-async def page(call: Call, template: str, title: str, status: int = 200, *, idle: bool = True, **context: Any) -> Response:
+async def page(
+    call: Call, template: str, title: str, status: int = 200, *, idle: bool = True, **context: Any
+) -> Response:
     """A page of `templates/yours`, in the look of whoever asks: `layout` is what it extends, `home` where it leads back."""
     if call.actor.role in FOR_A_PATIENT:
         me = await opened(call)

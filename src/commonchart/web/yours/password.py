@@ -31,7 +31,12 @@ async def change(call: Call) -> Response:
     assert call.session is not None
     try:
         await signin.change_password(
-            call.records.database, call.actor, call.session.token, new, call.now, breached=breached_list(call.request)
+            call.records.database,
+            call.actor,
+            call.session.token,
+            new,
+            call.now,
+            breached=breached_list(call.request),
         )
     except Invalid as refusal:
         return await _page(call, [("password", refusal.issues[0].message)])
