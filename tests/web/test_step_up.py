@@ -43,6 +43,7 @@ async def test_a_file_comes_after_the_password_and_five_minutes_are_free(sage: C
     asked = await sage.get("/registry/export.csv?rule=x")
     assert asked.status_code == 403
     assert "Confirm that it is you" in asked.text
+    assert "You are about to download a list of patients." in asked.text
     assert "content-disposition" not in asked.headers
     sent = {"csrf": token_of(asked), "next": "/registry/export.csv?rule=x", "then": "file"}
     assert 'name="next" value="/registry/export.csv?rule=x"' in asked.text

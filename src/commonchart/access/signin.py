@@ -164,7 +164,8 @@ async def by_passkey(
 ) -> Session:
     """Sign in with a passkey alone: it is two factors, since it asks for a finger, a face or a PIN. Raises Unauthenticated."""
     async with database.single() as conn:
-        await guessing.from_here(conn, origin, now)
+        if not await guessing.known_here(conn, origin):
+            await guessing.from_here(conn, origin, now)
     try:
         async with database.connection() as conn:
             user = await passkeys.verify(conn, secret, answer, now, site)

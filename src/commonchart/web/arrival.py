@@ -183,8 +183,9 @@ async def enrol(request: Request) -> Response:
     session = await signin.finish(state.database, waiting, kind, state.clock(), origin(request))
     target, message = await _invited(request, session)
     response = await page(
-        request, "sign-in-codes.html", "Your recovery codes", codes=codes, next=target, message=message
-    )
+        request, "sign-in-codes.html", "Your recovery codes", codes=codes, next=target, message=message,
+        whose=await whose(request, session),
+    )  # fmt: skip
     _cookies(request, response, session)
     response.delete_cookie(CODE_COOKIE, path="/sign-in")
     return response
@@ -212,6 +213,13 @@ async def _enrol(request: Request, waiting: Session, issues: list[tuple[str, str
         next=_next(request), issues=issues or [], errors=dict(issues or []), begun=begun,
         picture=pictures.qr(begun.address), key=pictures.groups(begun.key), passkeys=passkeys_work(request),
     )  # fmt: skip
+
+
+async def whose(request: Request, session: Session) -> str:
+    """What stands on the sheet of recovery codes: the user name, and where."""
+    state = request.app.state
+    login = await factors.login_of(state.database, session.actor)
+    return f"{login}, {(await site(request, session.actor.tenant)).name or 'Commonchart'}"
 
 
 # ---- both ------------------------------------------------------------------------------------------------------

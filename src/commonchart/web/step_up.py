@@ -29,16 +29,18 @@ AT = "/step-up"
 
 
 class Wanted(Struct, frozen=True):
-    """What may be shown: the password of who has no second factor, else a code, a passkey, or either."""
+    """What may be shown: the password of who has no second factor, else a code (of an `app`, or for recovery), or a passkey."""
 
     password: bool
     code: bool
+    app: bool
     passkey: bool
 
 
-def stepped_up(view: View, *, carry: bool = True, file: bool = False) -> View:
+def stepped_up(view: View, doing: str, *, carry: bool = True, file: bool = False) -> View:
     """The view, for who has shown a factor within five minutes; others are asked for one and then go on.
 
+    `doing` goes on after "You are about to" on the page that asks.
     `carry=False` for forms with new passwords: they are opened anew. `file` for what the browser saves instead of showing.
     """
 
@@ -48,9 +50,9 @@ def stepped_up(view: View, *, carry: bool = True, file: bool = False) -> View:
         if posted and any(name in PROOFS and value for name, value in sent):
             issues, status, call = await _shown(call, dict(sent))
             if issues:
-                return await _ask(call, sent if carry else [], status, issues, file=file)
+                return await _ask(call, sent if carry else [], status, issues, doing=doing, file=file)
         elif not call.fresh:
-            return await _ask(call, sent if carry else [], 403, [], file=file)
+            return await _ask(call, sent if carry else [], 403, [], doing=doing, file=file)
         return await view(call)
 
     return answer
@@ -92,7 +94,7 @@ async def _wanted(call: Call) -> Wanted:
         found, left = await factors.listed(conn, call.actor.user)
     kinds = {one.kind for one in found}
     passkey = "passkey" in kinds and passkeys_work(call.request)
-    return Wanted(not kinds, bool(kinds) and ("totp" in kinds or left > 0), passkey)
+    return Wanted(not kinds, bool(kinds) and ("totp" in kinds or left > 0), "totp" in kinds, passkey)
 
 
 async def _shown(call: Call, sent: dict[str, str]) -> tuple[list[tuple[str, str]], int, Call]:
@@ -115,7 +117,7 @@ async def _shown(call: Call, sent: dict[str, str]) -> tuple[list[tuple[str, str]
 
 async def _ask(
     call: Call, sent: list[tuple[str, str]], status: int, issues: list[tuple[str, str]], *, target: str = "",
-    file: bool = False,
+    doing: str = "", file: bool = False,
 ) -> Response:  # fmt: skip
     """The page that asks: its form goes to where the act was going, or leads back to what was opened."""
     url = call.request.url
@@ -125,7 +127,7 @@ async def _ask(
     hidden = kept if goes_on else [("next", here), ("then", "file" if file else "")]
     response = await look.page(
         call, "step-up.html", "Confirm that it is you", status, wanted=await _wanted(call), issues=issues,
-        errors=dict(issues), action=here if goes_on else AT, hidden=hidden, carried=goes_on and bool(kept), idle=not goes_on,
+        errors=dict(issues), action=here if goes_on else AT, hidden=hidden, carried=goes_on and bool(kept), doing=doing, idle=not goes_on,
     )  # fmt: skip
     if status == 429:
         response.headers["retry-after"] = "900"

@@ -15,7 +15,7 @@ from uuid import uuid4
 import pyotp
 from msgspec import Struct
 
-from commonchart.access import audit
+from commonchart.access import audit, credentials
 from commonchart.access.people import cipher
 from commonchart.fhir.outcome import Conflict, Invalid, NotFound
 from commonchart.record import site as decisions
@@ -212,6 +212,21 @@ async def rename(database: Database, actor: Actor, id: str, label: str) -> None:
         )
     if cursor.rowcount != 1:
         raise NotFound("There is no such factor")
+
+
+async def take_away(conn: Connection, by: Actor, user: str, now: datetime) -> int:
+    """End every factor of somebody who has lost them, and how many; their sessions end too, and the caller calls `forget`.
+
+    The caller has made sure who it is, and that `by` may: an administrator, or whoever runs the machine.
+    """
+    cursor = await conn.execute(
+        "UPDATE factor SET ended = %s WHERE actor = %s AND ended IS NULL AND kind <> 'recovery' AND confirmed IS NOT NULL",
+        (now, user),
+    )
+    await conn.execute("UPDATE factor SET ended = %s WHERE actor = %s AND ended IS NULL", (now, user))
+    await credentials.end_all(conn, user, now)
+    await audit.note(conn, by, now, "factor-removed", id=user, detail="all, for somebody else")
+    return cursor.rowcount
 
 
 async def remove(database: Database, actor: Actor, id: str, now: datetime) -> None:

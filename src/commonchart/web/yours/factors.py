@@ -7,6 +7,7 @@ from starlette.responses import Response
 from commonchart.access.people import factors, passkeys
 from commonchart.access.people.factors import Factor
 from commonchart.fhir.outcome import Conflict, Invalid, NotFound
+from commonchart.web import arrival
 from commonchart.web.call import Call, go
 from commonchart.web.present import dates, pictures
 from commonchart.web.session import form, signing_key
@@ -87,7 +88,15 @@ async def _renewed(call: Call) -> Response:
 
 
 async def _codes(call: Call, codes: list[str], said: str) -> Response:
-    return await look.page(call, "codes.html", "Your recovery codes", codes=codes, said=said)
+    assert call.session is not None
+    return await look.page(
+        call,
+        "codes.html",
+        "Your recovery codes",
+        codes=codes,
+        said=said,
+        whose=await arrival.whose(call.request, call.session),
+    )
 
 
 async def options(call: Call) -> Response:

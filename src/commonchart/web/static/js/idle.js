@@ -28,6 +28,7 @@ export function watchIdle() {
 
   function show(part) {
     for (const one of dialog.querySelectorAll("[data-idle]")) one.hidden = one.dataset.idle !== part;
+    dialog.classList.toggle("over", part === "over"); // then nothing of the page shows through
     if (!dialog.open) dialog.showModal();
   }
 
