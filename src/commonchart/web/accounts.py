@@ -21,7 +21,7 @@ from commonchart.web.session import COOKIE, DOOR_COOKIE, check_token, forget, fo
 from commonchart.web.whence import origin, passkey_site, passkeys_work
 
 TENANT = 1
-KINDS = (("totp", "Authenticator app"), ("passkey", "passkeys"))
+KINDS = (("totp", "authenticator app"), ("passkey", "passkeys"))
 DONE = ("done", "ready", "finished", "complete")
 TIMED_OUT = "You were signed out after 15 minutes without activity. Nothing that you had saved is lost."
 
@@ -139,7 +139,12 @@ async def signing_in(call: Call) -> list[tuple[str, str, str]]:
         found, left = await factors.listed(conn, call.actor.user)
     open_now = await sessions.listed(call.records.database, call.actor, call.session.token, call.now)
     kinds = [words for kind, words in KINDS if any(one.kind == kind for one in found)]
-    stands = f"{' and '.join(kinds)}; {left} recovery codes left" if kinds else "Only your password so far"
+    words = " and ".join(kinds)
+    stands = (
+        f"{words[:1].upper()}{words[1:]}; {left} recovery codes left"
+        if kinds
+        else "Only your password so far"
+    )
     many = "Only here" if len(open_now) == 1 else f"In {len(open_now)} places"
     return [
         ("/account/factors", "Second step and passkeys", stands),

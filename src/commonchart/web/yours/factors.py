@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import datetime
+
 from starlette.responses import Response
 
 from commonchart.access.people import factors, passkeys
@@ -9,7 +12,7 @@ from commonchart.access.people.factors import Factor
 from commonchart.fhir.outcome import Conflict, Invalid, NotFound
 from commonchart.web import arrival
 from commonchart.web.call import Call, go
-from commonchart.web.present import dates, pictures
+from commonchart.web.present import pictures
 from commonchart.web.session import form, signing_key
 from commonchart.web.whence import passkey_site, passkeys_work
 from commonchart.web.yours import look
@@ -51,18 +54,19 @@ async def _page(call: Call, status: int = 200, issues: Issues | None = None) -> 
     async with call.records.database.single() as conn:
         found, left = await factors.listed(conn, call.actor.user)
         required = await factors.must_have(conn, call.actor.tenant, call.actor.role)
+    when = await look.moments(call)
     return await look.page(
         call, "factors.html", "Signing in with a second step", status, issues=issues or [], errors=dict(issues or []),
-        app=next((_line(one) for one in found if one.kind == "totp"), None), left=left, required=required,
-        keys=[_line(one) for one in found if one.kind == "passkey"], passkeys=passkeys_work(call.request),
+        app=next((_line(one, when) for one in found if one.kind == "totp"), None), left=left, required=required,
+        keys=[_line(one, when) for one in found if one.kind == "passkey"], passkeys=passkeys_work(call.request),
         said=SAID.get(call.request.query_params.get("said", ""), ""),
     )  # fmt: skip
 
 
-def _line(one: Factor) -> dict[str, str]:
+def _line(one: Factor, when: Callable[[datetime], str]) -> dict[str, str]:
     return {
-        "id": one.id, "label": one.label, "created": dates.stamp(one.created),
-        "used": dates.stamp(one.used) if one.used else "",
+        "id": one.id, "label": one.label, "created": when(one.created),
+        "used": when(one.used) if one.used else "",
     }  # fmt: skip
 
 

@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from starlette.responses import Response
 
+from commonchart.access import signin
 from commonchart.access.actors import FOR_A_PATIENT
 from commonchart.web.call import Call
+from commonchart.web.portal import days
 from commonchart.web.portal.door import opened
+from commonchart.web.present import dates
+
+
+async def moments(call: Call) -> Callable[[datetime], str]:
+    """How a moment is written for whoever asks: patients read it as it is at the practice."""
+    if call.actor.role not in FOR_A_PATIENT:
+        return dates.stamp
+    said = await signin.site(call.records.database, call.actor.tenant)
+    zone = said.get("time_zone") or "UTC"
+
+    def words(at: datetime) -> str:
+        return f"{days.of_date(at.astimezone(ZoneInfo(zone)).date())}, {days.clock(at, zone)}"
+
+    return words
 
 
 async def page(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import datetime
+
 from starlette.responses import Response
 
 from commonchart.access.people import sessions
 from commonchart.access.people.sessions import Open
 from commonchart.fhir.outcome import Invalid
 from commonchart.web.call import Call, go
-from commonchart.web.present import browsers, dates
+from commonchart.web.present import browsers
 from commonchart.web.session import form
 from commonchart.web.yours import look
 
@@ -20,17 +23,18 @@ async def page(call: Call) -> Response:
     """Every session that lives, the newest first."""
     assert call.session is not None
     found = await sessions.listed(call.records.database, call.actor, call.session.token, call.now)
+    when = await look.moments(call)
     return await look.page(
-        call, "sessions.html", "Where you are signed in", lines=[_line(one) for one in found],
+        call, "sessions.html", "Where you are signed in", lines=[_line(one, when) for one in found],
         said=SAID.get(call.request.query_params.get("said", ""), ""), others=len(found) > 1,
     )  # fmt: skip
 
 
-def _line(one: Open) -> dict[str, str | bool]:
+def _line(one: Open, when: Callable[[datetime], str]) -> dict[str, str | bool]:
     shown = [SHOWN.get(part, part) for part in one.factor.split(" and ")]
     return {
-        "handle": one.handle, "browser": browsers.words(one.agent), "since": dates.stamp(one.since),
-        "used": dates.stamp(one.used), "shown": " and ".join(shown), "this": one.this,
+        "handle": one.handle, "browser": browsers.words(one.agent), "since": when(one.since),
+        "used": when(one.used), "shown": " and ".join(shown), "this": one.this,
     }  # fmt: skip
 
 
