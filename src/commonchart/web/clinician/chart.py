@@ -52,6 +52,7 @@ SECTIONS = (
     Section("documents", "Documents and notes", ("DocumentReference", "Composition", "DiagnosticReport")),
     Section("insurance", "Insurance", ("Coverage",)),
     Section("contacts", "Contacts and demographics", ("RelatedPerson", "CareTeam"), counted=False),
+    Section("consents", "Consents and sharing", ("Consent",)),
     Section("apps", "Apps", ("Patient",), counted=False),
 )
 
