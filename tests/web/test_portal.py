@@ -270,7 +270,9 @@ async def test_sharing_stops_with_an_organisation_and_starts_again(
     assert (await clinician(database, clock).facts("ines", ["Condition"])).total > 0
 
 
-async def test_what_an_app_sees_is_shown_by_its_scopes(sign_in: SignIn, database: Database, clock: Clock) -> None:
+async def test_what_an_app_sees_is_shown_by_its_scopes(
+    sign_in: SignIn, database: Database, clock: Clock
+) -> None:
     user = await users.find(database, "ines")
     async with database.connection() as conn:
         await conn.execute(

@@ -6,7 +6,7 @@ from typing import Any
 
 from starlette.responses import Response
 
-from commonchart.access import consents, users
+from commonchart.access import consents, trail, users
 from commonchart.access.actors import FOR_A_PATIENT
 from commonchart.access.oauth import apps
 from commonchart.access.records import Create, Put
@@ -39,7 +39,7 @@ async def page(call: Call) -> Response:
     return chart.page(
         "chart/consents.html", "Consents and sharing", lines=sorted(lines, key=lambda one: one.state != "In force"),
         unseen=total - len(facts), may_record=chart.past is None and call.may("create", "Consent"),
-        said=SAID.get(call.request.query_params.get("said", ""), ""),
+        may_account=call.actor.role in trail.REVIEWERS, said=SAID.get(call.request.query_params.get("said", ""), ""),
     )  # fmt: skip
 
 

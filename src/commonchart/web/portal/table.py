@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from commonchart.web.portal import access_log, asking, download, due, links, questions, record, sharing, you
+from commonchart.web.portal import (
+    access_log,
+    asking,
+    disclosures,
+    download,
+    due,
+    links,
+    questions,
+    record,
+    sharing,
+    you,
+)
 from commonchart.web.portal.door import ROOT, PortalView, portal
 from commonchart.web.session import Endpoint, View
 
@@ -33,6 +44,8 @@ PAGES = (
     Page("/due", due.page),
     Page("/questions", questions.page, questions.answer),
     Page("/access", access_log.page, full=True),
+    Page("/disclosures", disclosures.page, full=True),
+    Page("/disclosures.csv", disclosures.download, full=True),
     Page("/sharing", sharing.page, full=True),
     Page("/sharing/link", links.new, links.make, own=True),
     Page("/sharing/{share}", sharing.preview, own=True),
