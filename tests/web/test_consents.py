@@ -203,3 +203,49 @@ async def test_who_may_not_read_consents_is_refused(
     lou = await sign_in("lou")
     for path in ("/patients/ines/consents", "/patients/ines/would-see?role=nurse", NEW):
         assert (await lou.get(path)).status_code == 403, path
+
+
+QUIET = "Some information is not shown to you."
+
+
+async def test_that_something_is_not_shown_is_said_only_where_it_may_be(
+    shared: None, sage: Client, sign_in: SignIn, database: Database, clock: Clock
+) -> None:
+    await sent(sage, NEW, **WHOLE)
+    nora = await sign_in("nora")
+    for path in ("", "/medications", "/allergies", "/results", "/medication-check"):
+        page = (await nora.get(f"/patients/ines{path}")).text
+        assert QUIET not in page, (
+            path
+        )  # what is labelled for 42 CFR part 2 is hidden, and not even that is said
+    assert "Opioid use" not in (await nora.get("/patients/ines/conditions")).text
+    await sent(
+        sage,
+        NEW,
+        **(
+            WHOLE
+            | {
+                "decision": "deny",
+                "what": "parts",
+                "part-allergies": "yes",
+                "part-results": "yes",
+                "purpose": "any",
+            }
+        ),
+    )
+    for path, said in (
+        ("", True),
+        ("/allergies", True),
+        ("/results", True),
+        ("/medication-check", True),
+        ("/medications", False),
+    ):
+        page = (await nora.get(f"/patients/ines{path}")).text
+        assert (QUIET in page) is said, path
+        assert ('<a href="/emergency">break the glass</a>' in page) is said, path
+    assert QUIET not in (await sage.get("/patients/ines")).text
+    await users.create(
+        database, tenant=1, login="fay", name="Fay", role="front-desk", org="northgate", now=clock(), password=PASSWORD
+    )  # fmt: skip
+    fay = await sign_in("fay")
+    assert QUIET not in (await fay.get("/patients/ines")).text
