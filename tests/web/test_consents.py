@@ -100,7 +100,7 @@ WRONG: list[tuple[dict[str, str], str, str]] = [
     ({"part2": "yes", "purpose": "any"}, "purpose", "names its purpose"),
     ({"given": "2030-01-01"}, "given", "must not be in the future"),
     ({"organization": "nobody"}, "organization", "choose one from the list"),
-    ({"how": ""}, "how", "Choose the how it was given"),
+    ({"how": ""}, "how", "Choose the form of the consent"),
 ]
 
 
@@ -151,7 +151,10 @@ async def test_the_notice_goes_with_a_consent_by_part_2(shared: None, sage: Clie
     await sent(sage, NEW, **(WHOLE | {"part2": "yes"}))
     page = (await sage.get("/patients/ines/consents")).text
     assert "42 CFR part 2 prohibits unauthorized use or disclosure of these records." in page
-    assert "But, and this goes first" in page
+    assert (
+        "Permits Northgate General Hospital to see what is labelled Substance use treatment (42 CFR part 2)"
+        in page
+    )
 
 
 async def test_what_is_not_understood_waits_for_the_privacy_officer(

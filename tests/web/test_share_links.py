@@ -72,7 +72,7 @@ async def test_a_link_is_opened_seen_counted_and_ended(
     assert "Hallowbrook" not in asked.text
     assert asked.headers["referrer-policy"] == "no-referrer"
     assert "noindex" in asked.headers["x-robots-tag"]
-    assert "opened 0 times" in (await me.get("/me/sharing")).text
+    assert "Dr. Ona Field (link)" in (await me.get("/me/sharing")).text
     page = await opened(visitor, path)
     assert "Health record of" in page.text
     assert "Penicillin" in page.text

@@ -83,23 +83,23 @@ def label_codes() -> dict[str, tuple[str, str]]:
 def fields(known: Known) -> tuple[Field, ...]:
     """The questions, with what may be chosen here."""
     return (
-        Field("decision", "The patient", "choice", True, options=options("permit=Permits", "deny=Denies")),
-        Field("whom", "Whom", "choice", True, group="Who", options=options(
+        Field("decision", "Decision of the patient", "choice", True, options=options("permit=Permits", "deny=Denies")),
+        Field("whom", "Kind of recipient", "choice", True, group="Who", options=options(
             "organization=One organisation", "person=One person", "role=A role", "app=An app", "anybody=Anybody else"),
             hint="A role or an app is meant in other organisations; one person is meant in your own as well."),
         Field("organization", "Organisation", "choice", group="Who", options=_pairs(known.organizations), hint="With a role: of this organisation only."),
         Field("person", "Person", "choice", group="Who", options=_pairs(known.people)),
         Field("role", "Role", "choice", group="Who", options=_pairs(tuple(ROLE_NAMES.items()))),
         Field("app", "App", "choice", group="Who", options=_pairs(known.apps), hint="As staff use it. What a patient allowed an app is ended under Apps."),
-        Field("what", "What", "choice", True, group="What", options=options(
+        Field("what", "Extent", "choice", True, group="What", options=options(
             "all=Everything that is not specially protected", "parts=The parts ticked below", "protected=Only the specially protected parts ticked below")),
         *(Field(f"part-{key}", title, "tick", group="What") for key, (title, _) in PARTS.items()),
         *(Field(f"label-{key}", title, "tick", group="Specially protected", hint="Needed for another organisation to see it at all." if key in ("part2", "psychotherapy", "very-restricted") else "") for key, (_, title) in label_codes().items()),
-        Field("purpose", "For what", "choice", True, options=_pairs(tuple((key, title) for key, (title, _) in PURPOSES.items()))),
+        Field("purpose", "Purpose", "choice", True, options=_pairs(tuple((key, title) for key, (title, _) in PURPOSES.items()))),
         Field("from", "From", "date", group="When", future=True, hint="Empty: from now on."),
         Field("until", "Until", "date", group="When", future=True, hint="Empty: until it is withdrawn."),
-        Field("how", "How it was given", "choice", True, group="How it was given", options=_pairs(tuple(HOW.items()))),
-        Field("given", "On", "date", True, group="How it was given", default="@today"),
+        Field("how", "Form of the consent", "choice", True, group="How it was given", options=_pairs(tuple(HOW.items()))),
+        Field("given", "Day it was given", "date", True, group="How it was given", default="@today"),
         Field("document", "The document in this chart", "choice", group="How it was given", options=_pairs(known.documents)),
         Field("paper", "Where the signed paper is kept", group="How it was given", max_length=200, hint="Such as: consent folder, front desk."),
         Field("part2", "This is a consent by 42 CFR Part 2 (substance use treatment)", "tick", group="How it was given",

@@ -137,11 +137,12 @@ def said(body: dict[str, Any], lookup: Names) -> tuple[Said, ...]:
     return (made,) if made.permit is not None else tuple(_beneath(made))
 
 
-def _provision(one: dict[str, Any], lookup: Names, default: bool | None = None) -> Said:
+def _provision(one: dict[str, Any], lookup: Names, default: bool | None = None, above: str = "") -> Said:
+    """`above` is whom the provision outside is about, and so this one where it names nobody."""
     permit = {"permit": True, "deny": False}.get(str(one.get("type")), default)
     return Said(
-        permit, _who(one.get("actor") or (), lookup), _what(one), _purposes(one.get("purpose") or ()), _when(one),
-        tuple(_provision(child, lookup) for child in one.get("provision") or ()),
+        permit, _who(one.get("actor") or (), lookup, above), _what(one), _purposes(one.get("purpose") or ()), _when(one),
+        tuple(_provision(child, lookup, above=_who(one.get("actor") or (), lookup, above)) for child in one.get("provision") or ()),
     )  # fmt: skip
 
 
@@ -163,9 +164,9 @@ def _beneath(outer: Said) -> Iterable[Said]:
 ANYBODY = "anybody"
 
 
-def _who(actors: Iterable[dict[str, Any]], lookup: Names) -> str:
+def _who(actors: Iterable[dict[str, Any]], lookup: Names, above: str = "") -> str:
     found = [_called(one.get("reference") or {}, lookup) for one in actors]
-    return ", ".join(found) or ANYBODY
+    return ", ".join(found) or above or ANYBODY
 
 
 def _called(reference: dict[str, Any], lookup: Names) -> str:

@@ -53,9 +53,12 @@ def lines(found: Accounting) -> list[Line]:
 
 
 def _line(one: Disclosure) -> Line:
-    place = ", ".join(part for part in (one.organization, one.address) if part)
+    name = who(one)
+    place = ", ".join(
+        part for part in (one.organization if one.organization != name else "", one.address) if part
+    )
     return Line(
-        dates.of_date(one.day), KINDS[one.kind], who(one), place, what(one, scopes.TYPES), PURPOSE.get(one.purpose, one.purpose), one.times,
+        dates.of_date(one.day), KINDS[one.kind], name, place, what(one, scopes.TYPES), PURPOSE.get(one.purpose, one.purpose), one.times,
         RULES.get(one.rule, ""), one.kind == "emergency",
     )  # fmt: skip
 
