@@ -26,6 +26,7 @@ HEADINGS = {
     412: "Somebody else changed this",
     413: "Too large",
     422: "There is a problem",
+    429: "Too many attempts",
     500: "Something went wrong here",
     501: "Not offered",
     503: "Not just now",
@@ -87,6 +88,8 @@ def refused(request: Request, refusal: Refused) -> Response:
     response = page(request, refusal.status, [issue.message for issue in refusal.issues])
     if refusal.status == 503:
         response.headers["retry-after"] = "5"
+    if refusal.status == 429:
+        response.headers["retry-after"] = "900"
     return response
 
 

@@ -4,11 +4,18 @@ import { listenForKeys } from "./keys.js";
 import { preparePalette } from "./palette.js";
 import { preparePopover } from "./pop.js";
 import { countChosen } from "./choose.js";
+import { watchIdle } from "./idle.js";
+import { leaveNothing, preparePrinting } from "./leaving.js";
+import { preparePasskeys } from "./passkey.js";
 
 preparePopover();
 const palette = preparePalette();
 keepDrafts();
 countChosen();
+preparePasskeys();
+preparePrinting();
+watchIdle();
+leaveNothing();
 listenForKeys(palette);
 
 document.addEventListener("click", (event) => {
