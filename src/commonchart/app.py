@@ -18,7 +18,7 @@ from commonchart.fhir.outcome import Refused, Throttled
 from commonchart.ops import health
 from commonchart.ops.limiting import Addresses
 from commonchart.record.database import Database
-from commonchart.rest import health_cards, oauth, websocket
+from commonchart.rest import health_cards, health_links, oauth, websocket
 from commonchart.rest import http as rest
 from commonchart.settings import Settings
 from commonchart.web import refusals
@@ -33,6 +33,7 @@ def build(settings: Settings, database: Database, clock: Callable[[], datetime])
             *rest.routes(),
             *websocket.routes(),
             *health_cards.routes(),
+            *health_links.routes(),
             *oauth.routes(),
             *health.routes(),
             *web.routes(),
