@@ -6,8 +6,10 @@ from collections.abc import Callable
 from datetime import datetime
 
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 
 from commonchart.ops import health
+from commonchart.ops.headers import Headed
 from commonchart.record.database import Database
 from commonchart.rest import health_cards, oauth, websocket
 from commonchart.rest import http as rest
@@ -28,7 +30,10 @@ def build(settings: Settings, database: Database, clock: Callable[[], datetime])
             *web.routes(),
         ],
         exception_handlers=refusals.handlers(),
+        middleware=[Middleware(Headed, tls=settings.base_url.startswith("https://"))],
     )
+    # such a redirect would name the host that the request claims to ask
+    application.router.redirect_slashes = False
     application.state.settings = settings
     application.state.database = database
     application.state.clock = clock
