@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +36,10 @@ OF_NOTES = ("/documents/", "/notes/")
 
 
 @pytest.fixture
-def database_url(empty_database: Any, peopled: str) -> Any:
-    name = empty_database.create(peopled)
+def database_url(request: pytest.FixtureRequest, empty_database: Any, template: str) -> Iterator[str]:
+    """The address of a fresh database, with the invented people for tests of the whole program."""
+    filled = "whole" in request.fixturenames
+    name = empty_database.create(request.getfixturevalue("peopled") if filled else template)
     yield empty_database.url(name)
     empty_database.drop(name)
 
@@ -76,19 +79,19 @@ async def signed_in(whole: Starlette, database: Database, clock: Clock) -> Async
         await client.aclose()
 
 
-async def bearer(database: Database, clock: Clock, client: Client, login: str) -> Client:
-    """The same person as a program: with a token besides the cookie."""
+async def program_of(
+    application: Starlette, database: Database, clock: Clock, login: str, **new: Any
+) -> Client:
+    """A program that asks for somebody, or for somebody new, with a token. To be closed by the caller."""
+    if new:
+        await users.create(database, tenant=new.pop("tenant", 1), login=login, name=login, now=clock(), **new)
     token = await credentials.issue(
-        database, users.id_of(login), clock(), kind="token", client="t", lives=session_long()
+        database, users.id_of(login), clock(), kind="token", client="t", lives=timedelta(days=1)
     )
-    client.headers["authorization"] = f"Bearer {token}"
-    return client
-
-
-def session_long() -> Any:
-    from datetime import timedelta
-
-    return timedelta(days=1)
+    return httpx.AsyncClient(
+        transport=httpx.ASGITransport(application, raise_app_exceptions=False), base_url="http://test",
+        headers={"authorization": f"Bearer {token}"},
+    )  # fmt: skip
 
 
 def filled(address: str, **more: str) -> str:

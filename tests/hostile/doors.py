@@ -79,7 +79,9 @@ def application(folder: Path) -> Starlette:
     """The whole program, wired as `serve` wires it, over a database that is not there."""
     settings = Settings(folder, secret=b"s" * 32)
     return wiring.build(
-        settings, Database.opened_later("postgresql://127.0.0.1:1/nowhere", patience=0.0), lambda: datetime.now(UTC)
+        settings,
+        Database.opened_later("postgresql://127.0.0.1:1/nowhere", patience=0.0),
+        lambda: datetime.now(UTC),
     )
 
 
@@ -159,3 +161,7 @@ def _imported(tree: ast.Module) -> set[str]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             out |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
     return out | {name.split(".")[0] for name in out if name.split(".")[0] in CALLS_OUT - {"socket", "ssl"}}
+
+
+if __name__ == "__main__":
+    print("\n".join(openings(Path.cwd())))

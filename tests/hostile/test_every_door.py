@@ -39,7 +39,11 @@ async def test_nothing_opens_without_signing_in(whole: Starlette, signed_in: Sig
     for path in private(pages(whole)):
         answer = await stranger.get(filled(path))
         leads = answer.headers.get("location", "")
-        if answer.status_code != 303 or not leads.startswith("/sign-in") or any(h in answer.text for h in HERS):
+        if (
+            answer.status_code != 303
+            or not leads.startswith("/sign-in")
+            or any(h in answer.text for h in HERS)
+        ):
             wrong.append(("GET", path, answer.status_code))
     for path in private(forms(whole)):
         answer = await stranger.post(filled(path), data={"csrf": "x"})

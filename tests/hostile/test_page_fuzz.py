@@ -24,7 +24,24 @@ ODD = (
     "x" * 4000, "{{7*7}}", "{% raw %}", "${7*7}", "<script>alert(1)</script>", "../../etc/passwd", "2026-02-30", "0000-00-00", "9999-12-31",
     "12-Nov-2026", "Patient/ines", "http://x|y", "|", ",", "a,b,c", "null", "[]", "{", "-", "on", "yes", "\r\nset-cookie: a=b", "١٢", "1/0",
 )  # fmt: skip
-NAMES = ("q", "next", "page", "sort", "start", "show", "as_of", "before", "from", "to", "version", "test", "cursor", "id", "patient", "rule")
+NAMES = (
+    "q",
+    "next",
+    "page",
+    "sort",
+    "start",
+    "show",
+    "as_of",
+    "before",
+    "from",
+    "to",
+    "version",
+    "test",
+    "cursor",
+    "id",
+    "patient",
+    "rule",
+)
 
 
 def fields(page: httpx.Response) -> list[str]:
@@ -35,7 +52,9 @@ def fields(page: httpx.Response) -> list[str]:
 def parameters(page: httpx.Response) -> list[str]:
     """The names of the parameters of a page's links."""
     links = [unescape(link) for link in re.findall(r'(?:href|action|hx-get)="([^"]+)"', page.text)]
-    return sorted({name for link in links for name, _ in parse_qsl(urlsplit(link).query, keep_blank_values=True)})
+    return sorted(
+        {name for link in links for name, _ in parse_qsl(urlsplit(link).query, keep_blank_values=True)}
+    )
 
 
 async def test_no_parameter_of_a_page_makes_it_fail(whole: Starlette, signed_in: SignedIn) -> None:
@@ -71,7 +90,10 @@ async def test_no_place_in_an_address_makes_it_fail(whole: Starlette, signed_in:
 
 async def test_no_field_of_a_form_makes_it_fail(whole: Starlette, signed_in: SignedIn) -> None:
     random, people = Random(SEED), {who: await signed_in(who) for who in ("sage", "root", "ines")}
-    csrf = {who: token_of(await client.get("/me/you" if who == "ines" else "/account")) for who, client in people.items()}
+    csrf = {
+        who: token_of(await client.get("/me/you" if who == "ines" else "/account"))
+        for who, client in people.items()
+    }
     wrong = []
     for path in forms(whole):
         if path == "/sign-out":

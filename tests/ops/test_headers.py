@@ -11,7 +11,13 @@ from starlette.applications import Starlette
 from tests.hostile import doors
 from tests.hostile.conftest import filled
 
-STRICT = ("x-content-type-options", "content-security-policy", "x-frame-options", "referrer-policy", "cache-control")
+STRICT = (
+    "x-content-type-options",
+    "content-security-policy",
+    "x-frame-options",
+    "referrer-policy",
+    "cache-control",
+)
 PUBLIC = ("/static/", "/.well-known/", "/oauth/jwks.json", "/oauth/style.json", "/fhir/.well-known/")
 """What anybody may keep: it holds nothing of anybody."""
 
@@ -27,8 +33,17 @@ def asked(application: Starlette) -> list[tuple[str, str]]:
     fhir = [opening.split(" ") for opening in doors.of_fhir()]
     out = [(method, path) for method, path in routes if method != "WEBSOCKET"]
     out += [(method, path) for _, path in routes for method in ("HEAD", "DELETE", "OPTIONS", "TRACE")]
-    out += [("GET" if method.startswith("$") else method, path.replace("/T", "/Patient")) for method, path in fhir]
-    return [*out, ("GET", "/nothing"), ("GET", "/patients/"), ("GET", "/.git/config"), ("GET", "/me/"), ("POST", "/fhir/")]
+    out += [
+        ("GET" if method.startswith("$") else method, path.replace("/T", "/Patient")) for method, path in fhir
+    ]
+    return [
+        *out,
+        ("GET", "/nothing"),
+        ("GET", "/patients/"),
+        ("GET", "/.git/config"),
+        ("GET", "/me/"),
+        ("POST", "/fhir/"),
+    ]
 
 
 async def test_every_answer_has_its_headers(application: Starlette) -> None:
@@ -41,7 +56,11 @@ async def test_every_answer_has_its_headers(application: Starlette) -> None:
             missing = [name for name in (*STRICT, "strict-transport-security") if name not in said]
             kept = "no-store" not in said.get("cache-control", "") and not path.startswith(PUBLIC)
             policy = said.get("content-security-policy", "")
-            open_ = "frame-ancestors 'none'" not in policy or "default-src 'none'" not in policy or "unsafe" in policy
+            open_ = (
+                "frame-ancestors 'none'" not in policy
+                or "default-src 'none'" not in policy
+                or "unsafe" in policy
+            )
             if missing or kept or open_ or said.get("x-frame-options") != "DENY":
                 wrong.append((method, path, answer.status_code, missing, kept, open_))
     assert wrong == []
