@@ -2,6 +2,7 @@
 
 Both are run from throw-away environments (`uv tool run`), never from this project's: sqlmap and wapiti are GPL. What they find
 is written to FOLDER; docs/safety/scans.md says what was done about it. Usage: live.py FOLDER [sqlmap] [wapiti]
+
 """
 
 from __future__ import annotations
@@ -19,10 +20,14 @@ from urllib.parse import quote
 
 import httpx
 
+from commonchart.demo import courses
+
 SQLMAP = ["uv", "tool", "run", "--from", "sqlmap==1.10.10", "sqlmap"]
 WAPITI = ["uv", "tool", "run", "--from", "wapiti3==3.2.3", "wapiti"]
+SECONDS, ATTACK_SECONDS = os.environ.get("SCAN_SECONDS", "420"), os.environ.get("SCAN_ATTACK_SECONDS", "45")
 ACCOUNTS = {"clinician": "clinician", "administrator": "admin", "patient": "patient"}
 PASSWORD = "alder-street"
+PRACTICE = courses.PRACTICE
 # none of these calls another machine (ssrf, xxe, log4shell, wapp and takeover would)
 MODULES = "backup,cookieflags,crlf,csp,csrf,exec,file,htaccess,http_headers,ldap,methods,permanentxss,redirect,sql,timesql,upload,xss"
 PAGES = (
@@ -48,7 +53,11 @@ API = (
 
 @contextmanager
 def demonstration() -> Iterator[tuple[str, Path]]:
-    """A demonstration with its own data, on a free port: its address and folder."""
+    """A demonstration with its own data, on a free port: its address and folder. SCAN_AT="ADDRESS FOLDER" uses a running one."""
+    if at := os.environ.get("SCAN_AT"):
+        address, _, data = at.partition(" ")
+        yield address, Path(data)
+        return
     with tempfile.TemporaryDirectory(prefix="commonchart-scan-") as name:
         folder = Path(name)
         command = ["commonchart", "demo", "--port", "0", "--scale", "20", "--data", str(folder / "data")]
@@ -80,7 +89,17 @@ def session(address: str, login: str) -> str:
 
 def token(data: Path) -> str:
     """A token of a clinician, for the API."""
-    command = ["commonchart", "token", "create", "--role", "clinician", "--data", str(data)]
+    command = [
+        "commonchart",
+        "token",
+        "create",
+        "--role",
+        "clinician",
+        "--organization",
+        PRACTICE,
+        "--data",
+        str(data),
+    ]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip().splitlines()[-1]
 
 
@@ -91,16 +110,27 @@ def sqlmap(address: str, data: Path, folder: Path) -> None:
     with httpx.Client(base_url=address, headers={"authorization": bearer.partition(" ")[2]}) as client:
         patient = client.get("/fhir/Patient?_count=1").json()["entry"][0]["resource"]["id"]
     for n, (path, kept) in enumerate(
-        [(p, f"Cookie: {clinician}") for p in PAGES] + [(p, f"Cookie: {root}") for p in REPORTS] + [(p, bearer) for p in API]
+        [(p, f"Cookie: {clinician}") for p in PAGES]
+        + [(p, f"Cookie: {root}") for p in REPORTS]
+        + [(p, bearer) for p in API]
     ):
         url = address + quote(path.replace("{p}", patient), safe="/?&=:$|,-_.")
         # the cookie, agent and referrer are tried once; every later address only its own parameters
         skip = [] if n == 0 else ["--skip=user-agent,referer,host,commonchart,cookie,authorization"]
         options = ["--batch", "--level=3", "--risk=1", "--threads=3", "--timeout=30", "--retries=1", "--time-sec=4", "--ignore-code=*",
                    "--disable-coloring", f"--output-dir={folder / 'sqlmap'}", "-H", kept, "-u", url]  # fmt: skip
-        done = subprocess.run([*SQLMAP, *options, *skip], capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        done = subprocess.run(
+            [*SQLMAP, *options, *skip], capture_output=True, text=True, stdin=subprocess.DEVNULL
+        )
         verdict = "INJECTABLE" if "identified the following injection" in done.stdout else "nothing"
-        tested = len(set(re.findall(r"(?:GET|Cookie|User-Agent|Referer|URI|custom header)[^\n']*parameter '([^']+)'", done.stdout)))
+        tested = len(
+            set(
+                re.findall(
+                    r"(?:GET|Cookie|User-Agent|Referer|URI|custom header)[^\n']*parameter '([^']+)'",
+                    done.stdout,
+                )
+            )
+        )
         said = f"{verdict:10} {tested:2} parameters {path}"
         print(said, flush=True)
         with (folder / "sqlmap.txt").open("a") as summary:
@@ -113,8 +143,8 @@ def wapiti(address: str, folder: Path) -> None:
     for who in (*ACCOUNTS, "nobody"):
         signed = ["-H", f"Cookie: {session(address, ACCOUNTS[who])}"] if who in ACCOUNTS else []
         start = {"patient": "/me", "nobody": "/sign-in"}.get(who, "/patients?q=an")
-        options = ["-u", address + start, "--scope", "domain", "-m", MODULES, "-x", f"{address}/sign-out", "--max-scan-time", "420",
-                   "--max-attack-time", "45", "--max-links-per-page", "30", "-d", "3", "--flush-session", "-f", "json",
+        options = ["-u", address + start, "--scope", "domain", "-m", MODULES, "-x", f"{address}/sign-out", "--max-scan-time", SECONDS,
+                   "--max-attack-time", ATTACK_SECONDS, "--max-links-per-page", "30", "-d", "3", "--flush-session", "-f", "json",
                    "-o", str(folder / f"wapiti-{who}.json"), "--no-bugreport", "-v", "1", *signed]  # fmt: skip
         done = subprocess.run([*WAPITI, *options], capture_output=True, text=True, stdin=subprocess.DEVNULL)
         (folder / f"wapiti-{who}.log").write_text(done.stdout + done.stderr)

@@ -18,12 +18,13 @@ from commonchart.fhir import packages
 from commonchart.fhir.outcome import Refused
 from commonchart.terminology.formats.files import Files
 
-SIZE = 400_000_000
-MOST_MEMORY = 150_000_000
+SIZE = 300_000_000
+MOST_MEMORY = 280_000_000
+BLOCK = b"7" * 4_000_000
 
 
-class Zeros(io.RawIOBase):
-    """So many spaces, made as they are read."""
+class Endless(io.RawIOBase):
+    """So many letters, made as they are read."""
 
     def __init__(self, size: int) -> None:
         self.left = size
@@ -34,22 +35,24 @@ class Zeros(io.RawIOBase):
     def readinto(self, buffer: object) -> int:
         view = memoryview(buffer)  # type: ignore[arg-type]
         size = min(len(view), self.left)
-        view[:size] = b" " * size
+        view[:size] = b"7" * size
         self.left -= size
         return size
 
 
 def zipped(path: Path, name: str) -> Path:
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive, archive.open(name, "w", force_zip64=True) as file:
-        for _ in range(SIZE // 4_000_000):
-            file.write(b" " * 4_000_000)
+    with (
+        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
+        archive.open(name, "w", force_zip64=True) as file,
+    ):
+        for _ in range(SIZE // len(BLOCK)):
+            file.write(BLOCK)
     return path
 
 
 def packed(path: Path) -> Path:
-    with gzip.open(path, "wb", compresslevel=1) as file:
-        for _ in range(SIZE // 4_000_000):
-            file.write(b" " * 4_000_000)
+    """Members one after another, which is one stream to a reader."""
+    path.write_bytes(gzip.compress(BLOCK, 9, mtime=0) * (SIZE // len(BLOCK)))
     return path
 
 
@@ -57,7 +60,7 @@ def tarred(path: Path, name: str) -> Path:
     with tarfile.open(path, "w:gz", compresslevel=1) as archive:
         info = tarfile.TarInfo(name)
         info.size = SIZE
-        archive.addfile(info, io.BufferedReader(Zeros(SIZE)))  # type: ignore[type-var]
+        archive.addfile(info, io.BufferedReader(Endless(SIZE)))  # type: ignore[type-var]
     return path
 
 
@@ -78,7 +81,11 @@ READERS: list[tuple[str, Callable[[Path], Path], Callable[[Path], object]]] = [
     ("a terminology as tgz", lambda f: tarred(f / "t.tgz", "package/a.json"), _terminology),
     ("a terminology as gz", lambda f: packed(f / "t.json.gz"), _terminology),
     ("a schedule release", lambda f: zipped(f / "s-4.6.zip", "Antigen.xml"), release.files),
-    ("a FHIR package", lambda f: tarred(f / "p.tgz", "package/package.json"), lambda p: packages.read(p.read_bytes())),
+    (
+        "a FHIR package",
+        lambda f: tarred(f / "p.tgz", "package/package.json"),
+        lambda p: packages.read(p.read_bytes()),
+    ),
     ("a Bundle to load", lambda f: packed(f / "b.json.gz"), _loaded),
     ("lines to load", lambda f: packed(f / "b.ndjson.gz"), _loaded),
 ]

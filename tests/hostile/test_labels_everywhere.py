@@ -62,8 +62,17 @@ def addresses() -> list[str]:
         method, path = opening.split(" ")
         if method not in ("GET",) and not method.startswith("$"):
             continue
-        for rtype, id in (("Patient", "ines"), ("Observation", "cx"), ("Condition", "cc"), ("MedicationRequest", "cm")):
-            at = path.replace("/T/id/T", "/Patient/ines/Observation").replace("/T", f"/{rtype}").replace("/id", f"/{id if rtype in path or '/T' in path else 'ines'}")
+        for rtype, id in (
+            ("Patient", "ines"),
+            ("Observation", "cx"),
+            ("Condition", "cc"),
+            ("MedicationRequest", "cm"),
+        ):
+            at = (
+                path.replace("/T/id/T", "/Patient/ines/Observation")
+                .replace("/T", f"/{rtype}")
+                .replace("/id", f"/{id if rtype in path or '/T' in path else 'ines'}")
+            )
             at = at.replace("/v", "/1")
             out.append(f"{at}{method if method.startswith('$') else ''}")
     more = [
@@ -86,18 +95,31 @@ async def test_a_restricted_fact_is_at_no_door(birch: Client, signed_in: SignedI
         answer = await client.get(path)
         shown = answer.text.replace(f"code:text={CANARY}", "").replace(f"_content={CANARY.lower()}", "")
         open_ += answer.status_code == 200 and ("Hallowbrook" in shown or "HALLOWBROOK" in shown)
-        if answer.status_code >= 500 or CANARY.lower() in shown.lower() or NUMBER in shown or "F11.20" in shown:
+        if (
+            answer.status_code >= 500
+            or CANARY.lower() in shown.lower()
+            or NUMBER in shown
+            or "F11.20" in shown
+        ):
             wrong.append((path, answer.status_code))
     assert wrong == []
     assert open_ > 30, open_  # most of the record is open: what finds nothing here is not blind
 
 
-async def test_alder_itself_meets_them(birch: Client, signed_in: SignedIn, whole: Starlette, database: Database, clock: Clock) -> None:
+async def test_alder_itself_meets_them(
+    birch: Client, signed_in: SignedIn, whole: Starlette, database: Database, clock: Clock
+) -> None:
     """What the test above looks for can be seen by who may."""
     own = await program_of(whole, database, clock, "alder-app", role="clinician", org="alder")
     sage = await signed_in("sage")
-    met = {path for path in addresses() if CANARY in (await own.get(path)).text.replace(f"code:text={CANARY}", "")}
-    met |= {path for path in pages(whole) if "{patient}" in path and CANARY in (await sage.get(filled(path))).text}
+    met = {
+        path
+        for path in addresses()
+        if CANARY in (await own.get(path)).text.replace(f"code:text={CANARY}", "")
+    }
+    met |= {
+        path for path in pages(whole) if "{patient}" in path and CANARY in (await sage.get(filled(path))).text
+    }
     await own.aclose()
     assert len(met) > 25, sorted(met)
 

@@ -39,7 +39,9 @@ async def test_no_form_takes_a_field_that_it_does_not_show(
             "SELECT DISTINCT tenant, org, actor FROM resource WHERE recorded >= (SELECT max(recorded) FROM resource) "
             "AND actor <> 'loader' AND rtype <> 'Organization'", ()
         )  # fmt: skip
-        late = await conn.fetch("SELECT count(*) FROM resource WHERE patient = 'late' AND rtype <> 'Patient'", ())
+        late = await conn.fetch(
+            "SELECT count(*) FROM resource WHERE patient = 'late' AND rtype <> 'Patient'", ()
+        )
         acts = await conn.fetch("SELECT DISTINCT tenant, org FROM audit WHERE client = 'web'", ())
     assert {(row[0], row[1]) for row in written} <= {(1, "alder")}
     assert late[0][0] == 0
@@ -48,7 +50,9 @@ async def test_no_form_takes_a_field_that_it_does_not_show(
 
 async def _users(database: Database) -> list[tuple[object, ...]]:
     async with database.single() as conn:
-        rows = await conn.fetch("SELECT id, tenant, login, role, org, patient, active FROM app_user ORDER BY id", ())
+        rows = await conn.fetch(
+            "SELECT id, tenant, login, role, org, patient, active FROM app_user ORDER BY id", ()
+        )
     return [tuple(row) for row in rows]
 
 
@@ -56,7 +60,11 @@ async def test_what_the_server_keeps_is_not_taken_from_a_body(
     whole: Starlette, database: Database, clock: Clock
 ) -> None:
     client = await program_of(whole, database, clock, "doc", role="clinician", org="alder")
-    meta = {"versionId": "99", "lastUpdated": "1999-01-01T00:00:00Z", "tag": [{"system": "tenant", "code": "2"}]}
+    meta = {
+        "versionId": "99",
+        "lastUpdated": "1999-01-01T00:00:00Z",
+        "tag": [{"system": "tenant", "code": "2"}],
+    }
     body = reading("h5", "HbA1c", "4548-4", "2026-05-06", "8.4", "%") | {"id": "forged", "meta": meta}
     made = await client.post("/fhir/Observation", json=body)
     assert made.status_code == 201
@@ -76,7 +84,13 @@ async def test_references_to_oneself_in_circles_and_by_thousands_are_bounded(
     whole: Starlette, database: Database, clock: Clock
 ) -> None:
     client = await program_of(whole, database, clock, "load", role="system", org="alder")
-    panel = about("Observation", "self", status="final", code=concept("Panel"), hasMember=[{"reference": "Observation/self"}])
+    panel = about(
+        "Observation",
+        "self",
+        status="final",
+        code=concept("Panel"),
+        hasMember=[{"reference": "Observation/self"}],
+    )
     inside = [
         {"resourceType": "Observation", "id": one, "status": "final", "code": concept("x"), "hasMember": [{"reference": f"#{other}"}]}
         for one, other in (("a", "b"), ("b", "a"))
@@ -84,7 +98,14 @@ async def test_references_to_oneself_in_circles_and_by_thousands_are_bounded(
     many = [{"reference": f"Observation/h{n % 6}"} for n in range(10_000)]
     await put(client, panel)
     for body in (
-        about("Observation", "circle", status="final", code=concept("x"), contained=inside, hasMember=[{"reference": "#a"}]),
+        about(
+            "Observation",
+            "circle",
+            status="final",
+            code=concept("x"),
+            contained=inside,
+            hasMember=[{"reference": "#a"}],
+        ),
         about("Observation", "many", status="final", code=concept("x"), hasMember=many),
     ):
         began = time.monotonic()

@@ -17,9 +17,17 @@ def nexts(bundle: dict) -> str:  # type: ignore[type-arg]
     return next(one["url"] for one in bundle["link"] if one["relation"] == "next")
 
 
-async def test_a_page_link_is_decided_again_on_each_page(whole: Starlette, database: Database, clock: Clock) -> None:
+async def test_a_page_link_is_decided_again_on_each_page(
+    whole: Starlette, database: Database, clock: Clock
+) -> None:
     loader = await program_of(whole, database, clock, "alder-load", role="system", org="alder")
-    referral = about("ServiceRequest", "ref", status="active", intent="order", performer=[{"reference": "Organization/birch"}])
+    referral = about(
+        "ServiceRequest",
+        "ref",
+        status="active",
+        intent="order",
+        performer=[{"reference": "Organization/birch"}],
+    )
     await put(loader, {"resourceType": "Organization", "id": "birch", "name": "B"}, referral)
     kim = await program_of(whole, database, clock, "kim", role="clinician", org="birch")
     first = (await kim.get("/fhir/Observation?patient=ines&_count=2")).json()
@@ -39,7 +47,9 @@ async def test_a_page_link_is_decided_again_on_each_page(whole: Starlette, datab
         await client.aclose()
 
 
-async def test_everything_follows_no_list_and_no_group(whole: Starlette, database: Database, clock: Clock) -> None:
+async def test_everything_follows_no_list_and_no_group(
+    whole: Starlette, database: Database, clock: Clock
+) -> None:
     loader = await program_of(whole, database, clock, "alder-load", role="system", org="alder")
     both = [{"reference": "Patient/ines"}, {"reference": "Patient/blank"}]
     await put(
@@ -64,7 +74,11 @@ async def test_a_cookie_that_was_there_before_is_not_the_session(signed_in: Sign
     mine = next(value for value in kept if value != "chosen-by-somebody-else")
     assert len(mine or "") >= 40
     other = await signed_in()
-    for address in (f"/patients?commonchart={mine}", f"/patients;commonchart={mine}", "/patients?session=chosen-by-somebody-else"):
+    for address in (
+        f"/patients?commonchart={mine}",
+        f"/patients;commonchart={mine}",
+        "/patients?session=chosen-by-somebody-else",
+    ):
         assert (await other.get(address)).status_code in (303, 404)
     again = await signed_in("sage")
     assert again.cookies["commonchart"] != mine

@@ -56,7 +56,14 @@ async def test_a_shared_pool_mixes_nobody_up(two: dict[int, Client]) -> None:
 
     async def ask(n: int) -> str:
         mine, other = (1, 2) if n % 2 else (2, 1)
-        path = ("Patient/same", "Patient?name=Kanari", "Patient/nobody", "Patient?birthdate=x", "_history", "Patient/same/$everything")[n % 6]
+        path = (
+            "Patient/same",
+            "Patient?name=Kanari",
+            "Patient/nobody",
+            "Patient?birthdate=x",
+            "_history",
+            "Patient/same/$everything",
+        )[n % 6]
         try:
             answer = await asyncio.wait_for(two[mine].get(f"/fhir/{path}"), 0.004 if n % 7 == 0 else 60)
         except (TimeoutError, httpx.HTTPError):

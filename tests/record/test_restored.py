@@ -19,8 +19,12 @@ from tests.conftest import Clock
 async def test_nobody_is_let_in_by_what_an_old_backup_says(
     database: Database, database_url: str, empty_database: Any, clock: Clock, tmp_path: Path
 ) -> None:
-    user = await users.create(database, tenant=1, login="ada", name="Ada", role="clinician", org="alder", now=clock())
-    token = await credentials.issue(database, user.id, clock(), kind="token", client="t", lives=timedelta(days=9))
+    user = await users.create(
+        database, tenant=1, login="ada", name="Ada", role="clinician", org="alder", now=clock()
+    )
+    token = await credentials.issue(
+        database, user.id, clock(), kind="token", client="t", lives=timedelta(days=9)
+    )
     async with database.connection() as conn:
         await conn.execute(
             "INSERT INTO emergency_access (id, tenant, actor, org, patient, purpose, reason, starts, ends) "
