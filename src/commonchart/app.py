@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Scope
@@ -16,9 +17,10 @@ from commonchart.access import credentials
 from commonchart.access.limits import Limits, Rates
 from commonchart.fhir.outcome import Refused, Throttled
 from commonchart.ops import health
+from commonchart.ops.headers import Headed
 from commonchart.ops.limiting import Addresses
 from commonchart.record.database import Database
-from commonchart.rest import health_cards, oauth, websocket
+from commonchart.rest import health_cards, health_links, oauth, websocket
 from commonchart.rest import http as rest
 from commonchart.settings import Settings
 from commonchart.web import refusals
@@ -33,17 +35,23 @@ def build(settings: Settings, database: Database, clock: Callable[[], datetime])
             *rest.routes(),
             *websocket.routes(),
             *health_cards.routes(),
+            *health_links.routes(),
             *oauth.routes(),
             *health.routes(),
             *web.routes(),
         ],
         exception_handlers=refusals.handlers(),
+        middleware=[
+            Middleware(Headed, tls=settings.base_url.startswith("https://")),
+            Middleware(Addresses, answer=_refused),
+        ],
         lifespan=_listening,
     )
-    application.add_middleware(Addresses, answer=_refused)
     application.state.limits = Limits(
         Rates(settings.limit_user, settings.limit_client, settings.limit_address)
     )
+    # such a redirect would name the host that the request claims to ask
+    application.router.redirect_slashes = False
     application.state.settings = settings
     application.state.database = database
     application.state.clock = clock

@@ -12,6 +12,7 @@ import sys
 import tomllib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from tempfile import mkstemp
 from typing import Any, Literal
@@ -40,8 +41,9 @@ class Settings(Struct, frozen=True):
     `base_url` is the address people use, "" for `http://host:port`; `bindir` names PostgreSQL's programs, "" to look
     for them; `mode` is what a site starts with, until `commonchart mode` has said something else; `secret` signs
     cursors and the like; `card_keys` are the private keys (JWK) of health cards, `token_keys` those of the id tokens of
-    apps: the first signs, all are published. `tls_cert` and `tls_key` are PEM files: then only https is spoken. The limits
-    are requests a minute to each process, 0 for none.
+    apps: the first signs, all are published. `tls_cert` and `tls_key` are PEM files: then only https is spoken.
+    `proxies` are the addresses or networks, with spaces between, whose word about where a request came from is believed.
+    The limits are requests a minute to each process, 0 for none.
     """
 
     data_dir: Path
@@ -59,6 +61,7 @@ class Settings(Struct, frozen=True):
     token_keys: tuple[dict[str, str], ...] = ()
     tls_cert: str = ""
     tls_key: str = ""
+    proxies: str = ""
     limit_user: int = 12_000
     limit_client: int = 30_000
     limit_address: int = 60_000
@@ -81,6 +84,41 @@ def public_address(settings: Any, scheme: str, host: str) -> str:
     return configured.rstrip("/") or f"{scheme}://{host}"
 
 
+def client_address(settings: Any, peer: str, forwarded: str) -> str:
+    """Where a request comes from: `peer`, or what the proxies that the settings name say in X-Forwarded-For.
+
+    "" where a proxy stands in front that nobody named: then its one address says nothing about anybody.
+    """
+    named = networks(getattr(settings, "proxies", ""))
+    if not named:
+        in_front = bool(getattr(settings, "base_url", "")) and not getattr(settings, "tls_cert", "")
+        return "" if in_front else peer
+    at = peer
+    for before in reversed([part.strip() for part in forwarded.split(",") if part.strip()]):
+        if not _among(at, named):
+            break
+        at = before
+    return at
+
+
+def networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    """The addresses and networks of a text with spaces between. Raises Invalid."""
+    try:
+        return tuple(ip_network(part) for part in text.split())
+    except ValueError:
+        raise Invalid(
+            "A setting cannot be used: proxies are addresses or networks such as 10.0.0.0/8"
+        ) from None
+
+
+def _among(address: str, named: tuple[IPv4Network | IPv6Network, ...]) -> bool:
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return False
+    return any(found in one for one in named)
+
+
 def load(env: Mapping[str, str], **overrides: Any) -> Settings:
     """The settings; makes the data folder and its secret if they are not there yet. None in `overrides` says nothing.
 
@@ -101,6 +139,7 @@ def load(env: Mapping[str, str], **overrides: Any) -> Settings:
         raise Invalid("A setting cannot be used: a limit is a number of requests a minute, 0 for none")
     if bool(settings.tls_cert) != bool(settings.tls_key):
         raise Invalid("A setting cannot be used: tls_cert and tls_key go together")
+    networks(settings.proxies)
     return msgspec.structs.replace(
         settings,
         secret=_secret(data_dir / SIGNING_KEY),

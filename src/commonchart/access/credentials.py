@@ -35,7 +35,7 @@ LIVING = (
 )
 _FIND = (
     "SELECT u.tenant, u.id, u.name, u.role, u.org, c.client, u.patient, u.practitioner, c.expires, c.used, c.csrf, "
-    "u.preferences, c.created, c.scopes, " + SHARING + ", coalesce(c.app_grant, ''), g.patient "
+    "u.preferences, c.created, c.scopes, " + SHARING + ", coalesce(c.app_grant, ''), g.patient, c.factor_at "
     "FROM credential c JOIN app_user u ON u.id = c.actor LEFT JOIN app_grant g ON g.id = c.app_grant "
     f"WHERE c.sha256 = %s AND c.kind = %s AND c.revoked IS NULL AND u.active AND (c.app_grant IS NULL OR {LIVING})"
 )
@@ -43,7 +43,7 @@ _cache: dict[tuple[int, bytes], tuple[float, Actor, datetime]] = {}
 
 
 class Found(Struct, frozen=True):
-    """A living credential and whose it is."""
+    """A living credential and whose it is; `shown` is when a factor was last shown in a session."""
 
     actor: Actor
     created: datetime
@@ -51,6 +51,7 @@ class Found(Struct, frozen=True):
     used: datetime
     csrf: str
     preferences: str
+    shown: datetime | None = None
 
 
 class Token(Struct, frozen=True):
@@ -98,6 +99,7 @@ def _found(row: tuple[Any, ...]) -> Found:
         refused,
         app,
         context,
+        shown,
     ) = row
     actor = Actor(
         tenant,
@@ -115,7 +117,7 @@ def _found(row: tuple[Any, ...]) -> Found:
         app=app,
         context=context,
     )
-    return Found(actor, created, expires, used, csrf, preferences)
+    return Found(actor, created, expires, used, csrf, preferences, shown)
 
 
 async def actor_of(database: Database, token: str, now: datetime) -> Actor:

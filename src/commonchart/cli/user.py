@@ -10,7 +10,7 @@ import click
 
 from commonchart import settings
 from commonchart.access import users
-from commonchart.access.people import breached, links, staff
+from commonchart.access.people import breached, factors, links, staff
 from commonchart.access.people.links import Link, Person
 from commonchart.access.records import Records
 from commonchart.cli.app import ROOT
@@ -152,3 +152,18 @@ def breached_list(file: Path, data: Path | None) -> None:
     with file.open("rb") as lines:
         count = breached.write(lines, folder / breached.FILE)
     click.echo(f"{count:,} passwords are refused from now on.")
+
+
+@user.command(name="no-second-factor")
+@click.argument("login")
+@data_option
+@awaited
+async def no_second_factor(login: str, data: Path | None) -> None:
+    """Take the second factors of somebody away who has lost them: their sessions end, and they set up new ones."""
+    async with opened(data) as database:
+        found, now = await users.find(database, login), datetime.now(UTC)
+        async with database.connection() as conn:
+            gone = await factors.take_away(
+                conn, users.system(found.tenant, "command line", found.org), found.id, now
+            )
+    click.echo(f"{login}: {gone} taken away, and the recovery codes" if gone else f"{login} had none")

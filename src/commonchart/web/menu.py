@@ -96,6 +96,7 @@ PRIVACY = Group(
         Entry("/reports/access", "Who did what", "g a"),
         Entry("/reports/access/unusual", "Unusual access"),
         Entry("/reports/break-glass", "Break-glass to review"),
+        Entry("/reports/consents", "Consents to look at"),
     ),
 )
 
