@@ -76,6 +76,8 @@ async def signed_in_call(request: Request) -> Call:
     """Who is asking. Raises Unauthenticated without a living session, NotFound for an address that names no id."""
     if not all(_ID.fullmatch(value) for value in request.path_params.values() if isinstance(value, str)):
         raise NotFound("There is no such page")
+    if any("\0" in part for pair in request.query_params.multi_items() for part in pair):
+        raise Malformed("The address cannot be read")
     state = request.app.state
     now = state.clock()
     session = await signin.resume(state.database, request.cookies.get(COOKIE, ""), now)
