@@ -16,11 +16,13 @@ from commonchart.web.clinician import (
     calculators,
     campaigns,
     conditions,
+    consents,
     contact,
     covers,
     critical,
     dashboard,
     digest,
+    disclosures,
     due,
     emergency,
     emergency_review,
@@ -37,6 +39,7 @@ from commonchart.web.clinician import (
     patients,
     persons,
     plans,
+    privacy_queue,
     provenance,
     quarantine,
     questionnaire,
@@ -56,8 +59,10 @@ from commonchart.web.clinician import (
     validating,
     views,
     wordings,
+    would_see,
     writing,
 )
+from commonchart.web.people import forgotten, roles, users, welcome
 from commonchart.web.portal import table
 from commonchart.web.portal.door import staff
 from commonchart.web.session import Endpoint, View, guarded, signed_in
@@ -87,6 +92,10 @@ READING: dict[str, View] = {
     "/patients/{patient}/insurance": sections.insurance,
     "/patients/{patient}/contacts": sections.contacts,
     "/patients/{patient}/facts/{rtype}/{id}": provenance.fact,
+    "/patients/{patient}/consents": consents.page,
+    "/patients/{patient}/disclosures": disclosures.page,
+    "/patients/{patient}/disclosures.csv": disclosures.download,
+    "/patients/{patient}/would-see": would_see.page,
     "/account": accounts.account,
     "/apps": app_registry.page,
     "/patients/{patient}/apps": gallery.page,
@@ -124,11 +133,16 @@ READING: dict[str, View] = {
     "/receipts/{run}": receipts.one,
     "/receipts/{run}/json": receipts.download,
     "/terminology": terminology.page,
+    "/users": users.page,
+    "/roles": roles.page,
 }
 WRITING: dict[str, tuple[View, View]] = {
     "/patients/{patient}/new/{form}": (writing.new, writing.create),
     "/patients/{patient}/edit/{rtype}/{id}": (writing.edit, writing.correct),
     "/patients/{patient}/retract/{rtype}/{id}": (writing.retract, writing.retracting),
+    "/patients/{patient}/consents/new": (consents.new, consents.create),
+    "/patients/{patient}/consents/{consent}": (consents.one, consents.act),
+    "/reports/consents": (privacy_queue.page, privacy_queue.act),
     "/patients/{patient}/visits/new": (notes.new_visit, notes.create_visit),
     "/patients/{patient}/notes/new": (notes.new_note, notes.create_note),
     "/patients/{patient}/notes/{id}/edit": (notes.edit_note, notes.save_note),
@@ -173,6 +187,9 @@ WRITING: dict[str, tuple[View, View]] = {
     "/validate": (validating.page, validating.look),
     "/apps/new": (app_registry.new, app_registry.create),
     "/apps/{app}": (app_registry.one, stepped_up(app_registry.act, "decide on an app")),
+    "/users/new": (users.new, stepped_up(users.create, "let somebody in")),
+    "/users/{user}": (users.one, stepped_up(users.act, "change an account")),
+    "/users/{user}/end": (users.ending, stepped_up(users.end, "end an account")),
     "/patients/new": (registration.new_patient, registration.create_patient),
 }
 # After the addresses that a writing page may claim, such as visits/new.
@@ -224,6 +241,10 @@ PUBLIC: list[tuple[str, Endpoint, list[str]]] = [
     ("/sign-in/enrol/options", arrival.waits_for("enrol", arrival.making_options), ["GET"]),
     ("/signed-out", accounts.signed_out, ["GET"]),
     ("/session", accounts.session_state, ["GET"]),
+    ("/welcome/{token}", welcome.page, ["GET"]),
+    ("/welcome", welcome.choose, ["POST"]),
+    ("/forgotten", forgotten.page, ["GET"]),
+    ("/forgotten", forgotten.ask, ["POST"]),
     ("/timed-out", accounts.timed_out, ["GET"]),
     ("/oauth/authorize", consent.authorize, ["GET"]),
     ("/oauth/authorize", consent.posted, ["POST"]),
