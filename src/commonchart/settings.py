@@ -12,6 +12,7 @@ import sys
 import tomllib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from tempfile import mkstemp
@@ -101,6 +102,7 @@ def client_address(settings: Any, peer: str, forwarded: str) -> str:
     return at
 
 
+@lru_cache(16)
 def networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
     """The addresses and networks of a text with spaces between. Raises Invalid."""
     try:

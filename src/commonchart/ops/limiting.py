@@ -8,6 +8,7 @@ from typing import Any
 from commonchart.access.actors import Actor
 from commonchart.access.limits import Limits, limits_of, refuse
 from commonchart.fhir.outcome import Refused
+from commonchart.settings import client_address
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -15,7 +16,6 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 FREE = ("/health", "/static/")
-OURSELVES = frozenset({"127.0.0.1", "::1"})
 NOBODY = Actor(0, "", "", "system", "", "web")
 TRY_LATER = 1013
 
@@ -35,11 +35,12 @@ class Addresses:
             return
         state = scope["app"].state
         limits = limits_of(state)
-        wait = limits.wait("address", client[0], limits.rates.address) if limits else 0.0
-        if limits is None or not wait or _proxied(state, client[0]):
+        address = _address(scope) if limits else ""
+        wait = limits.wait("address", address, limits.rates.address) if limits and address else 0.0
+        if limits is None or not wait:
             await self._app(scope, receive, send)
             return
-        await self._refuse(limits, state, client[0], wait, scope, receive, send)
+        await self._refuse(limits, state, address, wait, scope, receive, send)
 
     async def _refuse(
         self,
@@ -60,6 +61,8 @@ class Addresses:
             await self._answer(scope, refusal)(scope, receive, send)
 
 
-def _proxied(state: Any, address: str) -> bool:
-    """Whether it is a proxy on this machine, behind which everybody has the same address: it counts for itself."""
-    return address in OURSELVES and bool(getattr(state.settings, "base_url", ""))
+def _address(scope: Scope) -> str:
+    """Whose count it is: the client's address, or what a named proxy says; "" behind one that nobody named."""
+    headers = dict(scope.get("headers") or ())
+    forwarded = headers.get(b"x-forwarded-for", b"").decode("latin-1")
+    return client_address(scope["app"].state.settings, scope["client"][0], forwarded)
