@@ -32,6 +32,7 @@ from commonchart.web.session import (
     keep,
     keep_device,
     keep_waiting,
+    plain,
     put,
     signing_key,
     site,
@@ -43,16 +44,18 @@ CODE_COOKIE = "commonchart-invitation"
 PLACES = {"factor": "/sign-in/second", "enrol": "/sign-in/enrol"}
 
 
-async def page(request: Request, template: str, title: str, status: int = 200, **more: Any) -> Response:
-    """A page of the door, for people who are not signed in (yet)."""
+async def page(
+    request: Request, template: str, title: str, status: int = 200, *, path: str = "/sign-in", **more: Any
+) -> Response:
+    """A page of the door, for people who are not signed in (yet); its form is sent to `path` or below."""
     made: list[str] = []
     context: dict[str, Any] = {
         "title": title, "csrf": door_token(request, made.append), "actor": None, "prefs": Preferences(density="comfortable"),
-        "site": await site(request, TENANT), "may": {}, "q": "", "issues": [],
+        "site": await site(request, TENANT), "may": {}, "q": "", "issues": [], "errors": {},
     }  # fmt: skip
     response = rendering.html(template, context | more, status)
     if made:
-        put(request, response, DOOR_COOKIE, made[0], path="/sign-in")
+        put(request, response, DOOR_COOKIE, made[0], path=path)
     if status == 429:
         response.headers["retry-after"] = "900"
     return response
@@ -102,8 +105,8 @@ async def second_page(request: Request, waiting: Session) -> Response:
 
 async def second(request: Request, waiting: Session) -> Response:
     """Look at what was shown."""
-    sent, state = await form(request), request.app.state
-    proof = Proof(str(sent.get("proof_code", ""))[:60].strip(), str(sent.get("proof_passkey", "")))
+    sent, state = plain(await form(request)), request.app.state
+    proof = Proof(sent.get("proof_code", "")[:60].strip(), sent.get("proof_passkey", ""))
     if not proof.code and not proof.passkey:
         return await _second(request, waiting, 422, [("proof_code", "Enter the code")])
     try:
@@ -151,16 +154,16 @@ async def enrol_page(request: Request, waiting: Session) -> Response:
 
 async def enrol(request: Request, waiting: Session) -> Response:
     """Keep it, show the recovery codes this once, and let them in."""
-    sent, state = await form(request), request.app.state
+    sent, state = plain(await form(request)), request.app.state
     args = (state.database, signing_key(request), waiting.actor)
     kind = "passkey" if sent.get("made") else "totp"
     try:
         if kind == "passkey":
             codes = await passkeys.add(
-                *args, str(sent["made"]), str(sent.get("label", "")), state.clock(), passkey_site(request)
+                *args, sent["made"], sent.get("label", ""), state.clock(), passkey_site(request)
             )  # fmt: skip
         else:
-            codes = await factors.confirm(*args, str(sent.get("code", ""))[:20], state.clock())
+            codes = await factors.confirm(*args, sent.get("code", "")[:20], state.clock())
     except Invalid as refusal:
         return await _enrol(request, waiting, [(i.at, i.message) for i in refusal.issues])
     session = await signin.finish(state.database, waiting, kind, state.clock(), origin(request))

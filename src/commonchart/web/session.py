@@ -139,6 +139,11 @@ async def form(request: Request) -> FormData:
         raise Malformed("The form cannot be read") from None
 
 
+def plain(fields: FormData) -> dict[str, str]:
+    """The fields that are texts, without NUL, which PostgreSQL does not keep."""
+    return {name: value.replace("\0", "") for name, value in fields.items() if isinstance(value, str)}
+
+
 async def check_token(request: Request, expected: str) -> None:
     """A POST must come from a page of ours: same site, and with the token of this session. Raises Forbidden."""
     if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):

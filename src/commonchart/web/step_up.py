@@ -137,4 +137,4 @@ async def _ask(
 
 
 def _texts(fields: Any) -> list[tuple[str, str]]:
-    return [(name, value) for name, value in fields.multi_items() if isinstance(value, str)]
+    return [(name, value.replace("\0", "")) for name, value in fields.multi_items() if isinstance(value, str)]
