@@ -173,9 +173,7 @@ async def _link(request: Request) -> Link:
     if len(token) != TOKEN:
         raise NotFound(links.OVER)
     state = request.app.state
-    return await links.look(
-        state.database, token, request.client.host if request.client else "", state.clock()
-    )
+    return await links.look(state.database, token, origin(request).address, state.clock())
 
 
 async def _over(request: Request) -> Response:
