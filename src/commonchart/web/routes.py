@@ -94,7 +94,9 @@ READING: dict[str, View] = {
     "/patients/{patient}/facts/{rtype}/{id}": provenance.fact,
     "/patients/{patient}/consents": consents.page,
     "/patients/{patient}/disclosures": disclosures.page,
-    "/patients/{patient}/disclosures.csv": disclosures.download,
+    "/patients/{patient}/disclosures.csv": stepped_up(
+        disclosures.download, "download an accounting of disclosures", file=True
+    ),
     "/patients/{patient}/would-see": would_see.page,
     "/account": accounts.account,
     "/apps": app_registry.page,
