@@ -125,3 +125,19 @@ def test_for_people_it_is_a_plain_line() -> None:
         "status": 200,
     }
     assert logs.plain(None, "info", event) == b"10:00:00 web request status=200"
+
+
+@pytest.mark.parametrize(
+    "text", ["a\r\nb", '","event":"forged', "\x1b[31mred", "a\u2028b\u2029c", "\x00\x08", "{}\n{}"]
+)
+def test_a_line_is_one_event_whatever_is_in_it(text: str, capfdbinary: Any, lines: Lines) -> None:
+    """F5: what a client sends can be in a name that is listed (the route, the kind of an error); it never makes a second event."""
+    structlog.get_logger().info(text, route=text, kind=text)
+    logging.getLogger("uvicorn.error").warning(text)
+    written = capfdbinary.readouterr().err
+    assert len(written.splitlines()) == 2
+    for line in written.splitlines():
+        found = json.loads(line)
+        assert found["event"] != "forged"
+    assert not any(byte < 32 and byte != 10 for byte in written)
+    assert b"\xe2\x80\xa8" not in written

@@ -445,3 +445,10 @@ def test_visits_tell_hospital_stays_apart() -> None:
 )
 def test_the_length_of_a_hospital_stay(body: dict[str, Any], said: str) -> None:
     assert events.nights(body) == said
+
+
+@pytest.mark.parametrize("text", ["0001-01-01", "1849-12-31", "2301-01-01", "9999-12-31", "31-Dec-9999"])
+def test_a_day_that_nothing_can_mean_is_refused_at_its_field(text: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        dates.typed(text, at="to")
+    assert refused.value.issues[0].at == "to"

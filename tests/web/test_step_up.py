@@ -16,7 +16,8 @@ ASKING = {
     "/campaigns/{campaign}/letters", "/exchange/{run}/file", "/reports/critical.csv", "/registry/export.csv", "/registry/print",
     "/registries/{registry}/export.csv", "/reports/access/csv", "/reports/alerts.csv", "/medication-rules", "/emergency/{patient}",
     "/persons/{one}/{other}", "/rules/{rule}", "/rules/{rule}/try", "/schedules", "/apps/{app}", "/exchange/begin",
-    "/account/factors/app", "/account/password", "/account/factors",
+    "/account/factors/app", "/account/password", "/account/factors", "/users/new", "/users/{user}", "/users/{user}/end",
+    "/patients/{patient}/disclosures.csv",
 }  # fmt: skip
 
 
@@ -102,10 +103,10 @@ async def test_a_new_password_is_never_carried_along_and_ends_what_is_open(
     folder = app.state.settings.data_dir = tmp_path  # type: ignore[attr-defined]
     breached.write([b"leaked once before"], folder / breached.FILE)  # type: ignore[operator]
     for bad, words in (
-        ("short", "8 to 200 characters"),
+        ("short", "12 to 200 characters"),
         ("leaked once before", "known from a breach"),
         (PASSWORD, "the password you have"),
-        ("sage", "8 to 200"),
+        ("sage", "12 to 200"),
     ):
         answer = await sage.post("/account/password", data=typed | {"password": bad, "again": bad})
         assert answer.status_code == 422

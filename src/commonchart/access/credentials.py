@@ -1,7 +1,8 @@
-"""Sessions and tokens: one table, kept by their sha256 only. What is cached is at most 5 seconds old."""
+"""Sessions and tokens: one table, kept by their sha256 only. What is cached is at most 5 seconds old, and forgotten when told."""
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
 from datetime import datetime, timedelta
@@ -11,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from commonchart.access.actors import FOR_A_PATIENT, Actor
-from commonchart.fhir.outcome import Unauthenticated
+from commonchart.fhir.outcome import Busy, Unauthenticated
 
 if TYPE_CHECKING:
     from commonchart.record.database import Connection, Database
 
 CACHE_SECONDS = 5.0
+CHANNEL = "credential"
+RETRY_SECONDS = 1.0
 CACHE_SIZE = 10_000
 
 # of the user u: whether the site shares between organisations, and whether a consent shuts the very person out
@@ -199,12 +202,31 @@ def forget() -> None:
     _cache.clear()
 
 
+async def tell(conn: Connection) -> None:
+    """Tell every process, when the transaction commits, that something was taken back or is another's to decide now."""
+    await conn.execute("SELECT pg_notify(%s, '')", (CHANNEL,))
+
+
+async def listen(database: Database) -> None:
+    """Forget what is remembered as soon as another process tells, until cancelled. While nobody can tell, it is 5 seconds old at most."""
+    while True:
+        try:
+            async with database.dedicated() as conn:
+                await conn.execute(f"LISTEN {CHANNEL}")
+                forget()
+                async for _ in conn.notifies():
+                    forget()
+        except Busy:
+            await asyncio.sleep(RETRY_SECONDS)
+
+
 async def revoke(database: Database, token: str, now: datetime) -> None:
     """End a credential; it stays in the table as revoked."""
     async with database.single() as conn:
         await conn.execute(
             "UPDATE credential SET revoked = %s WHERE sha256 = %s AND revoked IS NULL", (now, digest(token))
         )
+        await tell(conn)
     _cache.pop((id(database), digest(token)), None)
 
 
@@ -221,6 +243,7 @@ async def end_all(conn: Connection, user: str, now: datetime, *, but: str = "") 
         "UPDATE credential SET revoked = %s WHERE actor = %s AND revoked IS NULL AND sha256 <> %s",
         (now, user, digest(but)),
     )
+    await tell(conn)
 
 
 async def revoke_handle(database: Database, handle: str, now: datetime) -> bool:
@@ -231,6 +254,7 @@ async def revoke_handle(database: Database, handle: str, now: datetime) -> bool:
             "AND left(encode(sha256, 'hex'), 12) = %s",
             (now, handle),
         )
+        await tell(conn)
     _cache.clear()
     return cursor.rowcount == 1
 

@@ -204,7 +204,7 @@ async def _spared(database: Database, actor: Actor, origin: Origin, now: datetim
         known = await guessing.device(conn, actor.user, origin) is not None
         key = guessing.of_factor(actor.user, origin, known)
         if await guessing.too_many(conn, key, guessing.PER_FACTOR, now):
-            raise Throttled(words)
+            raise Throttled(words, seconds=900)
     return key
 
 

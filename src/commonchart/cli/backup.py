@@ -17,6 +17,7 @@ from commonchart.cli.open import data_option, settings_of
 from commonchart.cli.serve import now
 from commonchart.fhir.outcome import Conflict, Invalid
 from commonchart.record import backup as record_backup
+from commonchart.record import restored
 from commonchart.record.embedded import Embedded, reached
 from commonchart.record.postgres import folder
 from commonchart.settings import default_data_dir
@@ -60,6 +61,10 @@ def backup(dest: Path, passphrase_file: Path | None, data: Path | None) -> None:
     click.echo(
         f"{target}: {summary.rows} rows in {len(summary.sums)} tables, {summary.bytes} bytes, read back whole"
     )
+    if passphrase is None:
+        click.echo(
+            "It is not encrypted: whoever has the file reads every record. See --passphrase-file.", err=True
+        )
 
 
 @click.command()
@@ -70,6 +75,7 @@ def restore(source: Path, passphrase_file: Path | None, data: Path | None) -> No
     """Restore the backup SOURCE into an empty data folder (or the empty database that DATABASE_URL names).
 
     It is checked before anything is written, and every table is compared afterwards. What fails leaves nothing behind.
+    Every session, token, link and emergency access in it is ended: what was revoked since the backup stays revoked.
     """
     passphrase = _passphrase(passphrase_file)
     data_dir = (data or default_data_dir(os.environ)).expanduser().absolute()
@@ -78,10 +84,15 @@ def restore(source: Path, passphrase_file: Path | None, data: Path | None) -> No
         if url:
             _demand_empty(folder.prepared(data_dir))
             summary = record_backup.restore(source, url, data_dir, passphrase=passphrase, progress=progress)
+            ended = restored.nobody_returns(url, summary.about.made, now())
         else:
             with _emptied(data_dir) as (making, url):
                 summary = record_backup.restore(source, url, making, passphrase=passphrase, progress=progress)
+                ended = restored.nobody_returns(url, summary.about.made, now())
     click.echo(f"{data_dir}: {summary.rows} rows as they were on {summary.about.made:%Y-%m-%d %H:%M} UTC")
+    for name, number in ended.items():
+        click.echo(f"Ended: {number} {name}")
+    click.echo("Everybody signs in again. Consents and users that were ended since then: enter them again.")
 
 
 @contextmanager

@@ -6,12 +6,11 @@ entries and the ratio of compression are bounded, and nothing is written anywher
 
 from __future__ import annotations
 
-import io
 import json
 import tarfile
 import zlib
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 from msgspec import Struct
 
@@ -38,7 +37,7 @@ def read(data: bytes) -> Package:
     if len(data) > MAX_PACKED:
         raise TooLarge(f"A package may have at most {MAX_PACKED // 1_000_000} MB")
     try:
-        files = dict(_files(_unpacked(data)))
+        files = dict(_files(data))
         manifest = _json(files.pop("package.json", b"{}"), "package.json")
     except (tarfile.TarError, zlib.error, EOFError, OSError):
         raise Malformed("This is no FHIR package: a .tgz with package/package.json is wanted") from None
@@ -54,19 +53,27 @@ def read(data: bytes) -> Package:
     return Package(name, version, resources)
 
 
-def _unpacked(data: bytes) -> bytes:
-    """The bytes of the tar file, of bounded length."""
-    unzip = zlib.decompressobj(31)
-    out = unzip.decompress(data, MAX_UNPACKED)
-    if unzip.unconsumed_tail:
-        raise TooLarge(f"A package may unpack to at most {MAX_UNPACKED // 1_000_000} MB")
-    if not unzip.eof:
-        raise EOFError
-    return out
+class _Unpacking:
+    """The bytes of the tar file as they are asked for, of bounded length in all."""
+
+    def __init__(self, data: bytes) -> None:
+        self._unzip, self._packed, self._total = zlib.decompressobj(31), data, 0
+
+    def read(self, size: int) -> bytes:
+        """At most so many more. Raises TooLarge, zlib.error, EOFError for a torn file."""
+        out = b"" if self._unzip.eof else self._unzip.decompress(self._packed, size)
+        self._packed = self._unzip.unconsumed_tail
+        self._total += len(out)
+        if self._total > MAX_UNPACKED:
+            raise TooLarge(f"A package may unpack to at most {MAX_UNPACKED // 1_000_000} MB")
+        if not out and not self._unzip.eof:
+            raise EOFError
+        return out
 
 
 def _files(data: bytes) -> Iterator[tuple[str, bytes]]:
-    with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
+    unpacking = _Unpacking(data)
+    with tarfile.open(fileobj=cast(BinaryIO, unpacking), mode="r|") as archive:
         for count, member in enumerate(archive):
             if count >= MAX_FILES:
                 raise TooLarge(f"A package may hold at most {MAX_FILES} files")
@@ -78,6 +85,8 @@ def _files(data: bytes) -> Iterator[tuple[str, bytes]]:
             file = archive.extractfile(member)
             if file is not None:
                 yield name, file.read()
+    while unpacking.read(1_000_000):  # the sum at its end is checked too
+        pass
 
 
 def _json(body: bytes, path: str) -> dict[str, Any]:

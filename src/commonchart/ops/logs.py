@@ -101,7 +101,8 @@ def plain(logger: object, name: str, event: MutableMapping[str, Any]) -> bytes:
         key: value for key, value in event.items() if key not in ("timestamp", "event", "level", "process")
     }
     said = [event["timestamp"][11:19], event.get("process", ""), event["event"]]
-    return " ".join([*said, *(f"{key}={value}" for key, value in rest.items())]).encode()
+    line = " ".join([*said, *(f"{key}={value}" for key, value in rest.items())])
+    return "".join(map(_escaped, line)).encode()
 
 
 def places(error: BaseException) -> list[str]:
@@ -194,4 +195,13 @@ def _short(value: Any) -> Any:
 
 
 def _encoded(event: object, **_options: object) -> bytes:
-    return msgspec.json.encode(event)
+    """JSON in which nothing breaks a line or steers a terminal: what is not printable is escaped, also beyond ASCII."""
+    text = msgspec.json.encode(event).decode()
+    return (text if text.isprintable() else "".join(map(_escaped, text))).encode()
+
+
+def _escaped(letter: str) -> str:
+    if letter.isprintable():
+        return letter
+    units = letter.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[n : n + 2].hex()}" for n in range(0, len(units), 2))

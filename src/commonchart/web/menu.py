@@ -77,11 +77,17 @@ GROUPS = (
             Entry("/receipts", "Import receipts", "", ("create", "Observation")),
             Entry("/terminology", "Code systems", "", RESULTS),
             Entry("/validate", "Check a resource", "", RESULTS),
+            Entry("/roles", "Who may do what", "", RESULTS),
         ),
     ),
 )
 ADMINISTRATION = Group(
-    "Administration", (Entry("/apps", "Apps"), Entry("/exchange", "Exports and subscriptions"))
+    "Administration",
+    (
+        Entry("/users", "Accounts", "g o"),
+        Entry("/apps", "Apps"),
+        Entry("/exchange", "Exports and subscriptions"),
+    ),
 )
 EMERGENCY = Group("Emergency", (Entry("/emergency", "Emergency look-up"),))
 PRIVACY = Group(

@@ -63,6 +63,7 @@ from commonchart.web.clinician import (
     would_see,
     writing,
 )
+from commonchart.web.people import forgotten, roles, users, welcome
 from commonchart.web.portal import table
 from commonchart.web.portal.door import staff
 from commonchart.web.session import Endpoint, View, guarded, signed_in
@@ -96,6 +97,7 @@ READING: dict[str, View] = {
     "/patients/{patient}/disclosures": disclosures.page,
     "/patients/{patient}/disclosures.csv": stepped_up(
         disclosures.download, "download an accounting of disclosures", file=True
+        disclosures.download, "download a list of disclosures", file=True
     ),
     "/patients/{patient}/would-see": would_see.page,
     "/account": accounts.account,
@@ -136,6 +138,8 @@ READING: dict[str, View] = {
     "/receipts/{run}": receipts.one,
     "/receipts/{run}/json": receipts.download,
     "/terminology": terminology.page,
+    "/users": users.page,
+    "/roles": roles.page,
 }
 WRITING: dict[str, tuple[View, View]] = {
     "/patients/{patient}/new/{form}": (writing.new, writing.create),
@@ -188,6 +192,9 @@ WRITING: dict[str, tuple[View, View]] = {
     "/validate": (validating.page, validating.look),
     "/apps/new": (app_registry.new, app_registry.create),
     "/apps/{app}": (app_registry.one, stepped_up(app_registry.act, "decide on an app")),
+    "/users/new": (users.new, stepped_up(users.create, "let somebody in")),
+    "/users/{user}": (users.one, stepped_up(users.act, "change an account")),
+    "/users/{user}/end": (users.ending, stepped_up(users.end, "end an account")),
     "/patients/new": (registration.new_patient, registration.create_patient),
 }
 # After the addresses that a writing page may claim, such as visits/new.
@@ -239,6 +246,10 @@ PUBLIC: list[tuple[str, Endpoint, list[str]]] = [
     ("/sign-in/enrol/options", arrival.making_options, ["GET"]),
     ("/signed-out", accounts.signed_out, ["GET"]),
     ("/session", accounts.session_state, ["GET"]),
+    ("/welcome/{token}", welcome.page, ["GET"]),
+    ("/welcome", welcome.choose, ["POST"]),
+    ("/forgotten", forgotten.page, ["GET"]),
+    ("/forgotten", forgotten.ask, ["POST"]),
     ("/timed-out", accounts.timed_out, ["GET"]),
     ("/oauth/authorize", consent.authorize, ["GET"]),
     ("/oauth/authorize", consent.posted, ["POST"]),

@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from commonchart.access import signin
+from commonchart.access import limits, signin
 from commonchart.access.inbox import reading
 from commonchart.access.records import Records
 from commonchart.fhir.outcome import Forbidden, Malformed, NotFound, Refused, TooLarge
@@ -79,6 +79,7 @@ async def signed_in_call(request: Request) -> Call:
     state = request.app.state
     now = state.clock()
     session = await signin.resume(state.database, request.cookies.get(COOKIE, ""), now)
+    await limits.hold(limits.limits_of(state), state.database, session.actor, now)
     records = Records(state.database, session.actor, state.clock, key=signing_key(request))
     return Call(
         request=request,

@@ -159,7 +159,7 @@ async def renew(conn: Connection, secret: bytes, actor: Actor, now: datetime) ->
         await conn.execute(
             "INSERT INTO factor (id, tenant, actor, kind, label, secret, created, confirmed) "
             "VALUES (%s, %s, %s, 'recovery', '', %s, %s, %s)",
-            (uuid4().hex, actor.tenant, actor.user, _kept(secret, actor.user, code), now, now),
+            (uuid4().hex, actor.tenant, actor.user, _kept(secret, actor.user, code)[0], now, now),
         )
     await audit.note(conn, actor, now, "recovery-codes")
     return codes
@@ -170,8 +170,8 @@ def _code() -> str:
     return f"{letters[:5]}-{letters[5:]}"
 
 
-def _kept(secret: bytes, user: str, code: str) -> bytes:
-    return cipher.keyed(secret, user + re.sub(r"[\s-]", "", code.lower()), "recovery")
+def _kept(secret: bytes, user: str, code: str) -> list[bytes]:
+    return cipher.marked(secret, user + re.sub(r"[\s-]", "", code.lower()), "recovery")
 
 
 async def verify(conn: Connection, secret: bytes, user: str, code: str, now: datetime) -> str:
@@ -179,7 +179,7 @@ async def verify(conn: Connection, secret: bytes, user: str, code: str, now: dat
     if re.fullmatch(r"\s*(\d\s*){6}", code):
         return await _verify_totp(conn, secret, user, code, now)
     cursor = await conn.execute(
-        "UPDATE factor SET used = %s WHERE actor = %s AND kind = 'recovery' AND ended IS NULL AND used IS NULL AND secret = %s",
+        "UPDATE factor SET used = %s WHERE actor = %s AND kind = 'recovery' AND ended IS NULL AND used IS NULL AND secret = ANY(%s)",
         (now, user, _kept(secret, user, code[:40])),
     )
     return "recovery" if cursor.rowcount == 1 else ""

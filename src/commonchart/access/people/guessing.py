@@ -136,4 +136,4 @@ async def too_many(conn: Connection, key: str, most: int, now: datetime) -> bool
 async def from_here(conn: Connection, origin: Origin, now: datetime) -> None:
     """Raises Throttled when too many sign-ins from this address have failed; the caller spares known devices."""
     if origin.address and await too_many(conn, _place(origin.address), PER_ADDRESS, now):
-        raise Throttled(SLOWLY)
+        raise Throttled(SLOWLY, seconds=900)

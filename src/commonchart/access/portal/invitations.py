@@ -172,7 +172,7 @@ async def _take(database: Database, text: str, login: str, password: str, now: d
     try:
         await _grant(database, text, actor, now)
     except Unauthenticated:
-        await users.set_active(database, login, False, now)
+        await users.set_active(database, login, False, now, actor)
         raise
 
 

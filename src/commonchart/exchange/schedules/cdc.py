@@ -29,8 +29,9 @@ from commonchart.care.immunizations.schema import (
     WhenRow,
     Window,
 )
-from commonchart.exchange.schedules.shape import Element, filled, parsed, text
+from commonchart.exchange.schedules.shape import filled, parsed, text
 from commonchart.fhir.outcome import Invalid
+from commonchart.fhir.xml import Element
 
 _OFFSET = re.compile(r"([+-]?)\s*(\d+)\s*(year|month|week|day)s?", re.IGNORECASE)
 _SHARED_AGES = re.compile(

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from commonchart.fhir import xml
+from commonchart.fhir.outcome import Invalid, Malformed
+from commonchart.fhir.xml import Element
 
-from lxml import etree
-
-from commonchart.fhir.outcome import Invalid
-
-Element: TypeAlias = etree._Element
 MAX_FILE = 8_000_000
 
 _LEAVES = {
@@ -79,16 +76,10 @@ def parsed(document: bytes, file: str) -> Element:
     """The root of a supporting-data file. Raises Invalid naming the file and element for any shape not known."""
     if len(document) > MAX_FILE:
         raise Invalid(f"{file} has more than {MAX_FILE} bytes", at=file, code="too-long")
-    parser = etree.XMLParser(
-        resolve_entities=False, no_network=True, load_dtd=False, remove_comments=True, remove_pis=True
-    )
     try:
-        root = etree.fromstring(document, parser)
-    except etree.XMLSyntaxError as error:
-        line = error.lineno or 0
-        raise Invalid(f"{file} is no XML: line {line}", at=file, code="structure") from None
-    if root.getroottree().docinfo.internalDTD is not None:
-        raise Invalid(f"{file} declares a document type: it is not read", at=file, code="structure")
+        root = xml.parsed(document, file)
+    except Malformed as bad:
+        raise Invalid(str(bad), at=file, code="structure") from None
     if root.tag not in ROOTS:
         raise Invalid(f"{file}: <{root.tag}> is no supporting data ({' or '.join(ROOTS)})", at=file)
     _known(root, file)

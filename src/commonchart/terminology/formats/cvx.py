@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from xml.etree.ElementTree import ParseError, fromstring
-
 from commonchart.fhir.outcome import Malformed
+from commonchart.fhir.xml import parsed
 from commonchart.terminology.formats.files import Files
 from commonchart.terminology.systems import CodeSystem, Concept, Designation
 from commonchart.terminology.value_sets import CVX
@@ -40,12 +39,7 @@ def _bars(files: Files, name: str) -> list[tuple[str, str, str, str, str]]:
 
 def _xml(files: Files, name: str) -> list[tuple[str, str, str, str, str]]:
     data = files.read(name)
-    if b"<!DOCTYPE" in data or b"<!ENTITY" in data:
-        raise Malformed(f"{name}: document types and entities are not read")
-    try:
-        root = fromstring(data)  # noqa: S314 - no entities: refused above
-    except ParseError as error:
-        raise Malformed(f"{name}, line {error.position[0]}: not XML") from None
+    root = parsed(data, name)
     rows = []
     for number, one in enumerate(root.iter("CVXInfo"), 1):
         texts = {child.tag.lower(): (child.text or "").strip() for child in one}

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from xml.etree.ElementTree import Element, ParseError, fromstring
 
 from commonchart.fhir.outcome import Malformed, NotFound
+from commonchart.fhir.xml import Element, parsed
 from commonchart.terminology.formats.files import Files
 from commonchart.terminology.systems import CodeSystem, Concept
 from commonchart.terminology.value_sets import ICD10CM
@@ -69,12 +69,7 @@ def _ordered(files: Files, name: str) -> Iterator[Concept]:
 
 def _from_tabular(files: Files, name: str) -> CodeSystem:
     data = files.read(name)
-    if b"<!DOCTYPE" in data or b"<!ENTITY" in data:
-        raise Malformed(f"{name}: document types and entities are not read")
-    try:
-        root = fromstring(data)  # noqa: S314 - no entities: refused above
-    except ParseError as error:
-        raise Malformed(f"{name}, line {error.position[0]}: not XML") from None
+    root = parsed(data, name)
     concepts: dict[str, Concept] = {}
     seventh: dict[str, dict[str, str]] = {}
     for chapter in root.iter("chapter"):

@@ -43,7 +43,8 @@ def _moment(sent: Mapping[str, str], name: str) -> datetime:
     """A day, or a day and a time, in UTC. Raises Invalid."""
     try:
         at = datetime.fromisoformat(sent.get(name, "").strip())
-    except ValueError:
+        dates.typed(at.date().isoformat())
+    except (ValueError, Invalid):
         raise Invalid(
             issues=[Issue("invalid", "Enter a day and a time like 2026-12-24 08:00", name)]
         ) from None

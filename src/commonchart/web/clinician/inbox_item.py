@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -125,10 +125,7 @@ async def _comment(call: Call, found: Opened, sent: Sent) -> str:
 
 
 async def _order(call: Call, found: Opened, sent: Sent) -> str:
-    try:
-        due = date.fromisoformat(sent.get("due", "").strip())
-    except ValueError:
-        raise Invalid("Enter a day like 2026-12-02", at="due") from None
+    due = dates.typed(sent.get("due", ""), at="due")
     line = next((one for one in found.judged.lines if _test(one) == sent.get("test")), None)
     what = sent.get("what", "").strip() or (f"Repeat: {line.name}" if line else "")
     id = await acting.order(

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct
 
 from commonchart.fhir.outcome import Invalid, Issue
+from commonchart.web.present.dates import FIRST, LAST
 
 Kind = Literal["text", "long", "date", "moment", "number", "choice", "tick"]
 Values = dict[str, str]
@@ -235,7 +236,7 @@ def fhir_date(text: str) -> str | None:
         date.fromisoformat((text + "-01-01")[:10])
     except ValueError:
         return None
-    return text if text >= "1850" else None
+    return text if str(FIRST.year) <= text[:4] <= str(LAST.year) else None
 
 
 def local_moment(text: str, zone: str) -> str:

@@ -36,7 +36,7 @@ SCOPES = [
 ]
 WHAT = [("all", "My whole record"), ("some", "Only the parts that I tick")]
 TITLES = {kind.id: kind.title for kind in lines.KINDS}
-TOKEN = 43
+LETTERS = 43
 # nobody keeps where the reader came from, and no search engine keeps the page
 HIDDEN = {"referrer-policy": "no-referrer", "x-robots-tag": "noindex, nofollow, noarchive"}
 
@@ -170,7 +170,7 @@ async def _record(request: Request, link: Link) -> Response:
 async def _link(request: Request) -> Link:
     """Raises NotFound, Throttled."""
     token = request.path_params["token"]
-    if len(token) != TOKEN:
+    if len(token) != LETTERS:
         raise NotFound(links.OVER)
     state = request.app.state
     return await links.look(state.database, token, origin(request).address, state.clock())

@@ -9,6 +9,8 @@ from typing import Any
 from commonchart.fhir.outcome import Invalid
 
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+FIRST, LAST = date(1850, 1, 1), date(2300, 12, 31)
+"""Days that may be typed."""
 _FHIR = re.compile(r"^(\d{4})(?:-(\d\d)(?:-(\d\d)(?:T(\d\d):(\d\d).*)?)?)?$", re.DOTALL)
 _TYPED = re.compile(r"^(\d{1,2})[- ./]([A-Za-z]{3})[A-Za-z]*[- ./,]+(\d{4})$")
 
@@ -65,19 +67,26 @@ def first_day(text: str | None) -> date | None:
         return None
 
 
-def typed(text: str) -> date:
-    """A day as a person or a date field gives it: `2024-03-12`, `12-Mar-2024`, `12 March 2024`. Raises Invalid."""
+def typed(text: str, at: str = "as_of") -> date:
+    """A day as a person or a date field gives it: `2024-03-12`, `12-Mar-2024`, `12 March 2024`.
+
+    Raises Invalid at the field `at`, also for a day that no record and no plan can mean: with it nothing can be counted.
+    """
     words = _TYPED.match(text.strip())
     try:
         if words:
-            return date(
+            found = date(
                 int(words.group(3)),
                 [m.lower() for m in MONTHS].index(words.group(2).lower()) + 1,
                 int(words.group(1)),
             )
-        return date.fromisoformat(text.strip())
+        else:
+            found = date.fromisoformat(text.strip())
     except ValueError:
-        raise Invalid("Enter a date like 12-Mar-2024 or 2024-03-12", at="as_of") from None
+        raise Invalid("Enter a date like 12-Mar-2024 or 2024-03-12", at=at) from None
+    if not FIRST <= found <= LAST:
+        raise Invalid(f"Enter a date between {FIRST.year} and {LAST.year}", at=at)
+    return found
 
 
 def age(born: str | None, on: date) -> str:

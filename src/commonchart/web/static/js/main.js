@@ -7,6 +7,7 @@ import { countChosen } from "./choose.js";
 import { watchIdle } from "./idle.js";
 import { leaveNothing, preparePrinting } from "./leaving.js";
 import { preparePasskeys } from "./passkey.js";
+import { offerCopy, tellStrength } from "./strength.js";
 
 preparePopover();
 const palette = preparePalette();
@@ -16,6 +17,8 @@ preparePasskeys();
 preparePrinting();
 watchIdle();
 leaveNothing();
+tellStrength();
+offerCopy();
 listenForKeys(palette);
 
 document.addEventListener("click", (event) => {
