@@ -83,7 +83,7 @@ def _ready(log: Path) -> str:
 
 def session(address: str, login: str) -> str:
     """The cookie of somebody who is signed in."""
-    with httpx.Client(base_url=address) as client:
+    with httpx.Client(base_url=address, timeout=90) as client:
         csrf = re.search(r'name="csrf" value="([^"]+)"', client.get("/sign-in").text)
         assert csrf
         client.post("/sign-in", data={"csrf": csrf[1], "login": login, "password": PASSWORD, "next": "/"})
@@ -110,7 +110,9 @@ def sqlmap(address: str, data: Path, folder: Path) -> None:
     """Level 3 over the representative addresses, each parameter by every technique."""
     clinician, root = session(address, "clinician"), session(address, "admin")
     bearer = f"Authorization: Bearer {token(data)}"
-    with httpx.Client(base_url=address, headers={"authorization": bearer.partition(" ")[2]}) as client:
+    with httpx.Client(
+        base_url=address, timeout=90, headers={"authorization": bearer.partition(" ")[2]}
+    ) as client:
         patient = client.get("/fhir/Patient?_count=1").json()["entry"][0]["resource"]["id"]
     asked = [(p, f"Cookie: {clinician}") for p in PAGES] + [(p, f"Cookie: {root}") for p in REPORTS]
     asked += [(p, bearer) for p in API]
