@@ -116,7 +116,7 @@ def sqlmap(address: str, data: Path, folder: Path) -> None:
         patient = client.get("/fhir/Patient?_count=1").json()["entry"][0]["resource"]["id"]
     asked = [(p, f"Cookie: {clinician}") for p in PAGES] + [(p, f"Cookie: {root}") for p in REPORTS]
     asked += [(p, bearer) for p in API]
-    with ThreadPoolExecutor(2) as pool:
+    with ThreadPoolExecutor(3) as pool:
         for said in pool.map(lambda one: _one(address, patient, folder, *one), list(enumerate(asked))):
             print(said, flush=True)
             with (folder / "sqlmap.txt").open("a") as summary:
