@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
-from itertools import count
 from pathlib import Path
 
-import psycopg
 import pytest
 from hypothesis import settings
-from psycopg.conninfo import make_conninfo
-from psycopg.sql import SQL, Identifier
 
 from commonchart.record.database import Database
 from commonchart.record.upgrade import migrate
-
-_numbers = count(1)
+from tests.databases import Databases
 
 # how long an example takes says something about the machine, nothing about the program
 settings.register_profile("any machine", deadline=None)
@@ -83,16 +77,16 @@ def _folder() -> Path:
 
 
 @pytest.fixture(scope="session")
-def empty_database(server_url: str) -> Iterator[_Databases]:
+def empty_database(server_url: str) -> Iterator[Databases]:
     """Makes databases on the server, and drops them at the end of the session."""
-    databases = _Databases(server_url)
+    databases = Databases(server_url)
     databases.sweep()
     yield databases
     databases.drop_all()
 
 
 @pytest.fixture(scope="session")
-def template(empty_database: _Databases) -> str:
+def template(empty_database: Databases) -> str:
     """The name of a database migrated once per session, to be cloned."""
     name = empty_database.create()
     migrate(empty_database.url(name))
@@ -100,11 +94,11 @@ def template(empty_database: _Databases) -> str:
 
 
 @pytest.fixture
-def database_url(empty_database: _Databases, template: str) -> Iterator[str]:
-    """The address of a fresh, migrated database, dropped after the test."""
-    name = empty_database.create(template)
+def database_url(empty_database: Databases, template: str) -> Iterator[str]:
+    """The address of a database as migrated, with nothing in it."""
+    name = empty_database.lend(template)
     yield empty_database.url(name)
-    empty_database.drop(name)
+    empty_database.give_back(name)
 
 
 @pytest.fixture
@@ -113,39 +107,3 @@ async def database(database_url: str) -> AsyncIterator[Database]:
     opened = await Database.open(database_url)
     yield opened
     await opened.close()
-
-
-class _Databases:
-    def __init__(self, server_url: str) -> None:
-        self._server_url = server_url
-        self._conn = psycopg.connect(server_url, autocommit=True)
-        self._made: list[str] = []
-
-    def url(self, name: str) -> str:
-        return make_conninfo(self._server_url, dbname=name)
-
-    def create(self, template: str = "template0") -> str:
-        name = f"cctest_{os.getpid()}_{next(_numbers)}"
-        self._conn.execute(
-            SQL("CREATE DATABASE {} TEMPLATE {}").format(Identifier(name), Identifier(template))
-        )
-        self._made.append(name)
-        return name
-
-    def drop(self, name: str) -> None:
-        self._conn.execute(SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(Identifier(name)))
-        if name in self._made:
-            self._made.remove(name)
-
-    def drop_all(self) -> None:
-        for name in list(self._made):
-            self.drop(name)
-        self._conn.close()
-
-    def sweep(self) -> None:
-        """Drop what sessions that no longer live left behind."""
-        names = self._conn.execute("SELECT datname FROM pg_database WHERE datname LIKE 'cctest%'").fetchall()
-        for (name,) in names:
-            pid = re.match(r"cctest_(\d+)_", name)
-            if pid and not Path(f"/proc/{pid[1]}").exists():
-                self.drop(name)

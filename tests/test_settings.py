@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from commonchart.fhir.outcome import Invalid, Malformed
-from commonchart.settings import default_data_dir, load
+from commonchart.settings import Settings, client_address, default_data_dir, load
 
 
 def test_the_command_line_wins_over_the_environment_and_that_over_the_file(tmp_path: Path) -> None:
@@ -77,3 +77,28 @@ def test_damaged_card_keys_are_refused_and_not_replaced(tmp_path: Path, text: st
     with pytest.raises(Invalid, match="damaged"):
         load({}, data_dir=tmp_path)
     assert (tmp_path / "card-keys.json").read_text() == text
+
+
+@pytest.mark.parametrize(
+    ("said", "peer", "forwarded", "found"),
+    [
+        ({}, "203.0.113.7", "10.9.9.9", "203.0.113.7"),  # nobody is believed unasked
+        ({"base_url": "https://chart.example"}, "127.0.0.1", "203.0.113.7", ""),
+        ({"base_url": "https://chart.example", "tls_cert": "c"}, "203.0.113.7", "", "203.0.113.7"),
+        ({"proxies": "127.0.0.1"}, "127.0.0.1", "198.51.100.1, 203.0.113.7", "203.0.113.7"),
+        ({"proxies": "127.0.0.1 10.0.0.0/8"}, "127.0.0.1", "6.6.6.6, 203.0.113.7, 10.1.2.3", "203.0.113.7"),
+        ({"proxies": "10.0.0.0/8"}, "203.0.113.7", "1.2.3.4", "203.0.113.7"),
+        ({"proxies": "127.0.0.1"}, "127.0.0.1", "", "127.0.0.1"),
+        ({"proxies": "127.0.0.1"}, "127.0.0.1", "nonsense", "nonsense"),
+    ],
+)
+def test_only_proxies_that_are_named_say_where_a_request_came_from(
+    said: dict[str, str], peer: str, forwarded: str, found: str
+) -> None:
+    given = Settings(data_dir=Path("/nowhere"), **said)
+    assert client_address(given, peer, forwarded) == found
+
+
+def test_proxies_are_addresses(tmp_path: Path) -> None:
+    with pytest.raises(Invalid, match="proxies"):
+        load({}, data_dir=tmp_path, proxies="the-proxy.example")

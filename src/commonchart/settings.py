@@ -12,6 +12,8 @@ import sys
 import tomllib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import lru_cache
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from tempfile import mkstemp
 from typing import Any, Literal
@@ -41,6 +43,8 @@ class Settings(Struct, frozen=True):
     for them; `mode` is what a site starts with, until `commonchart mode` has said something else; `secret` signs
     cursors and the like; `card_keys` are the private keys (JWK) of health cards, `token_keys` those of the id tokens of
     apps: the first signs, all are published. `tls_cert` and `tls_key` are PEM files: then only https is spoken.
+    `proxies` are the addresses or networks, with spaces between, whose word about where a request came from is believed.
+    The limits are requests a minute to each process, 0 for none.
     """
 
     data_dir: Path
@@ -58,6 +62,15 @@ class Settings(Struct, frozen=True):
     token_keys: tuple[dict[str, str], ...] = ()
     tls_cert: str = ""
     tls_key: str = ""
+    proxies: str = ""
+    limit_user: int = 12_000
+    limit_client: int = 30_000
+    limit_address: int = 60_000
+
+    @property
+    def secret_file(self) -> Path:
+        """Where the secrets lie, one a line, the newest first."""
+        return self.data_dir / SIGNING_KEY
 
     @property
     def address(self) -> str:
@@ -70,6 +83,42 @@ def public_address(settings: Any, scheme: str, host: str) -> str:
     """The address that people use, without a slash at its end: as configured, else as the request names it."""
     configured: str = getattr(settings, "base_url", "")
     return configured.rstrip("/") or f"{scheme}://{host}"
+
+
+def client_address(settings: Any, peer: str, forwarded: str) -> str:
+    """Where a request comes from: `peer`, or what the proxies that the settings name say in X-Forwarded-For.
+
+    "" where a proxy stands in front that nobody named: then its one address says nothing about anybody.
+    """
+    named = networks(getattr(settings, "proxies", ""))
+    if not named:
+        in_front = bool(getattr(settings, "base_url", "")) and not getattr(settings, "tls_cert", "")
+        return "" if in_front else peer
+    at = peer
+    for before in reversed([part.strip() for part in forwarded.split(",") if part.strip()]):
+        if not _among(at, named):
+            break
+        at = before
+    return at
+
+
+@lru_cache(16)
+def networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    """The addresses and networks of a text with spaces between. Raises Invalid."""
+    try:
+        return tuple(ip_network(part) for part in text.split())
+    except ValueError:
+        raise Invalid(
+            "A setting cannot be used: proxies are addresses or networks such as 10.0.0.0/8"
+        ) from None
+
+
+def _among(address: str, named: tuple[IPv4Network | IPv6Network, ...]) -> bool:
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return False
+    return any(found in one for one in named)
 
 
 def load(env: Mapping[str, str], **overrides: Any) -> Settings:
@@ -88,8 +137,11 @@ def load(env: Mapping[str, str], **overrides: Any) -> Settings:
         raise Invalid(f"A setting cannot be used: {error}") from None
     if not 1 <= settings.workers <= 64:
         raise Invalid("A setting cannot be used: workers is a number from 1 to 64")
+    if min(settings.limit_user, settings.limit_client, settings.limit_address) < 0:
+        raise Invalid("A setting cannot be used: a limit is a number of requests a minute, 0 for none")
     if bool(settings.tls_cert) != bool(settings.tls_key):
         raise Invalid("A setting cannot be used: tls_cert and tls_key go together")
+    networks(settings.proxies)
     return msgspec.structs.replace(
         settings,
         secret=_secret(data_dir / SIGNING_KEY),
@@ -190,13 +242,35 @@ def rotate_token_key(data_dir: Path, keep: int = 5) -> str:
     path = data_dir / TOKEN_KEYS
     made = id_tokens.new_key()
     whole = {"keys": [made, *_token_keys(path)][:keep]}
-    descriptor, name = mkstemp(prefix=".secret-", dir=data_dir)
+    _replace(path, msgspec.json.encode(whole))
+    return str(made["kid"])
+
+
+def add_secret(settings: Settings) -> Settings:
+    """Put a new secret in front of the installation's: it seals from now on, the others still open."""
+    secret = secrets.token_bytes(SECRET_BYTES) + settings.secret
+    return _with_secret(settings, secret)
+
+
+def forget_old_secrets(settings: Settings) -> Settings:
+    """Keep only the newest secret."""
+    return _with_secret(settings, settings.secret[:SECRET_BYTES])
+
+
+def _with_secret(settings: Settings, secret: bytes) -> Settings:
+    lines = (secret[at : at + SECRET_BYTES].hex() for at in range(0, len(secret), SECRET_BYTES))
+    _replace(settings.secret_file, "\n".join(lines).encode())
+    return msgspec.structs.replace(settings, secret=secret)
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write a file of secrets anew, in one step."""
+    descriptor, name = mkstemp(prefix=".secret-", dir=path.parent)
     with os.fdopen(descriptor, "wb") as file:
-        file.write(msgspec.json.encode(whole))
+        file.write(content)
         file.flush()
         os.fsync(descriptor)
     Path(name).replace(path)
-    return str(made["kid"])
 
 
 def _kept(path: Path, make: Callable[[], str]) -> str:

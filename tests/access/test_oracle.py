@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from commonchart.access import emergency, everything, exports, policy
 from commonchart.access.actors import Actor, Role
-from commonchart.access.consent import Asking, Row, decided, purposes_of, read
+from commonchart.access.consent import ROLES, Asking, Row, decided, purposes_of, read
 from commonchart.access.records import Put, Records
 from commonchart.access.subscribed import seen
 from commonchart.care.labels import labels_of, mask
@@ -74,6 +74,9 @@ def provisions(draw: st.DrawFn, deep: int = 2) -> dict[str, Any]:
                 )
             )
         ]
+    elif draw(st.integers(0, 4)) == 0:
+        nurses = {"identifier": {"system": ROLES, "value": draw(st.sampled_from(["nurse", "clinician"]))}}
+        made["actor"] = [actor_in("") | {"reference": nurses}]
     if draw(st.integers(0, 4)) == 0:
         made["securityLabel"] = [{"code": draw(st.sampled_from(["42CFRPart2", "HIV", "V"]))}]
     if draw(st.integers(0, 4)) == 0:
@@ -214,6 +217,7 @@ class Oracle:
         names = (
             f"Organization/{reader.org}",
             *((f"Practitioner/{reader.practitioner}",) if reader.practitioner else ()),
+            f"role:{reader.role}",
         )
         asking = Asking(names, purposes_of(reader.purpose), NOW, related, blocked)
         said = decided(self.rules(who), asking, row)

@@ -515,3 +515,14 @@ def test_no_told_count_leaves_a_small_one(mine: dict[str, int], theirs: dict[str
 async def test_what_is_validated_is_a_plan(clock: Clock) -> None:
     made = deferral.plan_of("p", "a1c", "HbA1c", until(), {"display": "Sage"}, clock().date())
     assert Put(validate(made), "x").valid.rtype == "ServiceRequest"
+
+
+async def test_alerts_come_first_and_overdue_vaccines_after_other_overdue_work(records: Records) -> None:
+    today = records.clock().date()
+    rows = (await registry(records, Filters(attention=True), as_of=today, limit=5000)).rows
+    told = [(row.due.within == "alert", row.due.status, row.due.kind == "immunization") for row in rows]
+    assert told[0] == (True, "up-to-date", False)
+    assert [one for one in told if one[0]] == told[: sum(one[0] for one in told)]
+    overdue = [vaccine for _, status, vaccine in told if status == "overdue"]
+    assert set(overdue) == {True, False}
+    assert overdue == sorted(overdue)

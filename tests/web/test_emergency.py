@@ -68,14 +68,21 @@ async def test_ten_an_hour(birch: Client, clock: Clock) -> None:
     assert 'href="/emergency/yara"' not in answer.text
 
 
-async def test_reason_and_password_open_it_and_it_ends(birch: Client) -> None:
+async def test_reason_and_password_open_it_and_it_ends(birch: Client, clock: Clock) -> None:
     await looked(birch, **WHO)
+    clock.advance(minutes=6)
     asked = await birch.get("/emergency/yara")
     assert "stays closed" in asked.text
-    form = {"csrf": token_of(asked), "reason": "Unconscious in the emergency room", "password": PASSWORD}
-    assert (
-        await birch.post("/emergency/yara", data=form | {"password": "wrong password"})
-    ).status_code == 422
+    assert "Your password again" in asked.text
+    form = {
+        "csrf": token_of(asked),
+        "reason": "Unconscious in the emergency room",
+        "proof_password": PASSWORD,
+    }
+    assert (await birch.post("/emergency/yara", data=form | {"proof_password": ""})).status_code == 403
+    wrong = await birch.post("/emergency/yara", data=form | {"proof_password": "wrong password"})
+    assert wrong.status_code == 422
+    assert 'name="reason" value="Unconscious in the emergency room"' in wrong.text
     assert (await birch.post("/emergency/yara", data=form | {"reason": "x"})).status_code == 422
     assert (await birch.get("/patients/yara")).status_code == 404
     assert (await birch.post("/emergency/yara", data=form)).status_code == 303
@@ -91,7 +98,7 @@ async def test_reason_and_password_open_it_and_it_ends(birch: Client) -> None:
 async def test_what_was_opened_is_reviewed(birch: Client, sign_in: SignIn, clock: Clock) -> None:
     await looked(birch, **WHO)
     asked = await birch.get("/emergency/yara")
-    form = {"csrf": token_of(asked), "reason": "Unconscious in the emergency room", "password": PASSWORD}
+    form = {"csrf": token_of(asked), "reason": "Unconscious in the emergency room"}
     await birch.post("/emergency/yara", data=form)
     root = await sign_in("root")
     page = await root.get("/reports/break-glass")

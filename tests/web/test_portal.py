@@ -270,6 +270,31 @@ async def test_sharing_stops_with_an_organisation_and_starts_again(
     assert (await clinician(database, clock).facts("ines", ["Condition"])).total > 0
 
 
+async def test_what_an_app_sees_is_shown_by_its_scopes(
+    sign_in: SignIn, database: Database, clock: Clock
+) -> None:
+    user = await users.find(database, "ines")
+    async with database.connection() as conn:
+        await conn.execute(
+            "INSERT INTO app (tenant, id, name, about, kind, redirect_uris, scopes, audience, state, actor, created) "
+            "VALUES (1, 'pal', 'Allergy Pal', '', 'public', '{}', '', 'patient', 'approved', 'root', %s)",
+            (clock(),),
+        )
+        await conn.execute(
+            "INSERT INTO app_grant (id, tenant, app, actor, scopes, patient, context, nonce, created, used, expires) "
+            "VALUES ('g1', 1, 'pal', %s, 'patient/AllergyIntolerance.r', 'ines', '{}', '', %s, %s, %s + interval '9 days')",
+            (user.id, clock(), clock(), clock()),
+        )
+    me = await sign_in("ines")
+    assert "/me/sharing/app-g1" in (await me.get("/me/sharing")).text
+    page = (await me.get("/me/sharing/app-g1")).text
+    assert "Allergy Pal would see this" in page
+    assert "Penicillin" in page
+    seen, unseen = page.split("They see</span>")[1], page.split("They do not see</span>")[1]
+    assert "Conditions" in unseen.split("They see</span>")[0]
+    assert "Conditions" not in seen
+
+
 async def test_the_preview_is_decided_as_their_own_request(
     sign_in: SignIn, database: Database, clock: Clock
 ) -> None:

@@ -27,6 +27,10 @@ UNREADABLE_DEPTH = 1000
 WIDER = {"ETREAT": ("TREAT",), "BTG": ("ETREAT", "TREAT"), "COC": ("TREAT",), "CAREMGT": ("TREAT", "COC")}
 SEEING = frozenset({"access", "use", "disclose"})
 NAMED = frozenset({"Organization", "Practitioner", "Patient", "RelatedPerson", "Device"})
+# who is no resource here is named by an identifier (a logical reference): a role of ours, or an app by its client id
+ROLES = "http://commonchart.org/NamingSystem/role"
+APPS = "http://commonchart.org/NamingSystem/app"
+LOGICAL = {ROLES: "role", APPS: "app"}
 SCOPES: dict[str, tuple[str, ...] | None] = {
     "patient-privacy": (),
     "research": ("HRESCH",),
@@ -174,7 +178,13 @@ def _custodian(actor: dict[str, Any]) -> bool:
 
 
 def _reference(actor: dict[str, Any]) -> str:
-    text = str((actor.get("reference") or {}).get("reference", ""))
+    held = actor.get("reference") or {}
+    named = held.get("identifier") or {}
+    if "reference" not in held and named.get("system") in LOGICAL and named.get("value"):
+        text = f"{LOGICAL[named['system']]}:{named['value']}"
+        if "|" not in text:
+            return text
+    text = str(held.get("reference", ""))
     if text.count("/") != 1 or text.split("/")[0] not in NAMED or "|" in text:
         raise Invalid("it names somebody who cannot be told here", at="Consent.provision.actor")
     return text

@@ -173,6 +173,48 @@ async def seen(records: Records, notice: int) -> None:
         )  # fmt: skip
 
 
+async def looked_at(records: Records, limit: int = 50) -> list[tuple[Notice, datetime, str]]:
+    """(notice, when, who) of what was looked at last. Raises NotFound for anybody but a privacy officer."""
+    _officer(records)
+    async with records.database.connection() as conn:
+        rows = await conn.fetch(
+            "SELECT n.id, n.at, n.kind, n.org, n.patient, n.source, n.words, n.seen, coalesce(u.name, n.seen_by, '') "
+            "FROM privacy_notice n LEFT JOIN app_user u ON u.id = n.seen_by WHERE n.tenant = %s AND n.seen IS NOT NULL "
+            "AND (%s OR n.org = %s) ORDER BY n.seen DESC, n.id DESC LIMIT %s",
+            (records.actor.tenant, *_of_org(records), limit),
+        )
+        found = [(Notice(*row[:7]), row[7], row[8]) for row in rows]
+        who = sorted({one.patient for one, _, _ in found if one.patient})
+        await audit.note(conn, records.actor, records.clock(), "read-notices", patients=who)
+    return found
+
+
+async def open_again(records: Records, notice: int) -> None:
+    """Put a notice back among those to look at. Raises NotFound."""
+    _officer(records)
+    async with records.database.connection() as conn:
+        rows = await conn.fetch(
+            "UPDATE privacy_notice SET seen = NULL, seen_by = NULL WHERE id = %s AND tenant = %s AND seen IS NOT NULL "
+            f"{_OF_ORG} RETURNING patient",
+            (notice, records.actor.tenant, *_of_org(records)),
+        )
+        if not rows:
+            raise NotFound("There is no such notice")
+        await audit.note(
+            conn, records.actor, records.clock(), "notice-open", patients=[rows[0][0]] if rows[0][0] else [], detail=str(notice)
+        )  # fmt: skip
+
+
+async def counting(records: Records, patients: Sequence[str]) -> set[str]:
+    """The ids of these patients' Consents whose provisions count here; the caller has read the patients."""
+    async with records.database.single() as conn:
+        rows = await conn.fetch(
+            "SELECT DISTINCT consent FROM consent_rule WHERE tenant = %s AND patient = ANY(%s)",
+            (records.actor.tenant, list(patients)),
+        )
+    return {row[0] for row in rows}
+
+
 _OF_ORG = "AND (%s OR org = %s)"
 
 

@@ -1,7 +1,8 @@
-"""Sessions and tokens: one table, kept by their sha256 only. What is cached is at most 5 seconds old."""
+"""Sessions and tokens: one table, kept by their sha256 only. What is cached is at most 5 seconds old, and forgotten when told."""
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
 from datetime import datetime, timedelta
@@ -11,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from commonchart.access.actors import FOR_A_PATIENT, Actor
-from commonchart.fhir.outcome import Unauthenticated
+from commonchart.fhir.outcome import Busy, Unauthenticated
 
 if TYPE_CHECKING:
     from commonchart.record.database import Connection, Database
 
 CACHE_SECONDS = 5.0
+CHANNEL = "credential"
+RETRY_SECONDS = 1.0
 CACHE_SIZE = 10_000
 
 # of the user u: whether the site shares between organisations, and whether a consent shuts the very person out
@@ -32,7 +35,7 @@ LIVING = (
 )
 _FIND = (
     "SELECT u.tenant, u.id, u.name, u.role, u.org, c.client, u.patient, u.practitioner, c.expires, c.used, c.csrf, "
-    "u.preferences, c.created, c.scopes, " + SHARING + ", coalesce(c.app_grant, ''), g.patient "
+    "u.preferences, c.created, c.scopes, " + SHARING + ", coalesce(c.app_grant, ''), g.patient, c.factor_at "
     "FROM credential c JOIN app_user u ON u.id = c.actor LEFT JOIN app_grant g ON g.id = c.app_grant "
     f"WHERE c.sha256 = %s AND c.kind = %s AND c.revoked IS NULL AND u.active AND (c.app_grant IS NULL OR {LIVING})"
 )
@@ -40,7 +43,7 @@ _cache: dict[tuple[int, bytes], tuple[float, Actor, datetime]] = {}
 
 
 class Found(Struct, frozen=True):
-    """A living credential and whose it is."""
+    """A living credential and whose it is; `shown` is when a factor was last shown in a session."""
 
     actor: Actor
     created: datetime
@@ -48,6 +51,7 @@ class Found(Struct, frozen=True):
     used: datetime
     csrf: str
     preferences: str
+    shown: datetime | None = None
 
 
 class Token(Struct, frozen=True):
@@ -95,6 +99,7 @@ def _found(row: tuple[Any, ...]) -> Found:
         refused,
         app,
         context,
+        shown,
     ) = row
     actor = Actor(
         tenant,
@@ -112,7 +117,7 @@ def _found(row: tuple[Any, ...]) -> Found:
         app=app,
         context=context,
     )
-    return Found(actor, created, expires, used, csrf, preferences)
+    return Found(actor, created, expires, used, csrf, preferences, shown)
 
 
 async def actor_of(database: Database, token: str, now: datetime) -> Actor:
@@ -197,12 +202,31 @@ def forget() -> None:
     _cache.clear()
 
 
+async def tell(conn: Connection) -> None:
+    """Tell every process, when the transaction commits, that something was taken back or is another's to decide now."""
+    await conn.execute("SELECT pg_notify(%s, '')", (CHANNEL,))
+
+
+async def listen(database: Database) -> None:
+    """Forget what is remembered as soon as another process tells, until cancelled. While nobody can tell, it is 5 seconds old at most."""
+    while True:
+        try:
+            async with database.dedicated() as conn:
+                await conn.execute(f"LISTEN {CHANNEL}")
+                forget()
+                async for _ in conn.notifies():
+                    forget()
+        except Busy:
+            await asyncio.sleep(RETRY_SECONDS)
+
+
 async def revoke(database: Database, token: str, now: datetime) -> None:
     """End a credential; it stays in the table as revoked."""
     async with database.single() as conn:
         await conn.execute(
             "UPDATE credential SET revoked = %s WHERE sha256 = %s AND revoked IS NULL", (now, digest(token))
         )
+        await tell(conn)
     _cache.pop((id(database), digest(token)), None)
 
 
@@ -219,6 +243,7 @@ async def end_all(conn: Connection, user: str, now: datetime, *, but: str = "") 
         "UPDATE credential SET revoked = %s WHERE actor = %s AND revoked IS NULL AND sha256 <> %s",
         (now, user, digest(but)),
     )
+    await tell(conn)
 
 
 async def revoke_handle(database: Database, handle: str, now: datetime) -> bool:
@@ -229,6 +254,7 @@ async def revoke_handle(database: Database, handle: str, now: datetime) -> bool:
             "AND left(encode(sha256, 'hex'), 12) = %s",
             (now, handle),
         )
+        await tell(conn)
     _cache.clear()
     return cursor.rowcount == 1
 

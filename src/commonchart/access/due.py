@@ -228,7 +228,7 @@ def _chosen(records: Records, filters: Filters) -> list[panels.Where]:
     elif set(filters.statuses or ORDER) != set(ORDER):
         ranks = sorted(ORDER.index(one) for one in filters.statuses)
         if ranks == list(range(ranks[0], ranks[-1] + 1)):  # a range, so that an index gives them in order
-            parts.append(("d.rank BETWEEN %s AND %s", [ranks[0], ranks[-1]]))
+            parts.append((f"d.rank BETWEEN {ranks[0]} AND {ranks[-1]}", []))
         else:
             parts.append(("d.rank = ANY(%s)", [ranks]))
     return parts
@@ -249,6 +249,15 @@ def _found(records: Records, filters: Filters, as_of: date, total: int) -> tuple
             asked = f"(SELECT true FROM panel_member p WHERE p.pk = d.pk AND p.tenant = d.tenant AND p.patient = d.patient AND {who})"
             return "FROM due d", panels.joined([*chosen, (asked, args)])
     return _FROM, panels.joined(members + chosen)
+
+
+def _sorted_by(filters: Filters) -> str:
+    """The columns of the order. What is open comes by urgency, anything else by status: both have an index."""
+    name = filters.sort.removeprefix("-")
+    if name in SORTS and name:
+        return SORTS[name]
+    work = filters.attention or (filters.statuses and set(filters.statuses) <= set(OPEN))
+    return "d.urgency, d.due_on, d.patient, d.rule" if work else SORTS[""]
 
 
 Counts = tuple[dict[str, int], int, dict[str, int]]
@@ -314,7 +323,7 @@ async def _rows(
 ) -> list[RegistryRow]:
     """The keys first, by an index; then what is wide."""
     source, (where, args) = _found(records, filters, as_of, total)
-    order = panels.ordered(SORTS.get(filters.sort.removeprefix("-"), SORTS[""]), filters.sort.startswith("-"))
+    order = panels.ordered(_sorted_by(filters), filters.sort.startswith("-"))
     may, may_args = records.visible.predicate("r")
     names = ", ".join(f"d.{name}" for name in due.COLUMNS.split(", "))
     columns = ", ".join(f"r.{name}" for name in VERSION_COLUMNS.split(", "))

@@ -78,6 +78,27 @@ async def of_patient(records: Records, patient: str, asked: Asked) -> Pages:
     return await _page(records, scope, asked)
 
 
+async def bundle(records: Records, patient: str, address: str) -> str:
+    """All of a patient's record as one Bundle (collection), the stored bodies byte for byte. Raises Forbidden, NotFound.
+
+    `address` is the base of the FHIR API, without a slash at its end.
+    """
+    entries: list[str] = []
+    asked = Asked()
+    while True:
+        found = await of_patient(records, patient, asked)
+        entries += [
+            f'{{"fullUrl":"{address}/{one.rtype}/{one.id}","resource":{one.body}}}' for one in found.shown
+        ]
+        if found.next is None:
+            break
+        asked = Asked(after=found.next)
+    now = records.clock().isoformat(timespec="seconds")
+    return (
+        f'{{"resourceType":"Bundle","type":"collection","timestamp":"{now}","entry":[{",".join(entries)}]}}'
+    )
+
+
 async def of_encounter(records: Records, encounter: str, asked: Asked) -> Pages:
     """A page of what happened in an encounter. Raises Forbidden, NotFound."""
     stored = await records.read("Encounter", encounter)

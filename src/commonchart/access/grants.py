@@ -1,4 +1,4 @@
-"""With whom a patient shares: organisations, people who act for them, apps and keys, as rows of one kind.
+"""With whom a patient shares: organisations, people who act for them, apps, keys and links, as rows of one kind.
 
 Organisations come from relationships of treatment and from Consents; apps from `app_grant`.
 Stopping an organisation writes a Consent that denies it and ends those that permit it, in one transaction; it holds from
@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from commonchart.access import audit, credentials, relationships
 from commonchart.access.consent import read
 from commonchart.access.oauth import grants as oauth
-from commonchart.access.portal import proxies
+from commonchart.access.portal import links, proxies
 from commonchart.access.writes import Create, Put, Wanted
 from commonchart.fhir import dates, json
 from commonchart.fhir.outcome import NotFound
@@ -27,15 +27,16 @@ if TYPE_CHECKING:
     from commonchart.record.database import Connection
     from commonchart.record.rows import Stored
 
-Kind = Literal["organization", "person", "app", "key"]
+Kind = Literal["organization", "person", "app", "key", "link"]
 TERM = "http://terminology.hl7.org/CodeSystem/"
 BY_TREATMENT, BY_CONSENT = "treatment", "consent"
 
 
 class Grant(Struct, frozen=True):
-    """One who may see the record, or might. `id` is opaque; `target` is an Organization id, a user, an app or a handle.
+    """One who may see the record, or might. `id` is opaque; `target` is an Organization id, a user, an app, a handle or a link.
 
-    `by` says on what it rests, `scope` what may be seen (words of the source), `ended` when sharing was stopped.
+    `by` says on what it rests, `scope` what may be seen (words of the source), `ended` when sharing was stopped. Of a
+    link: how many `times` it was opened, and which `sections` it shows (none: all).
     """
 
     id: str
@@ -48,6 +49,8 @@ class Grant(Struct, frozen=True):
     until: datetime | None = None
     used: datetime | None = None
     ended: datetime | None = None
+    times: int = 0
+    sections: tuple[str, ...] = ()
 
 
 async def grants(records: Records, patient: str) -> list[Grant]:
@@ -61,6 +64,7 @@ async def grants(records: Records, patient: str) -> list[Grant]:
         held = await relationships.of_patient(conn, tenant, patient, now)
         people = await proxies.of_patient(conn, tenant, patient)
         apps = [*await _apps(conn, records, patient), *await _keys(conn, records)]
+        apps += [_link(one, now) for one in await links.of_patient(conn, tenant, patient)]
         await audit.note(conn, records.actor, now, "read-grants", patients=[patient])
     shares = records.actor.network is not False  # a practice that shares with nobody has nobody to stop
     orgs = _organizations(consents, held, keeper, used, now) if shares else []
@@ -142,6 +146,13 @@ def _person(one: proxies.Proxy) -> Grant:
     )  # fmt: skip
 
 
+def _link(one: links.Link, now: datetime) -> Grant:
+    return Grant(
+        f"link-{one.id}", "link", one.id, one.reader, "link", one.scope, one.made, one.expires, one.used, one.ended(now), one.opened,
+        tuple(one.sections),
+    )  # fmt: skip
+
+
 async def _apps(conn: Connection, records: Records, patient: str) -> list[Grant]:
     """Apps that this person allowed to see this patient (`access.oauth`)."""
     rows = await conn.fetch(
@@ -186,6 +197,8 @@ async def stop(records: Records, patient: str, one: Grant, reason: str = "") -> 
         await _decide(records, patient, one.target, permit=False)
     elif one.kind == "person":
         await proxies.end(records, one.target, reason)
+    elif one.kind == "link":
+        await links.end(records, patient, one.target)
     elif one.kind == "key":
         await credentials.revoke_handle(records.database, one.target, records.clock())
     else:

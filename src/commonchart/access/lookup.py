@@ -1,4 +1,4 @@
-"""Finding a patient in an emergency: exact matches only, a few times an hour, kept as a digest; and the password once more.
+"""Finding a patient in an emergency: exact matches only, a few times an hour, kept as a digest.
 
 What is found is told by its banner alone; the record stays closed until break-glass opens it (`access.emergency`).
 """
@@ -10,9 +10,8 @@ from datetime import date, timedelta
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from commonchart.access import audit, passwords
+from commonchart.access import audit
 from commonchart.access.emergency import ROLES
-from commonchart.access.people.guessing import wait_until
 from commonchart.fhir.outcome import Busy, Forbidden, Invalid, NotFound
 from commonchart.record import store
 from commonchart.record.keys import hash64
@@ -117,22 +116,3 @@ async def required(records: Records) -> None:
             conn, records.actor, records.clock(), "break-glass-lookup", outcome=audit.SERIOUS, rtype="Patient"
         )  # fmt: skip
     raise Forbidden("Your role does not open records in an emergency")
-
-
-async def same_person(records: Records, password: str) -> None:
-    """Ask the password of whoever is signed in once more; failures count as at the door. Raises Invalid at `password`."""
-    actor, now = records.actor, records.clock()
-    async with records.database.single() as conn:
-        rows = await conn.fetch(
-            "SELECT password, failures, locked_until FROM app_user WHERE id = %s AND active", (actor.user,)
-        )
-    stored, failures, until = rows[0] if rows else (None, 0, None)
-    if await passwords.matches(stored, password) and not (until and until > now):
-        return
-    async with records.database.connection() as conn:
-        await conn.fetch(
-            "UPDATE app_user SET failures = failures + 1, locked_until = %s WHERE id = %s",
-            (wait_until(now, failures + 1), actor.user),
-        )
-        await audit.note(conn, actor, now, "step-up", outcome=audit.SERIOUS)
-    raise Invalid("The password is not right", at="password")

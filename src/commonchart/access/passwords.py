@@ -17,7 +17,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from commonchart.access.people import breached
 from commonchart.fhir.outcome import Invalid
 
-SHORTEST = 8
+SHORTEST = 12
 LONGEST = 200  # far more than the 64 that must be possible
 
 _LOOKALIKES = str.maketrans("013457@$!", "oleastasi")
@@ -104,6 +104,19 @@ def judged(password: str, about: Iterable[str], breached_list: Path | None = Non
     if breached_list is not None and breached.holds(breached_list, password):
         raise Invalid("This password is known from a breach elsewhere: choose another", at="password")
     return password
+
+
+def strength(password: str) -> str:
+    """How well a password that may be used resists guessing, in words: by its length, since it is on no list.
+
+    Below `SHORTEST` it says what is missing. The same bounds are in `static/js/strength.js`.
+    """
+    if len(password) < SHORTEST:
+        return f"Too short: {len(password)} of {SHORTEST} characters"
+    return next(words for least, words in STRENGTHS if len(password) >= least)
+
+
+STRENGTHS = ((20, "Very good: long"), (15, "Good"), (SHORTEST, "Enough: longer is better"))
 
 
 def _same(password: str, name: str) -> bool:

@@ -87,7 +87,8 @@ class Grant(Struct, frozen=True):
 
 
 _ADD = frozenset({"create", "update"})
-_DESK = (Grant(READ, DESK | DIRECTORY), Grant(_ADD, DESK))
+# the desk takes consents down as patients sign them
+_DESK = (Grant(READ, DESK | DIRECTORY | {"Consent"}), Grant(_ADD, DESK | {"Consent"}))
 GRANTS: dict[str, tuple[Grant, ...]] = {
     "clinician": (Grant(ACTIONS),),
     "nurse": (Grant(ACTIONS),),
@@ -213,7 +214,7 @@ def _beyond(actor: Actor, now: datetime | None) -> Beyond | None:
     return Beyond(
         None if actor.network is False else actor.org,
         actor.user,
-        tuple(name for name in (f"Organization/{actor.org}" if actor.org else "", person) if name),
+        _names(actor, person),
         person,
         purposes_of(actor.purpose),
         open_to_all(),
@@ -224,6 +225,13 @@ def _beyond(actor: Actor, now: datetime | None) -> Beyond | None:
         actor.refused,
         now,
     )
+
+
+def _names(actor: Actor, person: str) -> tuple[str, ...]:
+    """What a provision may call this actor: organisation, person, role, and the app that asks for them."""
+    app = actor.client if actor.app and actor.client.startswith("app:") else ""
+    named = (f"Organization/{actor.org}" if actor.org else "", person, f"role:{actor.role}", app)
+    return tuple(name for name in named if name)
 
 
 @cache

@@ -9,22 +9,23 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from commonchart.access import audit, credentials, passwords
 from commonchart.access.actors import Actor
 from commonchart.access.people import factors, guessing, passkeys, sessions
 from commonchart.access.people.guessing import Origin
 from commonchart.access.people.sessions import ABSOLUTE, IDLE
-from commonchart.fhir.outcome import Throttled, Unauthenticated
+from commonchart.fhir.outcome import Invalid, Throttled, Unauthenticated
 from commonchart.record import site as decisions
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from commonchart.record.database import Connection, Database
 
 TOUCH_EVERY = timedelta(minutes=1)
-SECOND_FACTOR = "second_factor"
-"""The site's setting: the roles that must have a second factor, with spaces between."""
-
+SECOND_FACTOR = factors.REQUIRED
 WRONG = "The user name or password is not right"
 
 
@@ -32,7 +33,8 @@ class Session(Struct, frozen=True):
     """Somebody signed in. `token` is the cookie's content, `csrf` what each of their forms must carry.
 
     `kind` is "session", or "pending" while a second factor must still be shown ("factor") or made ("enrol"), as `wants`
-    says. `device` is the cookie by which the browser is known from now on.
+    says. `device` is the cookie by which the browser is known from now on. `shown` is when a factor was last shown, `until`
+    when it ends if nothing is done, `last` when it ends whatever is done.
     """
 
     token: str
@@ -41,6 +43,13 @@ class Session(Struct, frozen=True):
     preferences: str = "{}"
     wants: str = ""
     device: str = ""
+    shown: datetime | None = None
+    until: datetime | None = None
+    last: datetime | None = None
+
+    def fresh(self, now: datetime) -> bool:
+        """Whether a factor was shown within the last five minutes."""
+        return self.shown is not None and now - self.shown < sessions.FRESH
 
 
 class Proof(Struct, frozen=True):
@@ -73,11 +82,12 @@ async def sign_in(
         await _failed(database, row, now, origin, failures, device is not None, waiting)
         raise Unauthenticated(WRONG)
     async with database.connection() as conn:
-        cookie = await guessing.succeeded(conn, id, origin, device is not None, now)
         wants = await _wants(conn, row)
         if not wants:
+            cookie = await guessing.succeeded(conn, id, origin, device is not None, now)
             token, _ = await _begun(conn, _actor(row), now, "password", origin.agent)
-        else:
+        else:  # a browser is known once all was shown
+            cookie = ""
             token, _ = await sessions.begin(
                 conn, id, now, kind="pending", factor="password", agent=origin.agent
             )
@@ -87,8 +97,7 @@ async def sign_in(
 async def _wants(conn: Connection, row: dict[str, Any]) -> str:
     if await factors.kinds(conn, row["id"]):
         return "factor"
-    required = await decisions.get(conn, row["tenant"], SECOND_FACTOR)
-    return "enrol" if row["role"] in required.split() else ""
+    return "enrol" if await factors.must_have(conn, row["tenant"], row["role"]) else ""
 
 
 async def _begun(conn: Connection, actor: Actor, now: datetime, factor: str, agent: str) -> tuple[str, str]:
@@ -102,7 +111,7 @@ async def _session(database: Database, token: str, kind: str, wants: str = "", d
     found = await credentials.find(database, token, kind)
     if found is None:
         raise Unauthenticated(WRONG)
-    return Session(token, found.csrf, found.actor, found.preferences, wants, device)
+    return Session(token, found.csrf, found.actor, found.preferences, wants, device, found.shown)
 
 
 async def pending(database: Database, token: str, now: datetime) -> Session:
@@ -116,17 +125,20 @@ async def pending(database: Database, token: str, now: datetime) -> Session:
 
 
 async def second(
-    database: Database, secret: bytes, token: str, proof: Proof, now: datetime, site: passkeys.Site
-) -> Session:
+    database: Database, secret: bytes, token: str, proof: Proof, now: datetime, site: passkeys.Site,
+    origin: Origin = NOWHERE,
+) -> Session:  # fmt: skip
     """The second factor after the password: a session under a new cookie. Raises Unauthenticated, Throttled."""
     waiting = await pending(database, token, now)
     if waiting.wants != "factor":
         raise Unauthenticated("Sign in to continue")
-    kind = await shown(database, secret, waiting.actor, proof, now, site)
-    return await finish(database, waiting, kind, now)
+    kind = await shown(database, secret, waiting.actor, proof, now, site, origin)
+    return await finish(database, waiting, kind, now, origin)
 
 
-async def finish(database: Database, waiting: Session, factor: str, now: datetime) -> Session:
+async def finish(
+    database: Database, waiting: Session, factor: str, now: datetime, origin: Origin = NOWHERE
+) -> Session:
     """Make a session of one that waited, once the factor was shown or made."""
     async with database.connection() as conn:
         cursor = await conn.execute(
@@ -136,8 +148,10 @@ async def finish(database: Database, waiting: Session, factor: str, now: datetim
         row = await cursor.fetchone()
         if row is None:
             raise Unauthenticated("Sign in to continue")
+        known = await guessing.device(conn, waiting.actor.user, origin) is not None
+        cookie = await guessing.succeeded(conn, waiting.actor.user, origin, known, now)
         token, _ = await _begun(conn, waiting.actor, now, f"password and {factor}", row[0])
-    return await _session(database, token, "session")
+    return await _session(database, token, "session", device=cookie)
 
 
 async def by_passkey(
@@ -150,26 +164,27 @@ async def by_passkey(
 ) -> Session:
     """Sign in with a passkey alone: it is two factors, since it asks for a finger, a face or a PIN. Raises Unauthenticated."""
     async with database.single() as conn:
-        await guessing.from_here(conn, origin, now)
+        if not await guessing.known_here(conn, origin):
+            await guessing.from_here(conn, origin, now)
     try:
         async with database.connection() as conn:
             user = await passkeys.verify(conn, secret, answer, now, site)
             row = await _by_id(conn, user)
+            known = await guessing.device(conn, user, origin) is not None
+            cookie = await guessing.succeeded(conn, user, origin, known, now)
             token, _ = await _begun(conn, _actor(row), now, "passkey", origin.agent)
     except Unauthenticated:
         await _failed(database, None, now, origin, 0, False, False)
         raise
-    return await _session(database, token, "session")
+    return await _session(database, token, "session", device=cookie)
 
 
 async def shown(
-    database: Database, secret: bytes, actor: Actor, proof: Proof, now: datetime, site: passkeys.Site
-) -> str:
+    database: Database, secret: bytes, actor: Actor, proof: Proof, now: datetime, site: passkeys.Site,
+    origin: Origin = NOWHERE,
+) -> str:  # fmt: skip
     """Which factor was shown: totp, recovery or passkey. Raises Unauthenticated, and Throttled after too many wrong ones."""
-    key = f"factor:{actor.user}"
-    async with database.connection() as conn:
-        if await guessing.too_many(conn, key, guessing.PER_FACTOR, now):
-            raise Throttled("Too many wrong codes. Wait a quarter of an hour.")
+    key = await _spared(database, actor, origin, now, "Too many wrong codes. Wait a quarter of an hour.")
     try:
         async with database.connection() as conn:
             kind = await _kind(conn, secret, actor, proof, now, site)
@@ -183,6 +198,16 @@ async def shown(
         raise
 
 
+async def _spared(database: Database, actor: Actor, origin: Origin, now: datetime, words: str) -> str:
+    """The key under which a wrong proof counts. Raises Throttled after too many."""
+    async with database.single() as conn:
+        known = await guessing.device(conn, actor.user, origin) is not None
+        key = guessing.of_factor(actor.user, origin, known)
+        if await guessing.too_many(conn, key, guessing.PER_FACTOR, now):
+            raise Throttled(words, seconds=900)
+    return key
+
+
 async def _kind(
     conn: Connection, secret: bytes, actor: Actor, proof: Proof, now: datetime, site: passkeys.Site
 ) -> str:
@@ -194,7 +219,7 @@ async def _kind(
 
 async def step_up(
     database: Database, secret: bytes, actor: Actor, token: str, password: str, proof: Proof, now: datetime,
-    site: passkeys.Site,
+    site: passkeys.Site, origin: Origin = NOWHERE,
 ) -> str:  # fmt: skip
     """Show a factor again in a session: the new cookie of the session. Whoever has a second factor shows that one.
 
@@ -203,25 +228,26 @@ async def step_up(
     async with database.single() as conn:
         second = await factors.kinds(conn, actor.user)
     if second:
-        kind = await shown(database, secret, actor, proof, now, site)
+        kind = await shown(database, secret, actor, proof, now, site, origin)
     else:
-        await _same_password(database, actor, password, now)
+        await _same_password(database, actor, password, now, origin)
         kind = "password"
     async with database.connection() as conn:
         return await sessions.strengthen(conn, actor, token, kind, now)
 
 
-async def _same_password(database: Database, actor: Actor, password: str, now: datetime) -> None:
+async def _same_password(
+    database: Database, actor: Actor, password: str, now: datetime, origin: Origin
+) -> None:
+    key = await _spared(database, actor, origin, now, "Too many wrong passwords. Wait a quarter of an hour.")
     async with database.single() as conn:
-        if await guessing.too_many(conn, f"factor:{actor.user}", guessing.PER_FACTOR, now):
-            raise Throttled("Too many wrong passwords. Wait a quarter of an hour.")
         row = await (
             await conn.execute("SELECT password FROM app_user WHERE id = %s", (actor.user,))
         ).fetchone()
     if await passwords.matches(row[0] if row else None, password):
         return
     async with database.connection() as conn:
-        await guessing.count(conn, f"factor:{actor.user}", now)
+        await guessing.count(conn, key, now)
         await audit.note(conn, actor, now, "step-up", outcome=audit.MINOR, detail="wrong password")
     raise Unauthenticated("The password is not right")
 
@@ -275,8 +301,46 @@ async def resume(database: Database, token: str, now: datetime, *, touch: bool =
     if found.expires <= now or found.created + ABSOLUTE <= now:
         raise Unauthenticated("You were signed out because nothing was done for a while", code="expired")
     if touch and now - found.used >= TOUCH_EVERY:
-        await credentials.touch(database, token, now, min(IDLE, found.created + ABSOLUTE - now))
-    return Session(token, found.csrf, found.actor, found.preferences)
+        lives = min(IDLE, found.created + ABSOLUTE - now)
+        await credentials.touch(database, token, now, lives)
+        found = replace(found, expires=now + lives)
+    return Session(
+        token, found.csrf, found.actor, found.preferences, shown=found.shown, until=found.expires,
+        last=found.created + ABSOLUTE,
+    )  # fmt: skip
+
+
+async def change_password(
+    database: Database,
+    actor: Actor,
+    token: str,
+    password: str,
+    now: datetime,
+    *,
+    breached: Path | None = None,
+) -> None:
+    """A new password of one's own, which ends every other session and token; the caller has asked for a factor again.
+
+    Raises Invalid at `password`.
+    """
+    async with database.single() as conn:
+        row = await (
+            await conn.execute("SELECT login, password FROM app_user WHERE id = %s", (actor.user,))
+        ).fetchone()
+        named = await decisions.get(conn, actor.tenant, decisions.NAME)
+    login, old = row or ("", None)
+    passwords.judged(password, (login, actor.name, named), breached)
+    if await passwords.matches(old, password):
+        raise Invalid("This is the password you have: choose another", at="password")
+    secret = await passwords.hashed(password)
+    async with database.connection() as conn:
+        await conn.execute(
+            "UPDATE app_user SET password = %s, failures = 0, locked_until = NULL WHERE id = %s",
+            (secret, actor.user),
+        )
+        await credentials.end_all(conn, actor.user, now, but=token)
+        await audit.note(conn, actor, now, "password", detail="by its owner")
+    credentials.forget()
 
 
 async def sign_out(database: Database, token: str, now: datetime) -> None:

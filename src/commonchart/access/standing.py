@@ -13,6 +13,7 @@ from commonchart.fhir.outcome import Forbidden
 if TYPE_CHECKING:
     from commonchart.record.database import Connection
 
+OVER = "The access of whoever asked for this has ended"
 ENDED = "What the app that asked for this was allowed has ended"
 # the program's own acts, which no user of the table stands behind
 OURS = frozenset({"cli", "commonchart"})
@@ -38,7 +39,7 @@ async def standing(conn: Connection, actor: Actor) -> Actor:
         raise Forbidden("Whoever asked for this is not known any more")
     name, role, org, patient, practitioner, active, living, any_at_all, network, refused = row
     if not active or (any_at_all and not living):
-        raise Forbidden("The access of whoever asked for this has ended")
+        raise Forbidden(OVER)
     if actor.app:
         await _app_stands(conn, actor.app)
     now: Role = role

@@ -11,14 +11,17 @@ from msgspec import Struct
 from msgspec.structs import astuple
 from psycopg.errors import UniqueViolation
 
-from commonchart.access import credentials, passwords
+from commonchart.access import audit, credentials, passwords
 from commonchart.access.actors import Actor, Role
+from commonchart.access.people import leaving
 from commonchart.fhir.outcome import Conflict, Invalid, NotFound
 
 if TYPE_CHECKING:
     from commonchart.record.database import Connection, Database
 
 ROLES: tuple[str, ...] = get_args(Role)
+LOGIN = re.compile(r"[a-z0-9][a-z0-9._@-]{1,63}")
+LOGIN_WORDS = "A user name has 2 to 64 lower-case letters, digits, or . _ @ -"
 
 
 class User(Struct, frozen=True):
@@ -80,8 +83,8 @@ def id_of(login: str) -> str:
 
 
 def _check(login: str, role: str, patient: str | None) -> None:
-    if not re.fullmatch(r"[a-z0-9][a-z0-9._@-]{1,63}", login):
-        raise Invalid("A login has 2 to 64 lower-case letters, digits, or . _ @ -", at="login")
+    if not LOGIN.fullmatch(login):
+        raise Invalid(LOGIN_WORDS, at="login")
     if role not in ROLES:
         raise Invalid(f"The role is one of {', '.join(ROLES)}", at="role")
     if (role == "patient") != (patient is not None):
@@ -110,13 +113,19 @@ async def everyone(database: Database) -> list[User]:
         return [User(*row) for row in await cursor.fetchall()]
 
 
-async def set_active(database: Database, login: str, active: bool, now: datetime) -> None:
-    """Let somebody in again, or end everything they hold at once. Raises NotFound."""
+async def set_active(
+    database: Database, login: str, active: bool, now: datetime, by: Actor | None = None
+) -> None:
+    """Let somebody in again, by a new password, or end everything they hold at once. Raises NotFound."""
     user = await find(database, login)
-    async with database.single() as conn:
-        await conn.execute("UPDATE app_user SET active = %s WHERE id = %s", (active, user.id))
-    if not active:
-        await credentials.revoke_all(database, user.id, now)
+    who = by or system(user.tenant, "cli")
+    async with database.connection() as conn:
+        if active:
+            await conn.execute("UPDATE app_user SET active = true WHERE id = %s", (user.id,))
+        else:
+            await leaving.end(conn, user.tenant, user.id, who.user, now)
+        await audit.note(conn, who, now, "reactivate" if active else "deactivate", id=user.id)
+    credentials.forget()
 
 
 async def set_password(database: Database, login: str, password: str, now: datetime) -> None:

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from commonchart.access import policy
+from commonchart.access import emergency, policy
 from commonchart.access.actors import Actor
 from commonchart.fhir import json
+from commonchart.record import people
 from commonchart.record.keys import patient_key
 
 if TYPE_CHECKING:
+    from commonchart.access.records import Records
     from commonchart.record.database import Connection
 
 Body = dict[str, Any]
@@ -60,3 +62,33 @@ def may_be_told(actor: Actor, hidden: Sequence[Body]) -> bool:
 def sees_everything(actor: Actor) -> bool:
     """Whether nothing of a person can be hidden from this actor, so that stored answers over whole records may be shown."""
     return policy.visible(actor).whole
+
+
+async def hinted(records: Records, patient: str, rtypes: Sequence[str] = ()) -> bool:
+    """Whether to say that something of a patient (of these types; none: of any) is not shown: never what, nor how much.
+
+    Said to those who treat, so that nobody takes what they see for all there is; never of anything that is labelled, whose
+    being there may not be told (42 CFR 2.13(c)), and not to somebody whom a patient has shut out.
+    """
+    actor, now = records.actor, records.clock()
+    if actor.role not in emergency.ROLES or actor.app or actor.refused or actor.network is False:
+        return False
+    same = await people.linked(records.database, actor.tenant, patient)
+    visible = policy.visible(actor, now)
+    settled, settled_args = visible.settled("p")
+    predicate, args = visible.predicate("r")
+    narrowed, types = (" AND r.rtype = ANY(%s)", [list(rtypes)]) if rtypes else ("", [])
+    async with records.database.single() as conn:
+        rows = await conn.fetch(
+            f"SELECT p.patient FROM (SELECT %s::int AS tenant, unnest(%s::text[]) AS patient) p WHERE NOT {settled}",
+            (actor.tenant, same, *settled_args),
+        )
+        open_ = [row[0] for row in rows]
+        if not open_:
+            return False
+        found = await conn.fetch(
+            "SELECT 1 FROM resource r WHERE r.pk = ANY(%s) AND r.tenant = %s AND r.patient = ANY(%s) AND NOT r.deleted "
+            f"AND r.labels = 0{narrowed} AND NOT coalesce({predicate}, false) LIMIT 1",
+            ([patient_key(one) for one in open_], actor.tenant, open_, *types, *args),
+        )
+    return bool(found)

@@ -11,7 +11,7 @@ from functools import cached_property
 from msgspec.structs import replace
 
 from commonchart.care.accuracy import measured, once
-from commonchart.care.calendar import add_months, after, birthday
+from commonchart.care.calendar import add_months, after, age_on, birthday
 from commonchart.care.evidence import Evidence, Fact
 from commonchart.care.person import Person
 from commonchart.care.pregnancy import Pregnancy, pregnancy
@@ -201,6 +201,12 @@ class Chart:
     def unnamed(self, drugs: bool) -> list[Fact]:
         """What has no code that rules can read: medications, or problems."""
         return self.unnamed_medicines if drugs else self.unnamed_problems
+
+    @cached_property
+    def age(self) -> int | None:
+        """Whole years of age on this day."""
+        born = self.person.born
+        return age_on(born, self.as_of) if born is not None else None
 
     def window(self, rule: Rule) -> Window:
         """From when, and before when, age lets a rule apply."""

@@ -8,7 +8,7 @@ from commonchart.care.evidence import Fact
 from commonchart.care.schema import Pack, Rule
 
 if TYPE_CHECKING:
-    from commonchart.care.verdict import Verdict
+    from commonchart.care.verdict import Told, Verdict
 
 
 def _of_rule(rule: Rule, pack: Pack) -> tuple[dict[str, Any], str]:
@@ -40,7 +40,7 @@ def _fixed(rule: Rule, pack: Pack) -> tuple[dict[str, Any], str]:
 def describe(rule: Rule, pack: Pack, verdict: Verdict) -> dict[str, Any]:
     """The explanation as plain data, for the due table and every face that shows it. Not to be changed by who gets it."""
     fixed, names = _of_rule(rule, pack)
-    why = {
+    return {
         **fixed,
         "because": verdict.because,
         "used": [_shown(fact) for fact in verdict.used],
@@ -48,29 +48,24 @@ def describe(rule: Rule, pack: Pack, verdict: Verdict) -> dict[str, Any]:
         "satisfied_by": verdict.satisfied_by,
         "exclusions": names if verdict.status == "excluded" else f"{names}: none found",
         "question": verdict.question or (rule.question if verdict.status == "cannot-tell" else ""),
+        **{name: value for name in _EXTRAS if (value := getattr(verdict, name))},
+        **({"asks": list(verdict.asks)} if verdict.asks else {}),
+        **({"told": [_told(one) for one in verdict.told]} if verdict.told else {}),
     }
-    why.update(_extras(verdict))
-    return why
 
 
-def _extras(verdict: Verdict) -> dict[str, Any]:
-    found = {
-        "asks": list(verdict.asks),
-        "within": verdict.within,
-        "note": verdict.note,
-        "follow_up": verdict.follow_up,
-        "told": [
-            {
-                "question": one.question,
-                "answer": one.fact.unsaid,
-                "when": one.fact.shown,
-                "link": one.fact.ref,
-                "again": one.again.isoformat(),
-            }
-            for one in verdict.told
-        ],
+_EXTRAS = ("within", "note", "follow_up")
+
+
+def _told(one: Told) -> dict[str, str]:
+    fact = one.fact
+    return {
+        "question": one.question,
+        "answer": fact.unsaid,
+        "when": fact.shown,
+        "link": fact.ref,
+        "again": one.again.isoformat(),
     }
-    return {name: value for name, value in found.items() if value}
 
 
 def _shown(fact: Fact) -> dict[str, str]:

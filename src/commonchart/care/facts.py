@@ -62,6 +62,8 @@ def _once_told(held: list[JsonObject], found: list[Fact]) -> list[Fact]:
 
 def _told_by(observation: JsonObject) -> Iterator[tuple[str, str]]:
     """(questionnaire response, question) of what an Observation was made from."""
+    if not observation.get("derivedFrom"):
+        return iter(())
     questions = [code for system, code in codes_of(observation.get("code")) if system == "question"]
     return ((source, code) for source in _sources(observation) for code in questions)
 
@@ -203,18 +205,27 @@ def _measured(
     number = quantity.get("value")
     number = part.get("valueInteger") if number is None else number
     concept = part.get("valueCodeableConcept")
-    interpretations = part.get("interpretation") or ()
-    said = " ".join(words_of(one) for one in interpretations) if interpretations else ""
+    said, flags = _interpreted(part["interpretation"]) if "interpretation" in part else ("", _NONE)
     low, high = _reference_range(part) if "referenceRange" in part else (None, None)
+    words = part.get("valueString") or (words_of(concept) if concept else "")
     return Fact(
         "observation", codes_of(part.get("code")), words_of(part.get("code")), first_day(shown), shown, _ref(resource), unusable,
         value=_number(number), comparator=quantity.get("comparator", ""), unit=quantity.get("code") or quantity.get("unit", ""),
-        words=" ".join(filter(None, (part.get("valueString") or words_of(concept), said))), part_of=part_of,
-        answers=codes_of(concept), flags=frozenset(_status_of(one) for one in interpretations) - {""},
+        words=f"{words} {said}" if words and said else words or said, part_of=part_of,
+        answers=codes_of(concept) if concept else _NONE, flags=flags,
         truth=part.get("valueBoolean"), moment=first_day(part.get("valueDateTime")), declined=declined, refused=refused,
-        range_low=low, range_high=high, absent="dataAbsentReason" in part, ended=_end(resource, "effectivePeriod"),
-        unsaid=_asked(_status_of(part.get("dataAbsentReason"))),
+        range_low=low, range_high=high, absent="dataAbsentReason" in part,
+        ended=_end(resource, "effectivePeriod") if "effectivePeriod" in resource else None,
+        unsaid=_asked(_status_of(part["dataAbsentReason"])) if "dataAbsentReason" in part else "",
     )  # fmt: skip
+
+
+_NONE: frozenset[Any] = frozenset()
+
+
+def _interpreted(concepts: list[Any]) -> tuple[str, frozenset[str]]:
+    """Interpretations in words, and their codes."""
+    return " ".join(map(words_of, concepts)), frozenset(map(_status_of, concepts)) - {""}
 
 
 def _asked(reason: str) -> str:

@@ -377,8 +377,13 @@ def plan(rule: Rule) -> Plan:
 
 def too_old(chart: Chart, rule: Rule) -> str:
     """Why a rule is over for this person; "" if it is not."""
-    end = chart.window(rule)[1]
-    return _too_old(rule) if end and chart.as_of >= end else ""
+    applies = rule.applies
+    if applies.max_age is not None and not applies.to_age:
+        over = chart.age is not None and chart.age > applies.max_age
+    else:
+        end = chart.window(rule)[1]
+        over = end is not None and chart.as_of >= end
+    return _too_old(rule) if over else ""
 
 
 def _too_old(rule: Rule) -> str:

@@ -31,6 +31,7 @@ LAZY = {
     "restore": "commonchart.cli.backup:restore",
     "rules": "commonchart.cli.rules:rules_",
     "schedule": "commonchart.cli.schedule:schedule",
+    "secrets": "commonchart.cli.secrets:secrets",
     "serve": "commonchart.cli.serve:serve",
     "site": "commonchart.cli.site:site",
     "terminology": "commonchart.cli.terminology:terminology",

@@ -61,6 +61,10 @@ def backup(dest: Path, passphrase_file: Path | None, data: Path | None) -> None:
     click.echo(
         f"{target}: {summary.rows} rows in {len(summary.sums)} tables, {summary.bytes} bytes, read back whole"
     )
+    if passphrase is None:
+        click.echo(
+            "It is not encrypted: whoever has the file reads every record. See --passphrase-file.", err=True
+        )
 
 
 @click.command()

@@ -14,6 +14,7 @@ import click
 
 from commonchart.record.database import Database
 from commonchart.record.embedded import reached
+from commonchart.record.sealed import Keys
 from commonchart.record.upgrade import migrate
 from commonchart.settings import Settings, load
 
@@ -50,7 +51,7 @@ async def opened_by(settings: Settings, *, size: int = 4) -> AsyncIterator[Datab
     # starting and stopping PostgreSQL blocks this loop: nothing else runs on it yet, or any more
     with reached(settings.data_dir, database_url=settings.database_url, bindir=settings.bindir) as url:
         migrate(url)
-        database = await Database.open(url, size=size, statement_seconds=0)
+        database = await Database.open(url, size=size, statement_seconds=0, keys=Keys(settings.secret_file))
         try:
             yield database
         finally:

@@ -27,12 +27,14 @@ import structlog
 
 from commonchart.cli.open import data_option, settings_of
 from commonchart.cli.processes import Crew, Post
+from commonchart.exchange import rotation
 from commonchart.fhir.definitions import r4
 from commonchart.fhir.outcome import Busy, Invalid, Refused
 from commonchart.ops import logs
 from commonchart.record import site
 from commonchart.record.database import Database
 from commonchart.record.embedded import Embedded
+from commonchart.record.sealed import Keys
 from commonchart.record.upgrade import migrate
 from commonchart.settings import Settings
 
@@ -175,6 +177,7 @@ class House:
         migrate(url)
         site.settle(url, self._settings.tenant, self._settings.mode)
         settings = msgspec.structs.replace(self._settings, database_url=url)
+        asyncio.run(_sealed(settings))
         crew = Crew(self._posts(settings), self._in_child)
         try:
             crew.start()
@@ -294,7 +297,7 @@ def serve_web(settings: Settings, listener: socket.socket) -> None:
     from commonchart.cli.wire import Wire
 
     logs.configure(settings.log_level, process=WEB)
-    application = app.build(settings, Database.opened_later(settings.database_url, size=POOL), now)
+    application = app.build(settings, database_of(settings, POOL), now)
     config = uvicorn.Config(
         logs.AccessLog(application),
         loop="uvloop",
@@ -331,7 +334,7 @@ def work(settings: Settings) -> None:
 async def _work(settings: Settings) -> None:
     from commonchart.jobs import worker
 
-    database = Database.opened_later(settings.database_url, size=4)
+    database = database_of(settings, 4)
     site = worker.Site(settings.data_dir, settings.secret, settings.address)
     running = asyncio.ensure_future(worker.run(database, clock=now, site=site))
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -339,6 +342,20 @@ async def _work(settings: Settings) -> None:
     with contextlib.suppress(asyncio.CancelledError):
         await running
     await database.close()
+
+
+async def _sealed(settings: Settings) -> None:
+    """Seal what is in the clear, and note by which secret this server seals."""
+    database = database_of(settings, 1)
+    try:
+        await rotation.begun(database, Keys(settings.secret_file))
+    finally:
+        await database.close()
+
+
+def database_of(settings: Settings, size: int) -> Database:
+    """The database of a process of the server, with what seals its secrets."""
+    return Database.opened_later(settings.database_url, size=size, keys=Keys(settings.secret_file))
 
 
 def now() -> datetime:

@@ -11,7 +11,9 @@ import click
 from commonchart.access import profiles
 from commonchart.access.inbox import policy as inbox
 from commonchart.access.outreach import policy
+from commonchart.access.people.factors import REQUIRED
 from commonchart.access.portal import proxies
+from commonchart.access.users import ROLES
 from commonchart.care.inbox import escalate
 from commonchart.cli.open import awaited, data_option, opened_by, settings_of
 from commonchart.exchange import egress, packages
@@ -90,6 +92,12 @@ def _how(text: str) -> None:
         raise Invalid(f"Say {' or '.join(profiles.MODES)}", at="VALUE")
 
 
+def _roles(text: str) -> None:
+    unknown = sorted(set(text.split()) - set(ROLES))
+    if unknown:
+        raise Invalid(f"There is no role {unknown[0]}: the roles are {', '.join(ROLES)}", at="VALUE")
+
+
 NAMES: dict[str, tuple[str, Callable[[str], object]]] = {
     ORIGINS: (
         "origins that may be called whatever their address or port, with spaces between them",
@@ -137,6 +145,10 @@ NAMES: dict[str, tuple[str, Callable[[str], object]]] = {
     inbox.NEWS_DAYS: (
         "for how many days a result is news for the inbox (30); an older one is history",
         inbox.days,
+    ),
+    REQUIRED: (
+        "the roles that must have a second factor, with spaces between them, such as clinician administrator",
+        _roles,
     ),
     EMAIL_FULL: ("true: notifications by e-mail may hold whole records", _flag),
 }

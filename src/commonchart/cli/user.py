@@ -10,9 +10,13 @@ import click
 
 from commonchart import settings
 from commonchart.access import users
-from commonchart.access.people import breached
-from commonchart.cli.open import awaited, data_option, opened
-from commonchart.settings import TENANT
+from commonchart.access.people import breached, factors, links, staff
+from commonchart.access.people.links import Link, Person
+from commonchart.access.records import Records
+from commonchart.cli.app import ROOT
+from commonchart.cli.open import awaited, data_option, opened, opened_by, settings_of
+from commonchart.record.database import Database
+from commonchart.settings import TENANT, Settings
 
 _password = click.password_option(
     "--password",
@@ -61,24 +65,70 @@ async def list_(data: Path | None) -> None:
 
 @user.command()
 @click.argument("login")
+@click.option("--name", required=True, help="As colleagues and patients read it.")
+@click.option("--role", type=click.Choice(staff.ROLES), required=True, help="What the account may do.")
+@click.option("--organization", required=True, help="Id of the Organization the person works for.")
+@click.option("--email", default="", help="For a forgotten password; the link itself is printed here.")
+@click.option("--practitioner", help="Id of the person's Practitioner resource.")
 @data_option
 @awaited
-async def disable(login: str, data: Path | None) -> None:
-    """End an account: its sessions and tokens end at once."""
-    async with opened(data) as database:
-        await users.set_active(database, login, False, datetime.now(UTC))
-    click.echo(f"{login} can no longer sign in.")
+async def invite(
+    login: str, name: str, role: str, organization: str, email: str, practitioner: str | None, data: Path | None
+) -> None:  # fmt: skip
+    """Make an account with this LOGIN and print the link by which its owner sets a password: once, within 72 hours."""
+    settings = settings_of(data)
+    async with opened_by(settings) as database:
+        person = Person(login, name, role, organization, email, None, practitioner)
+        link = await links.invite(_ours(database), person)
+    _hand_over(settings, link)
 
 
 @user.command()
 @click.argument("login")
 @data_option
 @awaited
-async def enable(login: str, data: Path | None) -> None:
-    """Let somebody sign in again."""
+async def reset(login: str, data: Path | None) -> None:
+    """Print a link by which the account's owner sets a new password (or the first): once, within 30 minutes (72 hours)."""
+    settings = settings_of(data)
+    async with opened_by(settings) as database:
+        link = await links.again(_ours(database), login)
+    _hand_over(settings, link)
+
+
+@user.command()
+@click.argument("login")
+@data_option
+@awaited
+async def deactivate(login: str, data: Path | None) -> None:
+    """End an account and everything its owner holds, at once: sessions, tokens, apps, links, subscriptions, exports."""
     async with opened(data) as database:
-        await users.set_active(database, login, True, datetime.now(UTC))
-    click.echo(f"{login} can sign in.")
+        await users.set_active(database, login, False, datetime.now(UTC), ROOT)
+    click.echo(f"{login} can no longer sign in, and everything they held has ended.")
+
+
+@user.command()
+@click.argument("login")
+@data_option
+@awaited
+async def reactivate(login: str, data: Path | None) -> None:
+    """Let somebody in again, and print the link by which they set a new password."""
+    settings = settings_of(data)
+    async with opened_by(settings) as database:
+        await users.set_active(database, login, True, datetime.now(UTC), ROOT)
+        link = await links.again(_ours(database), login)
+    _hand_over(settings, link)
+
+
+def _ours(database: Database) -> Records:
+    """Whoever runs the program on its own machine looks after accounts, and leaves a row of it."""
+    return Records(database, ROOT, lambda: datetime.now(UTC))
+
+
+def _hand_over(settings: Settings, link: Link) -> None:
+    click.echo(f"{settings.address}/welcome/{link.token}")
+    click.echo(
+        f"For {link.name}, once, until {link.expires:%Y-%m-%d %H:%M} UTC. It is not shown again.", err=True
+    )
 
 
 @user.command()
@@ -102,3 +152,18 @@ def breached_list(file: Path, data: Path | None) -> None:
     with file.open("rb") as lines:
         count = breached.write(lines, folder / breached.FILE)
     click.echo(f"{count:,} passwords are refused from now on.")
+
+
+@user.command(name="no-second-factor")
+@click.argument("login")
+@data_option
+@awaited
+async def no_second_factor(login: str, data: Path | None) -> None:
+    """Take the second factors of somebody away who has lost them: their sessions end, and they set up new ones."""
+    async with opened(data) as database:
+        found, now = await users.find(database, login), datetime.now(UTC)
+        async with database.connection() as conn:
+            gone = await factors.take_away(
+                conn, users.system(found.tenant, "command line", found.org), found.id, now
+            )
+    click.echo(f"{login}: {gone} taken away, and the recovery codes" if gone else f"{login} had none")

@@ -73,8 +73,8 @@ async def take_command(
         raise click.exceptions.Exit(1)
 
 
-def _actor(client: str, organization: str = "") -> Actor:
-    return Actor(TENANT, "v2", f"commonchart {client}", "system", organization, "cli", purpose="HOPERAT")
+def _actor(client: str, organization: str = "", purpose: str = "HOPERAT") -> Actor:
+    return Actor(TENANT, "v2", f"commonchart {client}", "system", organization, "cli", purpose=purpose)
 
 
 def _counted(done: Taken) -> Counter[str]:
@@ -112,7 +112,7 @@ async def vxu(
 ) -> None:
     """Print the doses of PATIENT (id or record number) as one VXU^V04; what it does not carry goes to standard error."""
     async with opened(data) as database:
-        records = Records(database, _actor("v2 vxu"), lambda: datetime.now(UTC))
+        records = Records(database, _actor("v2 vxu", purpose="PUBHLTH"), lambda: datetime.now(UTC))
         id = await found_patient(records, patient)
         whole = await history.of(records, id, retracted=retracted)
         outside: Envelope = envelope(

@@ -144,10 +144,14 @@ class TooCostly(Refused):
 
 
 class Throttled(Refused):
-    """Asked too often (429)."""
+    """Asked too often (429). `seconds` is how long to wait."""
 
     status = 429
     code = "throttled"
+
+    def __init__(self, message: str = "", *, at: str = "", seconds: int = 60) -> None:
+        self.seconds = seconds
+        super().__init__(message, at=at)
 
 
 class Busy(Refused):

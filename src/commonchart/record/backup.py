@@ -25,7 +25,7 @@ from commonchart.record.archive import tables
 from commonchart.record.archive.container import BLOCK, Kind, Writer, blocks
 from commonchart.record.archive.tables import Connection, Counting, Sum, Table
 
-FILES = ("secret", "commonchart.toml")
+FILES = ("secret", "commonchart.toml", "card-keys.json", "token-keys.json")
 LEVEL = 3
 SESSION = "-c TimeZone=UTC -c DateStyle=ISO -c statement_timeout=0 -c synchronize_seqscans=off -c max_parallel_workers_per_gather=0"
 

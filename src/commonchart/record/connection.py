@@ -20,6 +20,8 @@ from psycopg.pq import ConnStatus, ExecStatus, TransactionStatus
 if TYPE_CHECKING:
     from psycopg.pq.abc import PGresult
 
+    from commonchart.record.sealed import Keys
+
 Row = tuple[Any, ...]
 Asked = tuple[str, Sequence[Any]]
 
@@ -48,6 +50,7 @@ class Connection(AsyncConnection[Row]):
 
     def __init__(self, *given: Any, **options: Any) -> None:
         super().__init__(*given, **options)
+        self.keys: Keys | None = None
         self._kinds: dict[tuple[bytes, tuple[int, ...]], _Kind] = {}
         self._numbers = count()
         self._values = Transformer(self)

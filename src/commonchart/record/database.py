@@ -17,6 +17,7 @@ from psycopg.pq import TransactionStatus
 
 from commonchart.fhir.outcome import Busy, TooCostly
 from commonchart.record.connection import COMMIT, ROLLBACK, Connection
+from commonchart.record.sealed import Keys
 
 __all__ = ["Connection", "Database", "raise_refusal"]
 
@@ -28,8 +29,11 @@ AWAY = "The database cannot be reached just now; nothing was stored. Try again i
 class Database:
     """A pool of connections. `connection()` is a transaction; `single()` is for one statement that commits itself."""
 
-    def __init__(self, url: str, size: int, patience: float, statement_seconds: int) -> None:
+    def __init__(
+        self, url: str, size: int, patience: float, statement_seconds: int, keys: Keys | None = None
+    ) -> None:
         self.url = url
+        self.keys = keys
         self._session = f"{SESSION} -c statement_timeout={statement_seconds}s"
         self._patience = patience
         self._places = asyncio.Semaphore(size)
@@ -38,22 +42,31 @@ class Database:
 
     @classmethod
     async def open(
-        cls, url: str, *, size: int = 8, patience: float = 10.0, statement_seconds: int = STATEMENT_SECONDS
+        cls,
+        url: str,
+        *,
+        size: int = 8,
+        patience: float = 10.0,
+        statement_seconds: int = STATEMENT_SECONDS,
+        keys: Keys | None = None,
     ) -> Database:
         """Connect once, to fail early: raises Busy when the server does not answer.
 
         `patience` is how many seconds a caller waits for one of the `size` connections before it is refused with Busy;
-        `statement_seconds` how long a statement may take, 0 for as long as it likes.
+        `statement_seconds` how long a statement may take, 0 for as long as it likes; `keys` seal the secrets that are kept,
+        without them they are kept as they are.
         """
-        database = cls(url, size, patience, statement_seconds)
+        database = cls(url, size, patience, statement_seconds, keys)
         async with database.single():
             pass
         return database
 
     @classmethod
-    def opened_later(cls, url: str, *, size: int = 8, patience: float = 10.0) -> Database:
+    def opened_later(
+        cls, url: str, *, size: int = 8, patience: float = 10.0, keys: Keys | None = None
+    ) -> Database:
         """A Database that connects when first used, for a server process that must start while PostgreSQL is away."""
-        return cls(url, size, patience, STATEMENT_SECONDS)
+        return cls(url, size, patience, STATEMENT_SECONDS, keys)
 
     async def close(self) -> None:
         """Close what is idle; what is still lent out is closed when it comes back."""
@@ -77,6 +90,7 @@ class Database:
         """A fresh autocommit connection outside the pool and without a statement time-out: for LISTEN and long work."""
         try:
             conn = await _connect(self.url, self._session)
+            conn.keys = self.keys
             async with conn:
                 await conn.set_autocommit(True)
                 await conn.execute("SET statement_timeout = 0")
@@ -89,7 +103,9 @@ class Database:
         """A connection of the pool, which `give_back` must follow."""
         await self._place()
         try:
-            return self._live() or await _connect(self.url, self._session)
+            conn = self._live() or await _connect(self.url, self._session)
+            conn.keys = self.keys
+            return conn
         except BaseException as error:
             self._places.release()
             raise_refusal(error)

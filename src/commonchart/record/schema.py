@@ -97,6 +97,8 @@ LOCAL = frozenset(
         "known_device",
         "sign_in_failures",
         "passkey_answer",
+        "share_link",
+        "share_file",
     }
 )
 

@@ -16,13 +16,14 @@ from starlette.responses import FileResponse
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import Receive, Scope, Send
 
-from commonchart.access import credentials
+from commonchart.access import credentials, limits
 from commonchart.access.records import Records
 from commonchart.fhir import json
 from commonchart.fhir.outcome import (
     MethodNotAllowed,
     NotFound,
     Refused,
+    Throttled,
     Unauthenticated,
     operation_outcome,
 )
@@ -106,6 +107,7 @@ async def _answer(scope: Scope, receive: Receive, headers: dict[str, str]) -> An
         return Answer(200, _metadata(base, state))
     settings = state.settings
     actor = await credentials.actor_of(state.database, _token(headers), state.clock())
+    await limits.hold(limits.limits_of(state), state.database, actor, state.clock())
     records = Records(state.database, actor, state.clock, key=settings.secret or b"commonchart")
     content: dict[str, Any] | None = None
     large = False
@@ -164,7 +166,9 @@ def refused(refusal: Refused) -> Answer:
         headers["Allow"] = refusal.allow
     if refusal.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    if refusal.status in (429, 503):
+    if isinstance(refusal, Throttled):
+        headers["Retry-After"] = str(refusal.seconds)
+    elif refusal.status == 503:
         headers["Retry-After"] = "2"
     return Answer(refusal.status, json.encode(operation_outcome(refusal)), headers)
 

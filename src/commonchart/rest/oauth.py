@@ -30,7 +30,7 @@ from commonchart.access.oauth.tokens import Place
 from commonchart.exchange.egress import Guard
 from commonchart.exchange.jwks import KeySets
 from commonchart.exchange.rules import guard_of
-from commonchart.fhir.outcome import NotFound, Refused
+from commonchart.fhir.outcome import NotFound, Refused, Throttled
 from commonchart.rest import smart
 from commonchart.settings import public_address
 
@@ -100,7 +100,8 @@ async def _door(served: Served, request: Request) -> Response:
         )
     except Refused as refusal:
         said = {"error": "temporarily_unavailable", "error_description": str(refusal)}
-        return _json(refusal.status, said, {"retry-after": "60"} if refusal.status in (429, 503) else {})
+        wait = refusal.seconds if isinstance(refusal, Throttled) else 60
+        return _json(refusal.status, said, {"retry-after": str(wait)} if refusal.status in (429, 503) else {})
     except ClientDisconnect:
         return Response(status_code=400)
     except Exception as error:

@@ -1,32 +1,27 @@
-"""Signing in and out, and how one's own pages look."""
+"""Signing in and out, how long a session lives, and how one's own pages look."""
 
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from typing import Any
 
 import msgspec
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from commonchart.access import signin
-from commonchart.fhir.outcome import Refused, Unauthenticated
-from commonchart.web import rendering
+from commonchart.access.people import factors, sessions
+from commonchart.access.signin import Session
+from commonchart.fhir.outcome import Refused, Throttled, Unauthenticated
+from commonchart.web import arrival
 from commonchart.web.call import Call, Preferences, go
 from commonchart.web.links import local
-from commonchart.web.session import (
-    COOKIE,
-    DOOR_COOKIE,
-    check_token,
-    door_token,
-    forget,
-    form,
-    https,
-    keep,
-    site,
-)
+from commonchart.web.session import COOKIE, DOOR_COOKIE, check_token, forget, form, signing_key
+from commonchart.web.whence import origin, passkey_site, passkeys_work
 
 TENANT = 1
+KINDS = (("totp", "authenticator app"), ("passkey", "passkeys"))
 DONE = ("done", "ready", "finished", "complete")
 TIMED_OUT = "You were signed out after 15 minutes without activity. Nothing that you had saved is lost."
 
@@ -55,23 +50,67 @@ async def sign_in(request: Request) -> Response:
         return await _door(request, 422, login=login, next=target, issues=missing)
     state = request.app.state
     try:
-        session = await signin.sign_in(state.database, login, password, state.clock())
+        session = await signin.sign_in(state.database, login, password, state.clock(), origin(request))
     except Refused as refusal:
-        if refusal.status not in (401, 403, 422):
+        if refusal.status not in (401, 403, 422, 429):
             raise
         message = refusal.issues[0].message
         return await _door(request, refusal.status, login=login, next=target, issues=[("login", message)])
-    response = go(target)
-    keep(request, response, session.token)
-    return response
+    return arrival.welcomed(request, session, target)
+
+
+async def sign_in_by_passkey(request: Request) -> Response:
+    """Come in with a passkey alone."""
+    await check_token(request, request.cookies.get(DOOR_COOKIE, ""))
+    fields = await form(request)
+    target, state = local(str(fields.get("next", "/"))), request.app.state
+    try:
+        session = await signin.by_passkey(
+            state.database, signing_key(request), str(fields.get("proof_passkey", "")), state.clock(),
+            passkey_site(request), origin(request),
+        )  # fmt: skip
+    except (Unauthenticated, Throttled) as refusal:
+        return await _door(request, refusal.status, next=target, issues=[("", refusal.issues[0].message)])
+    return arrival.welcomed(request, session, target)
 
 
 async def sign_out(call: Call) -> Response:
     """End the session, here and in the database."""
     await signin.sign_out(call.request.app.state.database, call.request.cookies.get(COOKIE, ""), call.now)
-    response = go("/sign-in")
+    response = go("/signed-out")
     forget(response)
     return response
+
+
+async def signed_out(request: Request) -> Response:
+    """The end of a session, in words; nothing of the chart is left in the browser."""
+    return await arrival.page(request, "signed-out.html", "You are signed out")
+
+
+async def session_state(request: Request) -> Response:
+    """How long the session of this browser still lives, without keeping it alive: for the warning before its end."""
+    state = request.app.state
+    try:
+        found = await signin.resume(
+            state.database, request.cookies.get(COOKIE, ""), state.clock(), touch=False
+        )
+    except Unauthenticated:
+        return JSONResponse({"left": 0}, 401)
+    return JSONResponse(_state(found, state.clock()))
+
+
+async def stay(call: Call) -> Response:
+    """Stay signed in: coming here was the activity."""
+    assert call.session is not None
+    return JSONResponse(_state(call.session, call.now))
+
+
+def _state(session: Session, now: datetime) -> dict[str, Any]:
+    until = session.until or now
+    return {
+        "left": max(0, int((until - now).total_seconds())), "last": session.last == until, "user": session.actor.user,
+        "csrf": session.csrf,
+    }  # fmt: skip
 
 
 async def timed_out(request: Request) -> Response:
@@ -86,10 +125,32 @@ async def timed_out(request: Request) -> Response:
 
 
 async def account(call: Call) -> Response:
-    """One's own preferences."""
+    """One's own preferences, and the ways to one's own sign-in."""
     return call.page(
-        "account.html", title="Your account", saved=call.request.query_params.get("saved") == "1"
+        "account.html", title="Your account", saved=call.request.query_params.get("saved") == "1",
+        signing=await signing_in(call),
+    )  # fmt: skip
+
+
+async def signing_in(call: Call) -> list[tuple[str, str, str]]:
+    """The pages about signing in, each with its address and how it stands."""
+    assert call.session is not None
+    async with call.records.database.single() as conn:
+        found, left = await factors.listed(conn, call.actor.user)
+    open_now = await sessions.listed(call.records.database, call.actor, call.session.token, call.now)
+    kinds = [words for kind, words in KINDS if any(one.kind == kind for one in found)]
+    words = " and ".join(kinds)
+    stands = (
+        f"{words[:1].upper()}{words[1:]}; {left} recovery codes left"
+        if kinds
+        else "Only your password so far"
     )
+    many = "Only here" if len(open_now) == 1 else f"In {len(open_now)} places"
+    return [
+        ("/account/factors", "Second step and passkeys", stands),
+        ("/account/password", "Change your password", "It ends your other sessions"),
+        ("/account/sessions", "Where you are signed in", many),
+    ]
 
 
 async def save_account(call: Call) -> Response:
@@ -111,31 +172,18 @@ async def save_account(call: Call) -> Response:
 
 
 async def _door(request: Request, status: int = 200, **more: Any) -> Response:
-    made: list[str] = []
     said = await signin.site(request.app.state.database, TENANT)
-    seeding = _seeding(said.get("demo.progress", ""))
     ended = bool(request.cookies.get(COOKIE)) and bool(request.query_params.get("next"))
-    message = more.get("message") or (TIMED_OUT if ended else "")
     context: dict[str, Any] = {
-        "title": "Sign in",
-        "csrf": door_token(request, made.append),
         "next": local(request.query_params.get("next", "/")),
         "login": "",
         "issues": [],
-        "seeding": seeding,
+        "message": TIMED_OUT if ended else "",
+        "seeding": _seeding(said.get("demo.progress", "")),
         "demo_accounts": _accounts(said.get("demo.accounts", "")),
-        "actor": None,
-        "prefs": Preferences(),
-        "site": await site(request, TENANT),
-        "may": {},
-        "q": "",
+        "passkeys": passkeys_work(request),
     }
-    response = rendering.html("sign-in.html", context | more | {"message": message}, status)
-    if made:
-        response.set_cookie(
-            DOOR_COOKIE, made[0], httponly=True, samesite="strict", secure=https(request), path="/sign-in"
-        )
-    return response
+    return await arrival.page(request, "sign-in.html", "Sign in", status, **(context | more))
 
 
 def _seeding(text: str) -> dict[str, Any] | None:

@@ -20,6 +20,7 @@ from commonchart.web.present.inbox import waited
 if TYPE_CHECKING:
     from commonchart.access.inbox.reading import Waiting
     from commonchart.access.records import Records
+    from commonchart.access.signin import Session
 
 
 IDLE_SECONDS = 15 * 60 + 5
@@ -54,6 +55,18 @@ class Call:
     prefs: Preferences = field(default_factory=Preferences)
     site: Site = field(default_factory=Site)
     critical: Waiting | None = None
+    session: Session | None = None
+
+    @property
+    def fresh(self) -> bool:
+        """Whether a factor was shown within the last five minutes: then dangerous acts are open."""
+        return self.session is not None and self.session.fresh(self.now)
+
+    @property
+    def left(self) -> int:
+        """In how many seconds the session ends if nothing is done."""
+        until = self.session.until if self.session else None
+        return max(0, int((until - self.now).total_seconds())) if until else 0
 
     @property
     def today(self) -> date:
@@ -94,6 +107,8 @@ class Call:
                 "outreach": self.may("create", "Communication"),
             },
             "critical": self._critical(),
+            "left": self.left,
+            "leaves": idle,
             "today": self.today,
             "q": "",
         }

@@ -6,6 +6,8 @@ from urllib.parse import quote, urlsplit
 
 from starlette.requests import Request
 
+AT_THE_DOOR = ("/sign-", "/signed-out", "/timed-out", "/session", "/step-up", "/stay")
+
 
 def local(target: str) -> str:
     """`target` when it is a path of this site, else `/`. Never another host, scheme, or a sign-in page."""
@@ -17,7 +19,7 @@ def local(target: str) -> str:
         or target.startswith(("//", "/\\"))
         or "\\" in target
     )
-    if bad or any(ord(letter) < 32 for letter in target) or target.startswith(("/sign-", "/timed-out")):
+    if bad or any(ord(letter) < 32 for letter in target) or target.startswith(AT_THE_DOOR):
         return "/"
     return target
 

@@ -77,11 +77,17 @@ GROUPS = (
             Entry("/receipts", "Import receipts", "", ("create", "Observation")),
             Entry("/terminology", "Code systems", "", RESULTS),
             Entry("/validate", "Check a resource", "", RESULTS),
+            Entry("/roles", "Who may do what", "", RESULTS),
         ),
     ),
 )
 ADMINISTRATION = Group(
-    "Administration", (Entry("/apps", "Apps"), Entry("/exchange", "Exports and subscriptions"))
+    "Administration",
+    (
+        Entry("/users", "Accounts", "g o"),
+        Entry("/apps", "Apps"),
+        Entry("/exchange", "Exports and subscriptions"),
+    ),
 )
 EMERGENCY = Group("Emergency", (Entry("/emergency", "Emergency look-up"),))
 PRIVACY = Group(
@@ -90,6 +96,7 @@ PRIVACY = Group(
         Entry("/reports/access", "Who did what", "g a"),
         Entry("/reports/access/unusual", "Unusual access"),
         Entry("/reports/break-glass", "Break-glass to review"),
+        Entry("/reports/consents", "Consents to look at"),
     ),
 )
 

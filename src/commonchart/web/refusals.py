@@ -9,7 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from commonchart.fhir.outcome import Refused
+from commonchart.fhir.outcome import Refused, Throttled
 from commonchart.web import rendering
 from commonchart.web.call import Preferences, Site
 from commonchart.web.links import next_query
@@ -26,6 +26,7 @@ HEADINGS = {
     412: "Somebody else changed this",
     413: "Too large",
     422: "There is a problem",
+    429: "Too much at once",
     500: "Something went wrong here",
     501: "Not offered",
     503: "Not just now",
@@ -87,6 +88,8 @@ def refused(request: Request, refusal: Refused) -> Response:
     response = page(request, refusal.status, [issue.message for issue in refusal.issues])
     if refusal.status == 503:
         response.headers["retry-after"] = "5"
+    if isinstance(refusal, Throttled):
+        response.headers["retry-after"] = str(refusal.seconds)
     return response
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from starlette.routing import BaseRoute, Route
 
-from commonchart.web import accounts, assets
+from commonchart.web import accounts, arrival, assets, step_up
 from commonchart.web.apps import connected, consent, gallery
 from commonchart.web.apps import registry as app_registry
 from commonchart.web.clinician import (
@@ -16,11 +16,13 @@ from commonchart.web.clinician import (
     calculators,
     campaigns,
     conditions,
+    consents,
     contact,
     covers,
     critical,
     dashboard,
     digest,
+    disclosures,
     due,
     emergency,
     emergency_review,
@@ -37,6 +39,7 @@ from commonchart.web.clinician import (
     patients,
     persons,
     plans,
+    privacy_queue,
     provenance,
     quarantine,
     questionnaire,
@@ -56,11 +59,15 @@ from commonchart.web.clinician import (
     validating,
     views,
     wordings,
+    would_see,
     writing,
 )
+from commonchart.web.people import forgotten, roles, users, welcome
 from commonchart.web.portal import table
 from commonchart.web.portal.door import staff
 from commonchart.web.session import Endpoint, View, guarded, signed_in
+from commonchart.web.step_up import stepped_up
+from commonchart.web.yours import factors, password, sessions
 
 READING: dict[str, View] = {
     "/patients": patients.patient_list,
@@ -85,44 +92,59 @@ READING: dict[str, View] = {
     "/patients/{patient}/insurance": sections.insurance,
     "/patients/{patient}/contacts": sections.contacts,
     "/patients/{patient}/facts/{rtype}/{id}": provenance.fact,
+    "/patients/{patient}/consents": consents.page,
+    "/patients/{patient}/disclosures": disclosures.page,
+    "/patients/{patient}/disclosures.csv": stepped_up(
+        disclosures.download, "download a list of disclosures", file=True
+    ),
+    "/patients/{patient}/would-see": would_see.page,
     "/account": accounts.account,
     "/apps": app_registry.page,
     "/patients/{patient}/apps": gallery.page,
     "/campaigns": campaigns.listing,
-    "/campaigns/{campaign}/letters": campaigns.letters,
+    "/campaigns/{campaign}/letters": stepped_up(campaigns.letters, "download letters to patients", file=True),
     "/digest": digest.page,
     "/exchange": exchange.page,
-    "/exchange/{run}/file": exchange.download,
+    "/exchange/{run}/file": stepped_up(exchange.download, "download a part of the record", file=True),
     "/inbox": inbox.page,
     "/registry": registry.page,
     "/reports/critical": critical.page,
-    "/reports/critical.csv": critical.download,
+    "/reports/critical.csv": stepped_up(critical.download, "download a list of critical results", file=True),
     "/rules": rules.library,
     "/registry/act": registry_acts.act,
-    "/registry/export.csv": registry_acts.export,
-    "/registry/print": registry_acts.printed,
+    "/registry/export.csv": stepped_up(registry_acts.export, "download a list of patients", file=True),
+    "/registry/print": stepped_up(registry_acts.printed, "print a list of patients"),
     "/registry/views/{view}/open": views.open_one,
     "/registries/{registry}": conditions.page,
-    "/registries/{registry}/export.csv": conditions.export,
+    "/registries/{registry}/export.csv": stepped_up(
+        conditions.export, "download a list of patients", file=True
+    ),
     "/dashboard": dashboard.page,
     "/reports/access": access_reports.page,
-    "/reports/access/csv": access_reports.download,
+    "/reports/access/csv": stepped_up(
+        access_reports.download, "download a report of who did what", file=True
+    ),
     "/reports/access/unusual": access_reports.unusual,
     "/schedules/compare": schedules.compare,
     "/medication-alerts": medication_check.waiting,
     "/reports/alerts": alert_report.page,
-    "/reports/alerts.csv": alert_report.download,
+    "/reports/alerts.csv": stepped_up(alert_report.download, "download a report of alerts", file=True),
     "/reports/alerts/events": alert_report.events,
     "/persons": persons.listing,
     "/receipts": receipts.recent,
     "/receipts/{run}": receipts.one,
     "/receipts/{run}/json": receipts.download,
     "/terminology": terminology.page,
+    "/users": users.page,
+    "/roles": roles.page,
 }
 WRITING: dict[str, tuple[View, View]] = {
     "/patients/{patient}/new/{form}": (writing.new, writing.create),
     "/patients/{patient}/edit/{rtype}/{id}": (writing.edit, writing.correct),
     "/patients/{patient}/retract/{rtype}/{id}": (writing.retract, writing.retracting),
+    "/patients/{patient}/consents/new": (consents.new, consents.create),
+    "/patients/{patient}/consents/{consent}": (consents.one, consents.act),
+    "/reports/consents": (privacy_queue.page, privacy_queue.act),
     "/patients/{patient}/visits/new": (notes.new_visit, notes.create_visit),
     "/patients/{patient}/notes/new": (notes.new_note, notes.create_note),
     "/patients/{patient}/notes/{id}/edit": (notes.edit_note, notes.save_note),
@@ -147,23 +169,29 @@ WRITING: dict[str, tuple[View, View]] = {
     "/patients/{patient}/immunizations/give": (immunizations.give, immunizations.given),
     "/patients/{patient}/immunizations/refuse": (immunizations.refuse, immunizations.refusing),
     "/patients/{patient}/medication-check": (medication_check.page, medication_check.answer),
-    "/medication-rules": (alert_rules.page, alert_rules.decide),
+    "/medication-rules": (alert_rules.page, stepped_up(alert_rules.decide, "decide on a medication rule")),
     "/reports/break-glass": (emergency_review.page, emergency_review.review),
     "/emergency": (emergency.page, emergency.find),
-    "/emergency/{patient}": (emergency.ask, emergency.confirm),
-    "/persons/{one}/{other}": (persons.one, persons.act),
+    "/emergency/{patient}": (emergency.ask, stepped_up(emergency.confirm, "open a record in an emergency")),
+    "/persons/{one}/{other}": (
+        persons.one,
+        stepped_up(persons.act, "decide whether two records are of one person"),
+    ),
     "/quarantine": (quarantine.page, quarantine.bulk),
     "/patients/{patient}/quarantine/{rtype}/{id}": (quarantine.one, quarantine.act),
     "/rules/new": (rule_editor.new, rule_editor.create),
-    "/rules/{rule}": (rules.one, rules.act),
+    "/rules/{rule}": (rules.one, stepped_up(rules.act, "decide on a rule of care")),
     "/rules/{rule}/edit": (rule_editor.edit, rule_editor.save),
-    "/rules/{rule}/try": (rule_trial.page, rule_trial.act),
-    "/schedules": (schedules.page, schedules.use),
+    "/rules/{rule}/try": (rule_trial.page, stepped_up(rule_trial.act, "try a rule, or put it into use")),
+    "/schedules": (schedules.page, stepped_up(schedules.use, "change which vaccine schedule is used")),
     "/stock": (stock.page, stock.receive),
     "/stock/{lot}": (stock.one, stock.act),
     "/validate": (validating.page, validating.look),
     "/apps/new": (app_registry.new, app_registry.create),
-    "/apps/{app}": (app_registry.one, app_registry.act),
+    "/apps/{app}": (app_registry.one, stepped_up(app_registry.act, "decide on an app")),
+    "/users/new": (users.new, stepped_up(users.create, "let somebody in")),
+    "/users/{user}": (users.one, stepped_up(users.act, "change an account")),
+    "/users/{user}/end": (users.ending, stepped_up(users.end, "end an account")),
     "/patients/new": (registration.new_patient, registration.create_patient),
 }
 # After the addresses that a writing page may claim, such as visits/new.
@@ -174,23 +202,51 @@ SIGNED_POST: dict[str, View] = {
     "/patients/{patient}/apps/launch": gallery.launch,
     "/registry/views/save": views.save,
     "/drafts": writing.keep_draft,
-    "/exchange/begin": exchange.begin,
+    "/exchange/begin": stepped_up(exchange.begin, "take the record out of this system"),
     "/exchange/cancel": exchange.cancel,
     "/exchange/again": exchange.again,
     "/drafts/drop": writing.drop_draft,
     "/inbox/undo": inbox.undo,
 }
 # For staff and patients alike; every other page is for one of them.
-SHARED: dict[str, View] = {"/": patients.index, "/connected-apps": connected.page}
+SHARED: dict[str, View] = {
+    "/": patients.index,
+    "/connected-apps": connected.page,
+    "/account/factors": factors.page,
+    "/account/factors/app": stepped_up(factors.app, "change your second step"),
+    "/account/factors/options": factors.options,
+    "/account/password": stepped_up(password.page, "change your password"),
+    "/account/sessions": sessions.page,
+    "/step-up/options": step_up.options,
+}
 SHARED_POST: dict[str, View] = {
     "/sign-out": accounts.sign_out,
     "/oauth/consent": consent.decide,
     "/connected-apps/revoke": connected.revoke,
+    "/account/factors": stepped_up(factors.act, "change your second step"),
+    "/account/factors/app": stepped_up(factors.confirm, "change your second step"),
+    "/account/password": stepped_up(password.change, "change your password", carry=False),
+    "/account/sessions": sessions.act,
+    "/step-up": step_up.page,
+    "/stay": accounts.stay,
 }
 PUBLIC: list[tuple[str, Endpoint, list[str]]] = [
     *table.PUBLIC,
     ("/sign-in", accounts.sign_in_page, ["GET"]),
     ("/sign-in", accounts.sign_in, ["POST"]),
+    ("/sign-in/passkey", accounts.sign_in_by_passkey, ["POST"]),
+    ("/sign-in/passkey/options", arrival.options, ["GET"]),
+    ("/sign-in/second", arrival.second_page, ["GET"]),
+    ("/sign-in/second", arrival.second, ["POST"]),
+    ("/sign-in/enrol", arrival.enrol_page, ["GET"]),
+    ("/sign-in/enrol", arrival.enrol, ["POST"]),
+    ("/sign-in/enrol/options", arrival.making_options, ["GET"]),
+    ("/signed-out", accounts.signed_out, ["GET"]),
+    ("/session", accounts.session_state, ["GET"]),
+    ("/welcome/{token}", welcome.page, ["GET"]),
+    ("/welcome", welcome.choose, ["POST"]),
+    ("/forgotten", forgotten.page, ["GET"]),
+    ("/forgotten", forgotten.ask, ["POST"]),
     ("/timed-out", accounts.timed_out, ["GET"]),
     ("/oauth/authorize", consent.authorize, ["GET"]),
     ("/oauth/authorize", consent.posted, ["POST"]),

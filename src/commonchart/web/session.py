@@ -14,16 +14,19 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from commonchart.access import signin
+from commonchart.access import limits, signin
 from commonchart.access.inbox import reading
 from commonchart.access.records import Records
 from commonchart.fhir.outcome import Forbidden, Malformed, NotFound, Refused, TooLarge
 from commonchart.web import refusals
 from commonchart.web.call import Call, Preferences, Site
 from commonchart.web.rendering import secured
+from commonchart.web.whence import DEVICE_COOKIE
 
 COOKIE = "commonchart"
 DOOR_COOKIE = "commonchart-door"
+PENDING_COOKIE = "commonchart-pending"
+A_YEAR = 365 * 24 * 3600
 SITE_SECONDS = 5.0
 MOST_FIELDS = 400
 MOST_BYTES = 2_000_000
@@ -55,6 +58,9 @@ def guarded(endpoint: Endpoint) -> Endpoint:
             response = refusals.refused(request, refusal)
         except Exception as error:
             response = refusals.bug(request, error)
+        stronger = getattr(request.state, "session_token", "")
+        if stronger:
+            keep(request, response, stronger)
         return secured(response, https(request))
 
     return answer
@@ -73,6 +79,7 @@ async def signed_in_call(request: Request) -> Call:
     state = request.app.state
     now = state.clock()
     session = await signin.resume(state.database, request.cookies.get(COOKIE, ""), now)
+    await limits.hold(limits.limits_of(state), state.database, session.actor, now)
     records = Records(state.database, session.actor, state.clock, key=signing_key(request))
     return Call(
         request=request,
@@ -83,6 +90,7 @@ async def signed_in_call(request: Request) -> Call:
         prefs=preferences(session.preferences),
         site=await site(request, session.actor.tenant),
         critical=await reading.waiting(records) if request.method == "GET" else None,
+        session=session,
     )
 
 
@@ -143,12 +151,33 @@ def keep(request: Request, response: Response, token: str) -> None:
     """Give the browser its session."""
     response.set_cookie(COOKIE, token, httponly=True, samesite="lax", secure=https(request), path="/")
     response.delete_cookie(DOOR_COOKIE, path="/sign-in")
+    response.delete_cookie(PENDING_COOKIE, path="/sign-in")
+
+
+def keep_waiting(request: Request, response: Response, token: str) -> None:
+    """Give the browser what waits for the second factor: it opens nothing but the pages that ask for that."""
+    response.set_cookie(
+        PENDING_COOKIE,
+        token,
+        max_age=600,
+        httponly=True,
+        samesite="strict",
+        secure=https(request),
+        path="/sign-in",
+    )
+
+
+def keep_device(request: Request, response: Response, device: str) -> None:
+    """Know this browser from now on: somebody was let in from here."""
+    response.set_cookie(
+        DEVICE_COOKIE, device, max_age=A_YEAR, httponly=True, samesite="lax", secure=https(request), path="/"
+    )
 
 
 def forget(response: Response) -> None:
-    """Take the session back, and whatever the browser kept besides."""
+    """Take the session back, and what the browser kept of it; the device stays known."""
     response.delete_cookie(COOKIE, path="/")
-    response.headers["clear-site-data"] = '"cache", "cookies", "storage"'
+    response.headers["clear-site-data"] = '"cache", "storage"'
 
 
 def door_token(request: Request, response_cookies: Callable[[str], None]) -> str:

@@ -6,7 +6,7 @@ import pyotp
 import pytest
 
 from commonchart.access import signin, users
-from commonchart.access.people import factors, guessing, sessions
+from commonchart.access.people import factors, guessing
 from commonchart.access.people.passkeys import Site
 from commonchart.access.signin import Proof
 from commonchart.fhir.outcome import Invalid, Throttled, Unauthenticated
@@ -58,6 +58,19 @@ async def test_a_password_alone_opens_nothing_once_there_is_a_second_factor(
     again = await signin.sign_in(database, "sage", PASSWORD, clock())
     with pytest.raises(Unauthenticated, match="used already"):
         await signin.second(database, SECRET, again.token, Proof(code), clock(), SITE)
+
+
+async def test_who_has_lost_them_starts_again_and_is_signed_out(
+    database: Database, clock: Clock, sage: users.User
+) -> None:
+    session = await signin.sign_in(database, "sage", PASSWORD, clock())
+    await enrolled(database, clock, sage)
+    async with database.connection() as conn:
+        assert await factors.take_away(conn, users.system(1, "command line"), sage.id, clock()) == 1
+        assert await factors.take_away(conn, users.system(1, "command line"), sage.id, clock()) == 0
+    with pytest.raises(Unauthenticated):
+        await signin.resume(database, session.token, clock())
+    assert not (await signin.sign_in(database, "sage", PASSWORD, clock())).wants
 
 
 async def test_a_recovery_code_counts_once_and_new_ones_end_the_old(
@@ -121,14 +134,14 @@ async def test_stepping_up_changes_the_cookie_and_lasts_five_minutes(
     database: Database, clock: Clock, sage: users.User
 ) -> None:
     session = await signin.sign_in(database, "sage", PASSWORD, clock())
-    assert await sessions.fresh(database, session.token, clock())
+    assert (await signin.resume(database, session.token, clock())).fresh(clock())
     clock.advance(minutes=5)
-    assert not await sessions.fresh(database, session.token, clock())
+    assert not (await signin.resume(database, session.token, clock())).fresh(clock())
     args = (database, SECRET, session.actor, session.token)
     with pytest.raises(Unauthenticated):
         await signin.step_up(*args, "wrong", Proof(), clock(), SITE)
     new = await signin.step_up(*args, PASSWORD, Proof(), clock(), SITE)
-    assert await sessions.fresh(database, new, clock())
+    assert (await signin.resume(database, new, clock())).fresh(clock())
     with pytest.raises(Unauthenticated):
         await signin.resume(database, session.token, clock())
     assert (await signin.resume(database, new, clock())).csrf == session.csrf
@@ -160,3 +173,21 @@ async def test_an_address_that_fails_too_often_waits_whoever_it_names(
             await signin.sign_in(database, login, PASSWORD, clock(), here)
     clock.advance(minutes=16)
     assert (await signin.sign_in(database, "sage", PASSWORD, clock(), here)).actor.name == "Sage"
+
+
+@pytest.mark.usefixtures("sage")
+async def test_people_who_share_a_browser_are_both_known_there(database: Database, clock: Clock) -> None:
+    await users.create(
+        database, tenant=1, login="wren", name="Wren", role="nurse", org="o", now=clock(), password=PASSWORD
+    )
+    first = await signin.sign_in(database, "sage", PASSWORD, clock())
+    second = await signin.sign_in(database, "wren", PASSWORD, clock(), guessing.Origin(first.device))
+    assert second.device == first.device
+    made_up = await signin.sign_in(database, "wren", PASSWORD, clock(), guessing.Origin("made up"))
+    assert made_up.device not in ("made up", first.device)
+
+
+def test_a_household_of_ipv6_counts_as_one() -> None:
+    keys = [guessing._place(text) for text in ("2001:db8::1", "2001:db8::ffff", "2001:db8:1::1", "10.0.0.1")]
+    assert keys[0] == keys[1]
+    assert len(set(keys)) == 3

@@ -64,7 +64,7 @@ async def test_a_reset_ends_sessions_and_only_hashes_are_kept(database: Database
     link = await links.invite(by(database, clock), NEW)
     await links.accept(database, link.token, PASSWORD, clock())
     session = await signin.sign_in(database, "ada", PASSWORD, clock())
-    reset = await links.forgotten(database, 1, "Ada", clock())
+    reset = await links.forgotten(database, 1, "Ada", "10.0.0.1", clock())
     assert reset is not None
     assert reset.expires == clock() + links.RESET
     async with database.single() as conn:
@@ -77,9 +77,9 @@ async def test_a_reset_ends_sessions_and_only_hashes_are_kept(database: Database
 
 
 async def test_forgetting_says_nothing_about_who_is_there(database: Database, clock: Clock) -> None:
-    assert await links.forgotten(database, 1, "nobody", clock()) is None
+    assert await links.forgotten(database, 1, "nobody", "10.0.0.1", clock()) is None
     await users.create(database, tenant=1, login="mute", name="M", role="clinician", org="o", now=clock())
-    assert await links.forgotten(database, 1, "mute", clock()) is None
+    assert await links.forgotten(database, 1, "mute", "10.0.0.1", clock()) is None
 
 
 @pytest.mark.parametrize("role", ["clinician", "front-desk", "patient"])

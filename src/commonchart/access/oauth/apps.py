@@ -165,6 +165,7 @@ async def decide(database: Database, actor: Actor, id: str, state: State, now: d
                 "AND actor <> %s",
                 (now, id, service_user(id)),
             )
+            await credentials.tell(conn)
         await audit.note(
             conn, actor, now, "approve-app" if state == "approved" else "disable-app", id=id, detail=app.name[:100]
         )  # fmt: skip

@@ -163,6 +163,7 @@ async def revoke(conn: Connection, id: str, why: str, now: datetime) -> None:
     await conn.execute(
         "UPDATE credential SET revoked = %s WHERE app_grant = %s AND revoked IS NULL", (now, id)
     )
+    await credentials.tell(conn)
     credentials.forget()
 
 

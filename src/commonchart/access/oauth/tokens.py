@@ -289,6 +289,7 @@ async def revoke(database: Database, app: App, token: str, now: datetime) -> Non
         row = await cursor.fetchone()
         if row is None:
             return
+        await credentials.tell(conn)
         if row[0] == "refresh":
             await grants.revoke(conn, row[1], "revoked by the app", now)
         await audit.note(conn, _program(app), now, "revoke-token", id=app.id, detail=row[0])

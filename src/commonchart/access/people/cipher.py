@@ -1,41 +1,38 @@
-"""What must be read again, at rest: AES-256-GCM with a key made from the installation's secret (RFC 5869, NIST SP 800-38D)."""
+"""Second factors at rest: sealed (`record.sealed`) where they must be read again, a keyed hash where they are only compared."""
 
 from __future__ import annotations
 
 import hmac
-import secrets
 from hashlib import sha256
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-
 from commonchart.fhir.outcome import Invalid
+from commonchart.record import sealed
 
-NONCE = 12
-
-
-def _key(secret: bytes, use: bytes) -> bytes:
-    return HKDF(SHA256(), 32, salt=None, info=b"commonchart " + use).derive(secret)
+USE = b"factors"
 
 
 def seal(secret: bytes, text: str, about: str) -> bytes:
     """The text, encrypted and bound to `about` (an id): moved to another row it cannot be opened."""
-    nonce = secrets.token_bytes(NONCE)
-    return nonce + AESGCM(_key(secret, b"factors")).encrypt(nonce, text.encode(), about.encode())
+    return sealed.seal(secret, USE, text, about)
 
 
-def opened(secret: bytes, sealed: bytes, about: str) -> str:
+def opened(secret: bytes, kept: bytes, about: str) -> str:
     """What was sealed. Raises Invalid when the secret of the installation is another one, or the row was changed."""
     try:
-        return (
-            AESGCM(_key(secret, b"factors")).decrypt(sealed[:NONCE], sealed[NONCE:], about.encode()).decode()
-        )
-    except InvalidTag:
+        return sealed.opened(secret, USE, kept, about)
+    except Invalid:
         raise Invalid("The second factor cannot be read with the secret of this installation") from None
 
 
 def keyed(secret: bytes, text: str, use: str) -> bytes:
-    """A keyed hash of something random and short, useless without the installation's secret."""
-    return hmac.digest(_key(secret, use.encode()), text.encode(), sha256)
+    """A keyed hash of something random and short, useless without the installation's secret; by the newest secret."""
+    return _hash(sealed.ring(secret)[0], text, use)
+
+
+def marked(secret: bytes, text: str, use: str) -> list[bytes]:
+    """The keyed hash by each secret, the newest first, each with the id of its secret in front."""
+    return [sealed.id_of(one) + _hash(one, text, use) for one in sealed.ring(secret)]
+
+
+def _hash(secret: bytes, text: str, use: str) -> bytes:
+    return hmac.digest(sealed.key(secret, use.encode()), text.encode(), sha256)

@@ -15,9 +15,10 @@ from uuid import uuid4
 import pyotp
 from msgspec import Struct
 
-from commonchart.access import audit
+from commonchart.access import audit, credentials
 from commonchart.access.people import cipher
-from commonchart.fhir.outcome import Invalid, NotFound
+from commonchart.fhir.outcome import Conflict, Invalid, NotFound
+from commonchart.record import site as decisions
 
 if TYPE_CHECKING:
     from commonchart.access.actors import Actor
@@ -30,6 +31,8 @@ CODES = 10
 WAITS = timedelta(hours=1)
 """How long an authenticator that was begun waits for its first code."""
 ISSUER = "Commonchart"
+REQUIRED = "second_factor"
+"""The site's setting: the roles that must have a second factor, with spaces between."""
 WRONG = "The code is not right, or was used already"
 _ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
 
@@ -68,6 +71,18 @@ async def kinds(conn: Connection, user: str) -> frozenset[str]:
     """Which kinds of second factor somebody has; recovery codes alone are none."""
     found, _ = await listed(conn, user)
     return frozenset(one.kind for one in found)
+
+
+async def must_have(conn: Connection, tenant: int, role: str) -> bool:
+    """Whether the site asks everybody in this role for a second factor."""
+    return role in (await decisions.get(conn, tenant, REQUIRED)).split()
+
+
+async def login_of(database: Database, actor: Actor) -> str:
+    """The user name of somebody, as authenticators and passkeys show it beside the site."""
+    async with database.single() as conn:
+        row = await (await conn.execute("SELECT login FROM app_user WHERE id = %s", (actor.user,))).fetchone()
+    return str(row[0]) if row else ""
 
 
 async def begin(database: Database, secret: bytes, actor: Actor, login: str, now: datetime) -> Begun:
@@ -144,7 +159,7 @@ async def renew(conn: Connection, secret: bytes, actor: Actor, now: datetime) ->
         await conn.execute(
             "INSERT INTO factor (id, tenant, actor, kind, label, secret, created, confirmed) "
             "VALUES (%s, %s, %s, 'recovery', '', %s, %s, %s)",
-            (uuid4().hex, actor.tenant, actor.user, _kept(secret, actor.user, code), now, now),
+            (uuid4().hex, actor.tenant, actor.user, _kept(secret, actor.user, code)[0], now, now),
         )
     await audit.note(conn, actor, now, "recovery-codes")
     return codes
@@ -155,8 +170,8 @@ def _code() -> str:
     return f"{letters[:5]}-{letters[5:]}"
 
 
-def _kept(secret: bytes, user: str, code: str) -> bytes:
-    return cipher.keyed(secret, user + re.sub(r"[\s-]", "", code.lower()), "recovery")
+def _kept(secret: bytes, user: str, code: str) -> list[bytes]:
+    return cipher.marked(secret, user + re.sub(r"[\s-]", "", code.lower()), "recovery")
 
 
 async def verify(conn: Connection, secret: bytes, user: str, code: str, now: datetime) -> str:
@@ -164,7 +179,7 @@ async def verify(conn: Connection, secret: bytes, user: str, code: str, now: dat
     if re.fullmatch(r"\s*(\d\s*){6}", code):
         return await _verify_totp(conn, secret, user, code, now)
     cursor = await conn.execute(
-        "UPDATE factor SET used = %s WHERE actor = %s AND kind = 'recovery' AND ended IS NULL AND used IS NULL AND secret = %s",
+        "UPDATE factor SET used = %s WHERE actor = %s AND kind = 'recovery' AND ended IS NULL AND used IS NULL AND secret = ANY(%s)",
         (now, user, _kept(secret, user, code[:40])),
     )
     return "recovery" if cursor.rowcount == 1 else ""
@@ -186,8 +201,39 @@ async def _verify_totp(conn: Connection, secret: bytes, user: str, code: str, no
     return "totp" if cursor.rowcount == 1 else ""
 
 
+async def rename(database: Database, actor: Actor, id: str, label: str) -> None:
+    """Another name for a factor. Raises Invalid, NotFound."""
+    if not label.strip():
+        raise Invalid("Give it a name, such as the device it lies in", at="label")
+    async with database.single() as conn:
+        cursor = await conn.execute(
+            "UPDATE factor SET label = %s WHERE id = %s AND actor = %s AND kind = 'passkey' AND ended IS NULL",
+            (label.strip()[:60], id, actor.user),
+        )
+    if cursor.rowcount != 1:
+        raise NotFound("There is no such factor")
+
+
+async def take_away(conn: Connection, by: Actor, user: str, now: datetime) -> int:
+    """End every factor of somebody who has lost them, and how many; their sessions end too, and the caller calls `forget`.
+
+    The caller has made sure who it is, and that `by` may: an administrator, or whoever runs the machine.
+    """
+    cursor = await conn.execute(
+        "UPDATE factor SET ended = %s WHERE actor = %s AND ended IS NULL AND kind <> 'recovery' AND confirmed IS NOT NULL",
+        (now, user),
+    )
+    await conn.execute("UPDATE factor SET ended = %s WHERE actor = %s AND ended IS NULL", (now, user))
+    await credentials.end_all(conn, user, now)
+    await audit.note(conn, by, now, "factor-removed", id=user, detail="all, for somebody else")
+    return cursor.rowcount
+
+
 async def remove(database: Database, actor: Actor, id: str, now: datetime) -> None:
-    """End a factor; with the last one the recovery codes end too. Raises NotFound."""
+    """End a factor; with the last one the recovery codes end too.
+
+    Raises NotFound, Conflict for the last one of somebody whose role must have one.
+    """
     async with database.connection() as conn:
         cursor = await conn.execute(
             "UPDATE factor SET ended = %s WHERE id = %s AND actor = %s AND ended IS NULL AND kind <> 'recovery' RETURNING kind",
@@ -197,6 +243,8 @@ async def remove(database: Database, actor: Actor, id: str, now: datetime) -> No
         if row is None:
             raise NotFound("There is no such factor")
         if not await kinds(conn, actor.user):
+            if await must_have(conn, actor.tenant, actor.role):
+                raise Conflict("Your role must have a second factor: add another one before you remove this")
             await conn.execute(
                 "UPDATE factor SET ended = %s WHERE actor = %s AND ended IS NULL", (now, actor.user)
             )

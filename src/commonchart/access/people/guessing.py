@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 from datetime import datetime, timedelta
 from hashlib import sha256
+from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -53,6 +54,14 @@ async def device(conn: Connection, user: str, origin: Origin) -> tuple[int, date
     return (row[0], row[1]) if row else None
 
 
+async def known_here(conn: Connection, origin: Origin) -> bool:
+    """Whether somebody, whoever it was, has come in from this browser before."""
+    cursor = await conn.execute(
+        "SELECT 1 FROM known_device WHERE sha256 = %s LIMIT 1", (credentials.digest(origin.device),)
+    )
+    return await cursor.fetchone() is not None
+
+
 async def failed(
     conn: Connection, user: str, origin: Origin, failures: int, known: bool, now: datetime
 ) -> None:
@@ -72,8 +81,12 @@ async def failed(
 
 
 async def succeeded(conn: Connection, user: str, origin: Origin, known: bool, now: datetime) -> str:
-    """Forget the failures that this device or the account had; the cookie by which the device is known from now on."""
-    cookie = origin.device if known else secrets.token_urlsafe(32)
+    """Forget the failures that this device or the account had; the cookie by which the device is known from now on.
+
+    People who share a browser share its cookie: one of them does not make it unknown to the others.
+    """
+    ours = known or await known_here(conn, origin)
+    cookie = origin.device if ours else secrets.token_urlsafe(32)
     await conn.execute(
         "INSERT INTO known_device (sha256, actor, created) VALUES (%s, %s, %s) ON CONFLICT (sha256, actor) "
         "DO UPDATE SET failures = 0, locked_until = NULL",
@@ -84,7 +97,21 @@ async def succeeded(conn: Connection, user: str, origin: Origin, known: bool, no
 
 
 def _place(address: str) -> str:
-    return "address:" + sha256(address.encode()).hexdigest()[:32]
+    return "address:" + sha256(_network(address).encode()).hexdigest()[:32]
+
+
+def _network(address: str) -> str:
+    """The address, or of one in IPv6 the /64 that one household has to itself."""
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return address
+    return str(ip_network((found, 64), strict=False)) if found.version == 6 else str(found)
+
+
+def of_factor(user: str, origin: Origin, known: bool) -> str:
+    """Under which key wrong second factors count: each known device by itself, all others together."""
+    return f"factor:{user}:{credentials.digest(origin.device).hex()[:32]}" if known else f"factor:{user}"
 
 
 async def count(conn: Connection, key: str, now: datetime) -> None:
@@ -109,4 +136,4 @@ async def too_many(conn: Connection, key: str, most: int, now: datetime) -> bool
 async def from_here(conn: Connection, origin: Origin, now: datetime) -> None:
     """Raises Throttled when too many sign-ins from this address have failed; the caller spares known devices."""
     if origin.address and await too_many(conn, _place(origin.address), PER_ADDRESS, now):
-        raise Throttled(SLOWLY)
+        raise Throttled(SLOWLY, seconds=900)

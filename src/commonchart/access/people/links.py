@@ -15,7 +15,8 @@ from msgspec import Struct
 
 from commonchart.access import audit, credentials, passwords, policy, users
 from commonchart.access.actors import Actor
-from commonchart.fhir.outcome import Forbidden, Invalid, NotFound
+from commonchart.access.people import guessing
+from commonchart.fhir.outcome import Forbidden, Invalid, Issue, NotFound, Throttled
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,9 +27,16 @@ if TYPE_CHECKING:
 Channel = Literal["email", "hand"]
 INVITED = timedelta(hours=72)
 RESET = timedelta(minutes=30)
+PER_ACCOUNT = 3
+PER_ADDRESS = 20
+KEPT = timedelta(days=30)
+"""How long a link that is over is remembered."""
 EMAIL = re.compile(r"[^@\s,;<>\"]{1,64}@[^@\s,;<>\"]{1,190}")
+ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 OVER = "This link has been used, has run out, or was never given. Ask for a new one."
 OF_PATIENTS = frozenset({"patient", "proxy"})
+ADMINISTRATORS = frozenset({"administrator"})
+"""The roles that look after accounts."""
 
 
 class Person(Struct, frozen=True):
@@ -103,7 +111,8 @@ async def _may_invite(records: Records, person: Person) -> None:
 
 async def administrator(records: Records) -> None:
     """Raises Forbidden for whoever is none; the attempt is an event."""
-    if records.actor.role == "administrator":
+    actor = records.actor
+    if (actor.role in ADMINISTRATORS and not actor.app) or (actor.role == "system" and actor.client == "cli"):
         return
     async with records.database.single() as conn:
         await audit.note(conn, records.actor, records.clock(), "administer", outcome=audit.MINOR)
@@ -111,12 +120,25 @@ async def administrator(records: Records) -> None:
 
 
 def _checked(person: Person, channel: Channel) -> None:
-    if person.role == "system" or person.role not in policy.GRANTS:
-        raise Invalid("This role is not one of a person", at="role")
+    issues = problems(person, channel)
+    if issues:
+        raise Invalid(issues=issues)
+
+
+def problems(person: Person, channel: Channel) -> list[Issue]:
+    """What is wrong with an invitation, by field."""
+    out = []
     if not 1 <= len(person.name.strip()) <= 120:
-        raise Invalid("A name has 1 to 120 letters", at="name")
+        out.append(Issue("value", "A name has 1 to 120 letters", "name"))
+    if not users.LOGIN.fullmatch(person.login):
+        out.append(Issue("value", users.LOGIN_WORDS, "login"))
+    if person.role == "system" or person.role not in policy.GRANTS:
+        out.append(Issue("value", "This role is not one of a person", "role"))
     if (person.email or channel == "email") and not EMAIL.fullmatch(person.email):
-        raise Invalid("The e-mail address must look like name@example.org", at="email")
+        out.append(Issue("value", "The e-mail address must look like name@example.org", "email"))
+    if person.practitioner and not ID.fullmatch(person.practitioner):
+        out.append(Issue("value", "An id has letters, digits, - and . only", "practitioner"))
+    return out
 
 
 async def again(records: Records, login: str, *, channel: Channel = "hand") -> Link:
@@ -138,38 +160,71 @@ async def again(records: Records, login: str, *, channel: Channel = "hand") -> L
     return Link(token, kind, row[0], row[1], row[2], channel, now + lives)
 
 
-async def forgotten(database: Database, tenant: int, login: str, now: datetime) -> Link | None:
-    """Somebody says they forgot their password: a link to send, or None. The caller answers the same to both."""
+async def forgotten(database: Database, tenant: int, login: str, address: str, now: datetime) -> Link | None:
+    """Somebody at `address` says they forgot their password: a link to send, or None. The caller answers the same to both.
+
+    The same statements run for a login that nobody has, or that has no e-mail address. Of one account at most
+    `PER_ACCOUNT` links are made in a quarter of an hour; raises Throttled when too many are asked for from one address.
+    """
+    name = login.strip().lower()[:64]
     async with database.connection() as conn:
+        await _slowly(conn, address, now)
         row = await (
             await conn.execute(
                 "SELECT id, name, email, role, org FROM app_user WHERE tenant = %s AND login = %s AND active AND email <> ''",
-                (tenant, login.strip().lower()[:64]),
+                (tenant, name),
             )
         ).fetchone()
-        who = Actor(
-            tenant, row[0] if row else "", "", row[3] if row else "system", row[4] if row else "", "web"
+        key = f"forgotten:{credentials.digest(name).hex()[:32]}"
+        often = await guessing.too_many(conn, key, PER_ACCOUNT, now)
+        await guessing.count(conn, key, now)
+        id, called, email, role, org = row or ("", "", "", "system", "")
+        token = await _made(
+            conn, tenant, id, "reset", id, now, RESET if row and not often else -RESET, alone=False
         )
+        who = Actor(tenant, id, "", role, org, "web")
         await audit.note(
             conn, who, now, "reset", outcome=audit.OK if row else audit.MINOR, detail="asked at the door"
         )
-        if row is None:
-            return None
-        token = await _made(conn, tenant, row[0], "reset", row[0], now, RESET)
-    return Link(token, "reset", row[0], row[1], row[2], "email", now + RESET)
+    return Link(token, "reset", id, called, email, "email", now + RESET) if row and not often else None
+
+
+async def _slowly(conn: Connection, address: str, now: datetime) -> None:
+    key = f"forgotten-from:{credentials.digest(address).hex()[:32]}"
+    if await guessing.too_many(conn, key, PER_ADDRESS, now):
+        raise Throttled(
+            "Too many links were asked for from here. Wait a quarter of an hour, or ask an administrator.",
+            seconds=900,
+        )
+    await guessing.count(conn, key, now)
 
 
 async def _made(
-    conn: Connection, tenant: int, user: str, kind: str, by: str, now: datetime, lives: timedelta
+    conn: Connection,
+    tenant: int,
+    user: str,
+    kind: str,
+    by: str,
+    now: datetime,
+    lives: timedelta,
+    *,
+    alone: bool = True,
 ) -> str:
+    """A new link; `alone`: the ones before it end. One that anybody may ask for ends nobody's invitation."""
     token = secrets.token_urlsafe(32)
-    await conn.execute("UPDATE account_link SET ended = %s WHERE actor = %s AND ended IS NULL", (now, user))
+    await conn.execute("DELETE FROM account_link WHERE expires < %s", (now - KEPT,))
+    if alone:
+        await _over(conn, user, now)
     await conn.execute(
         "INSERT INTO account_link (sha256, tenant, actor, kind, made_by, created, expires) "
         "VALUES (%s, %s, %s, %s, %s, %s, %s)",
         (credentials.digest(token), tenant, user, kind, by, now, now + lives),
     )
     return token
+
+
+async def _over(conn: Connection, user: str, now: datetime) -> None:
+    await conn.execute("UPDATE account_link SET ended = %s WHERE actor = %s AND ended IS NULL", (now, user))
 
 
 _OPEN = (
@@ -207,6 +262,7 @@ async def accept(
         )
         if used.rowcount != 1:
             raise NotFound(OVER)
+        await _over(conn, found.user, now)
         await conn.execute(
             "UPDATE app_user SET password = %s, failures = 0, locked_until = NULL WHERE id = %s",
             (secret, found.user),

@@ -25,7 +25,7 @@ from webauthn.helpers.structs import (
 )
 
 from commonchart.access import audit
-from commonchart.access.people import cipher
+from commonchart.access.people import cipher, factors
 from commonchart.fhir.outcome import Invalid, Unauthenticated
 
 if TYPE_CHECKING:
@@ -102,6 +102,16 @@ async def keep(
          made.credential_id, made.sign_count, now, now),
     )  # fmt: skip
     await audit.note(conn, actor, now, "factor-added", detail="passkey")
+
+
+async def add(
+    database: Database, secret: bytes, actor: Actor, answer: str, label: str, now: datetime, site: Site
+) -> list[str]:
+    """Keep a passkey; new recovery codes, to be shown this once, where there are none yet. Raises Invalid."""
+    async with database.connection() as conn:
+        await keep(conn, secret, actor, answer, label, now, site)
+        _, left = await factors.listed(conn, actor.user)
+        return [] if left else await factors.renew(conn, secret, actor, now)
 
 
 async def to_ask(database: Database, secret: bytes, user: str, now: datetime, site: Site) -> str:

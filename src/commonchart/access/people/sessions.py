@@ -47,20 +47,13 @@ async def begin(
     return token, csrf
 
 
-async def fresh(database: Database, token: str, now: datetime) -> bool:
-    """Whether a factor was shown in this session within the last five minutes."""
-    async with database.single() as conn:
-        row = await (
-            await conn.execute(
-                "SELECT factor_at FROM credential WHERE sha256 = %s", (credentials.digest(token),)
-            )
-        ).fetchone()
-    return bool(row and row[0] and now - row[0] < FRESH)
-
-
 async def strengthen(conn: Connection, actor: Actor, token: str, factor: str, now: datetime) -> str:
     """A factor was shown: the session goes on under a new cookie, which is returned; the old one opens nothing."""
     new = secrets.token_urlsafe(32)
+    await conn.execute(  # apps that were let in until the end of the session go on with it
+        "UPDATE app_grant SET session = %s WHERE session = %s",
+        (credentials.digest(new), credentials.digest(token)),
+    )
     await conn.execute(
         "UPDATE credential SET sha256 = %s, factor = %s, factor_at = %s WHERE sha256 = %s AND revoked IS NULL",
         (credentials.digest(new), factor, now, credentials.digest(token)),

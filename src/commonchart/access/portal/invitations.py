@@ -20,6 +20,9 @@ from commonchart.access.signin import Session
 from commonchart.fhir.outcome import Conflict, Invalid, NotFound, Unauthenticated
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from commonchart.access.people.guessing import Origin
     from commonchart.access.records import Records
     from commonchart.record.database import Connection, Database
 
@@ -117,21 +120,29 @@ async def of_patient(conn: Connection, tenant: int, patient: str) -> list[Invita
 
 
 async def redeem(
-    database: Database, text: str, login: str, password: str, now: datetime, *, new: bool
-) -> Session:
+    database: Database, text: str, login: str, password: str, now: datetime, *, new: bool,
+    origin: Origin = signin.NOWHERE, breached: Path | None = None,
+) -> Session:  # fmt: skip
     """Come in by a code: as a `new` user with this password, or as the user who has it already.
 
+    Where the session still `wants` a second factor, nothing was granted and the code is as it was: `take_up` it after that.
     Raises Unauthenticated with the same words for every code that opens nothing; Invalid and Conflict (the login), which
     leave the code as it was.
     """
     await _living(database, text, now)
     if new:
-        passwords.checked(password)
+        passwords.judged(password, (login,), breached)
         await _take(database, text, login, password, now)
-        return await signin.sign_in(database, login, password, now)
-    session = await signin.sign_in(database, login, password, now)
-    await _grant(database, text, session.actor, now)
+        return await signin.sign_in(database, login, password, now, origin)
+    session = await signin.sign_in(database, login, password, now, origin)
+    if not session.wants:
+        await take_up(database, text, session.actor, now)
     return session
+
+
+async def take_up(database: Database, text: str, actor: Actor, now: datetime) -> None:
+    """Use a code as somebody who is signed in. Raises Unauthenticated, Conflict; the code is then as it was."""
+    await _grant(database, text, actor, now)
 
 
 async def _living(database: Database, text: str, now: datetime) -> tuple[str, ...]:
@@ -161,7 +172,7 @@ async def _take(database: Database, text: str, login: str, password: str, now: d
     try:
         await _grant(database, text, actor, now)
     except Unauthenticated:
-        await users.set_active(database, login, False, now)
+        await users.set_active(database, login, False, now, actor)
         raise
 
 

@@ -23,7 +23,10 @@ class SeenAs(Records):
 
     def __init__(self, records: Records, them: Actor) -> None:
         super().__init__(records.database, records.actor, records.clock, key=records.key)
-        own, theirs = policy.visible(self.actor, self.clock()), policy.visible(them, self.clock())
+        own, theirs = (
+            policy.visible(self.actor, self.clock()),
+            policy.visible(them, self.clock(), letters="rs"),
+        )
         self.visible = replace(
             theirs,
             everything=False,

@@ -152,7 +152,7 @@ async def polled(records: Records, run: str) -> None:
         )
         row = await cursor.fetchone()
     if row is not None and row[0] is not None and float(row[0]) < POLL_SECONDS:
-        raise Throttled("Ask for the state of an export about once a second")
+        raise Throttled("Ask for the state of an export about once a second", seconds=2)
 
 
 async def files(conn: Connection, run: str) -> list[File]:

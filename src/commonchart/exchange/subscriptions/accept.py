@@ -9,6 +9,7 @@ from commonchart.access import policy
 from commonchart.access.actors import FOR_A_PATIENT, Actor
 from commonchart.exchange.egress import Guard, Unanswered, header
 from commonchart.exchange.rules import guard_of
+from commonchart.exchange.subscriptions.headers import sealed_in
 from commonchart.exchange.subscriptions.plan import Plan, address_of, patients_named, plan_of
 from commonchart.exchange.subscriptions.topics import BY_URL
 from commonchart.fhir.outcome import Forbidden, Invalid, Refused, TooCostly
@@ -36,11 +37,11 @@ async def accept(
 ) -> dict[str, Any]:
     """The resource with the status it begins in. Raises Invalid or Forbidden naming the rule, and where."""
     if resource.get("status") == "off":
-        return resource
+        return sealed_in(conn.keys, actor.tenant, resource)
     plan = plan_of(resource)
     await check(conn, actor, plan, now, guard)
     await _few(conn, actor)
-    return {**resource, "status": "requested"}
+    return {**sealed_in(conn.keys, actor.tenant, resource), "status": "requested"}
 
 
 async def check(

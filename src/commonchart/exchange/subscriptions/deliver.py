@@ -21,6 +21,7 @@ from commonchart.exchange.egress import Guard, Unanswered, header
 from commonchart.exchange.rules import guard_of
 from commonchart.exchange.subscriptions import email, notification, state
 from commonchart.exchange.subscriptions.feed import WORKER, Ended, subscriber
+from commonchart.exchange.subscriptions.headers import opened
 from commonchart.exchange.subscriptions.notification import Told
 from commonchart.exchange.subscriptions.plan import Plan
 from commonchart.exchange.subscriptions.state import Event, State
@@ -101,9 +102,6 @@ async def _let_go(post: Post, one: State) -> None:
 async def _step(post: Post, one: State) -> bool:
     """Whatever is next for this subscription; whether there may be more."""
     now = post.clock()
-    if one.ends is not None and one.ends <= now:
-        await over(post, Ended(one.tenant, one.id, "off", ""))
-        return False
     try:
         async with post.database.single() as conn:
             actor = await subscriber(conn, one)
@@ -111,6 +109,9 @@ async def _step(post: Post, one: State) -> bool:
         raise
     except Refused as refusal:
         await over(post, Ended(one.tenant, one.id, "error", str(refusal)))
+        return False
+    if one.ends is not None and one.ends <= now:
+        await over(post, Ended(one.tenant, one.id, "off", one.error))
         return False
     try:
         return await _next(post, one, actor, now)
@@ -195,8 +196,9 @@ async def _send(post: Post, one: State, plan: Plan, bundle: dict[str, object]) -
     if plan.channel == "email":
         await email.send(how, plan, bundle)
         return
+    given = [opened(post.database.keys, one.tenant, plan.endpoint, text) for text in plan.headers]
     reply = await guard.send(
-        "POST", plan.endpoint, headers={**dict(header(text) for text in plan.headers), "content-type": FHIR},
+        "POST", plan.endpoint, headers={**dict(header(text) for text in given), "content-type": FHIR},
         content=json.encode(bundle), seconds=float(plan.timeout), max_bytes=65_536,
     )  # fmt: skip
     if not 200 <= reply.status < 300:

@@ -12,6 +12,7 @@ from msgspec import Struct
 from commonchart.access import subscribed
 from commonchart.access.actors import Actor
 from commonchart.exchange.subscriptions import accept, match, state
+from commonchart.exchange.subscriptions.headers import sealed_plan
 from commonchart.exchange.subscriptions.plan import Plan, plan_of
 from commonchart.exchange.subscriptions.state import State
 from commonchart.exchange.subscriptions.topics import BY_URL
@@ -96,7 +97,8 @@ async def _begun(
         await state.ended(conn, *key, "error", str(refusal), now)
         held.pop(key, None)
         return [Ended(*key, "error", str(refusal))]
-    await state.begin(conn, *key, change.vid, stored.actor, plan, now)
+    kept = sealed_plan(conn.keys, change.tenant, plan)
+    await state.begin(conn, *key, change.vid, stored.actor, kept, now)
     begun = await state.one(conn, *key)
     if begun is not None:
         held[key] = (begun, plan)

@@ -72,9 +72,9 @@ async def begin(
 async def ended(conn: Connection, tenant: int, id: str, state: str, error: str, now: datetime) -> bool:
     """It is off, or in error; whether it was not before."""
     cursor = await conn.execute(
-        "UPDATE subscription_state SET state = %s, error = %s, changed = %s, held_until = NULL "
-        "WHERE tenant = %s AND id = %s AND state <> %s",
-        (state, error, now, tenant, id, state),
+        "UPDATE subscription_state SET state = %s, error = %s, changed = %s, held_until = NULL, "
+        "ends = CASE WHEN ends > %s THEN ends END WHERE tenant = %s AND id = %s AND state <> %s",
+        (state, error, now, now, tenant, id, state),
     )
     return cursor.rowcount == 1
 

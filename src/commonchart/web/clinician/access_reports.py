@@ -16,6 +16,7 @@ from commonchart.access.trail import Ask, Numbered
 from commonchart.fhir.outcome import Malformed
 from commonchart.web.call import Call
 from commonchart.web.present import dates
+from commonchart.web.present.sheets import plain as _plain
 
 PAGE, WHOLE = 50, 50_000
 DAYS = 30
@@ -124,11 +125,6 @@ def _cells(one: Numbered) -> list[str]:
         event.outcome, event.rtype, event.id, event.vid, " ".join(id for id in event.patients if id), event.query, event.detail,
     )  # fmt: skip
     return [_plain("" if cell is None else str(cell)) for cell in cells]
-
-
-def _plain(text: str) -> str:
-    """Nothing that a spreadsheet would take for a formula (OWASP, CSV injection)."""
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
 
 
 def _ask(call: Call) -> Ask:

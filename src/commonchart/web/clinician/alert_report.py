@@ -18,6 +18,7 @@ from commonchart.web.call import Call
 from commonchart.web.clinician.lookups import fact_of
 from commonchart.web.present import dates
 from commonchart.web.present.people import banner
+from commonchart.web.present.sheets import plain
 
 DAYS = 90
 STATES = {
@@ -110,17 +111,12 @@ async def download(call: Call) -> Response:
         tally = one.tally
         reasons = "; ".join(f"{why} ({n})" for why, n in one.reasons)
         rows.writerow(
-            (_cell(one.rule), one.origin, _cell(one.title), tally.shown, tally.overridden, tally.accepted, tally.waiting,
-             f"{tally.rate:.3f}" if tally.rate is not None else "", "yes" if tally.noisy else "no", _cell(reasons)),
+            (plain(one.rule), one.origin, plain(one.title), tally.shown, tally.overridden, tally.accepted, tally.waiting,
+             f"{tally.rate:.3f}" if tally.rate is not None else "", "yes" if tally.noisy else "no", plain(reasons)),
         )  # fmt: skip
     name = f"alerts-{asked.since}-{asked.until}.csv"
     headers = {"content-disposition": f'attachment; filename="{name}"', "cache-control": "no-store"}
     return Response(out.getvalue(), media_type="text/csv; charset=utf-8", headers=headers)
-
-
-def _cell(text: str) -> str:
-    """Typed words never become a formula of the spreadsheet that opens them."""
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
 
 
 def _asked(call: Call) -> tuple[Asked, list[tuple[str, str]]]:

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 from msgspec import Struct
 from starlette.responses import HTMLResponse
 
-from commonchart.access import emergency, persons, rules
+from commonchart.access import emergency, persons, rules, withheld
 from commonchart.access.due import due_of
 from commonchart.access.medications import standing
 from commonchart.access.medications.reading import MEDICINES
@@ -52,6 +52,7 @@ SECTIONS = (
     Section("documents", "Documents and notes", ("DocumentReference", "Composition", "DiagnosticReport")),
     Section("insurance", "Insurance", ("Coverage",)),
     Section("contacts", "Contacts and demographics", ("RelatedPerson", "CareTeam"), counted=False),
+    Section("consents", "Consents and sharing", ("Consent",)),
     Section("apps", "Apps", ("Patient",), counted=False),
 )
 
@@ -89,6 +90,7 @@ class Chart:
     letters: dict[str, Mark] = field(default_factory=dict)
     disagreements: tuple[str, ...] = ()
     glass: str = ""
+    withheld: bool = False
 
     @property
     def network(self) -> bool:
@@ -235,6 +237,7 @@ async def opened(call: Call, section: str, *, depth: int = 1, rail: bool = True)
         counts=await call.records.counts(id, as_of=dates.end_of(past) if past else None),
     )
     chart.glass = await _glass(call, id)
+    chart.withheld = await _withheld(call, id, section)
     if past is None:
         chart.alerts = await _alerts(chart)
         chart.disagreements = union.said(await persons.disagreements(call.records, id))
@@ -254,6 +257,19 @@ async def _glass(call: Call, id: str) -> str:
         return ""
     minutes = -(-int((max(ends) - call.now).total_seconds()) // 60)
     return f"{max(ends):%H:%M} UTC, in {minutes} min"
+
+
+_WHOLE = ("", "timeline")
+
+
+async def _withheld(call: Call, id: str, section: str) -> bool:
+    """Whether to say on a page of this section that something is not shown (`access.withheld` decides)."""
+    types = next((one.rtypes for one in SECTIONS if one.path == section), ())
+    if section == "medication-check":
+        types = (*MEDICINES, "AllergyIntolerance")
+    if call.site.mode != "network" or not (types or section in _WHOLE):
+        return False
+    return await withheld.hinted(call.records, id, () if section in _WHOLE else types)
 
 
 def as_of_day(call: Call) -> date | None:

@@ -14,6 +14,7 @@ from commonchart.care.inbox.escalate import WORDS
 from commonchart.fhir.outcome import Invalid
 from commonchart.web.call import Call
 from commonchart.web.present import dates, inbox
+from commonchart.web.present.sheets import plain
 
 DAYS = 90
 
@@ -42,19 +43,14 @@ async def download(call: Call) -> Response:
     )
     for one in found.entries:
         writer.writerow(
-            [one.raised.isoformat(), *map(_plain, (one.test, one.value, one.why)), one.state, "" if one.minutes is None else f"{one.minutes:.1f}",
-             one.level + 1, _plain(one.owner), _plain(one.by)]
+            [one.raised.isoformat(), *map(plain, (one.test, one.value, one.why)), one.state, "" if one.minutes is None else f"{one.minutes:.1f}",
+             one.level + 1, plain(one.owner), plain(one.by)]
         )  # fmt: skip
     return Response(
         out.getvalue(),
         media_type="text/csv; charset=utf-8",
         headers={"content-disposition": 'attachment; filename="critical-results.csv"'},
     )
-
-
-def _plain(text: str) -> str:
-    """No cell that a spreadsheet would take for a formula."""
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
 
 
 async def _report(call: Call, since: date, until: date) -> Report:

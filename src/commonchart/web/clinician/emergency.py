@@ -8,6 +8,7 @@ from commonchart.access import emergency, lookup, policy
 from commonchart.care.labels import labels
 from commonchart.fhir.outcome import Busy, Invalid, Refused
 from commonchart.record.rows import Stored
+from commonchart.web import step_up
 from commonchart.web.call import Call, go
 from commonchart.web.clinician.lookups import fact_of
 from commonchart.web.clinician.writing import texts
@@ -65,11 +66,10 @@ async def ask(call: Call) -> Response:
 
 
 async def confirm(call: Call) -> Response:
-    """Open the record: reason and password."""
+    """Open the record, with a reason; the route has asked who it is."""
     patient, sent = call.request.path_params["patient"], await texts(call)
     try:
         await lookup.found_before(call.records, patient)
-        await lookup.same_person(call.records, sent.get("password", ""))
         await emergency.grant(call.records, patient, sent.get("reason", "")[:500])
     except Invalid as refusal:
         return await _asking(call, sent, _issues(refusal), 422)
@@ -84,12 +84,9 @@ async def _asking(
     return call.page(
         "emergency-ask.html", status, title="Open this record in an emergency", who=people.banner(fact.body | {"id": fact.id}, call.today),
         opens=[(label.title, name not in never) for name, label in labels().items()], issues=issues, errors=dict(issues),
-        reason=sent.get("reason", ""),
+        reason=sent.get("reason", ""), wanted=await step_up.wanted(call),
     )  # fmt: skip
 
 
 def _issues(refusal: Refused) -> list[tuple[str, str]]:
-    return [
-        (issue.at if issue.at in (*FIELDS, "reason", "password") else "", issue.message)
-        for issue in refusal.issues
-    ]
+    return [(issue.at if issue.at in (*FIELDS, "reason") else "", issue.message) for issue in refusal.issues]

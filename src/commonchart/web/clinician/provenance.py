@@ -15,7 +15,7 @@ from commonchart.record.rows import Stored
 from commonchart.web.call import Call
 from commonchart.web.clinician.chart import Chart, opened
 from commonchart.web.clinician.lookups import fact_of
-from commonchart.web.present import codes, dates, events, medications, readings, values
+from commonchart.web.present import codes, consents, dates, events, medications, readings, values
 from commonchart.web.present.differences import Difference, differences
 from commonchart.web.present.tables import Fact, entered_in_error
 
@@ -148,6 +148,9 @@ def headline(fact: Fact, chart: Chart) -> str:
         found = readings.read(fact)
         value = f" {found[0].text} {found[0].unit}".rstrip() if len(found) == 1 else ""
         return codes.concept(body.get("code")) + value
+    if fact.rtype == "Consent":
+        said = consents.said(body, chart.lookups.names)
+        return said[0].sentence if said else "Consent"
     if fact.rtype in medications.KINDS:
         return medications.medicine(body, chart.lookups.names)
     if fact.rtype in events.TIMELINE:

@@ -10,6 +10,7 @@ from msgspec import Struct
 from starlette.responses import Response
 
 from commonchart.access import emergency, trail
+from commonchart.access.portal.links import CLIENT
 from commonchart.access.trail import Access
 from commonchart.web.clinician.lookups import Lookups
 from commonchart.web.portal import days
@@ -38,6 +39,7 @@ ACTS = {
     "load": "Brought in", "import": "Brought in", "notify": "Sent a message about", "send": "Sent a message about",
 }  # fmt: skip
 OPENED = "Opened"
+BY_LINK = "by a link that you made"
 
 
 class Entry(Struct, frozen=True):
@@ -99,7 +101,9 @@ def _wanted(me: Door, row: Access, shown: set[str]) -> bool:
 
 def _kinds(me: Door, row: Access) -> set[str]:
     found: set[str] = set()
-    if row.role in ("patient", "proxy"):
+    if row.client == CLIENT:
+        found.add("out")
+    elif row.role in ("patient", "proxy"):
         found.add("self")
     if row.role == "system":
         found.add("auto")
@@ -150,7 +154,7 @@ def _entry(me: Door, held: Sequence[Access], lookups: Lookups, urgent: Sequence[
         first.at.isoformat(),
         days.clock(first.at, me.zone),
         "You" if own else last.who or "A program",
-        "" if own else ROLES.get(last.role, last.role),
+        "" if own else BY_LINK if last.client == CLIENT else ROLES.get(last.role, last.role),
         lookups.names.get(f"Organization/{last.org}", "")
         if last.org and last.role not in ("patient", "proxy")
         else "",

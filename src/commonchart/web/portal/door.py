@@ -74,9 +74,13 @@ class Door:
 
     def page(self, template: str, title: str, status: int = 200, **context: Any) -> Response:
         """A page of the portal. `translated` says that all of it is in the catalogue."""
+        return self.call.page(f"portal/{template}", status, **(self.shared(title) | context))
+
+    def shared(self, title: str) -> dict[str, Any]:
+        """What the layout of the portal needs."""
         language = self.call.prefs.language if self.call.prefs.language in LANGUAGES else "en"
         path = self.call.request.url.path.removeprefix(self.base) or ""
-        shared: dict[str, Any] = {
+        return {
             "me": self,
             "base": self.base,
             "title": title,
@@ -94,7 +98,6 @@ class Door:
             "errors": {},
             "look": "",
         }
-        return self.call.page(f"portal/{template}", status, **(shared | context))
 
 
 def _current(path: str, at: str) -> bool:

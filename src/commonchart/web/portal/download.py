@@ -6,7 +6,6 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from commonchart.access import audit, everything
-from commonchart.access.everything import Asked
 from commonchart.documents import record_summary
 from commonchart.documents.record_summary import Entry, Part, Summary
 from commonchart.web.portal import days, lines
@@ -21,23 +20,10 @@ async def page(me: Door) -> Response:
 
 async def bundle(me: Door) -> Response:
     """Everything as one FHIR Bundle (collection), the stored bodies byte for byte."""
-    entries: list[str] = []
-    asked = Asked()
-    while True:
-        found = await everything.of_patient(me.records, me.patient, asked)
-        entries += [
-            f'{{"fullUrl":"{_url(me, one.rtype, one.id)}","resource":{one.body}}}' for one in found.shown
-        ]
-        if found.next is None:
-            break
-        asked = Asked(after=found.next)
+    address = f"{me.call.request.app.state.settings.address}/fhir"
+    text = await everything.bundle(me.records, me.patient, address)
     await _noted(me, "FHIR bundle")
-    text = f'{{"resourceType":"Bundle","type":"collection","timestamp":"{me.call.now.isoformat(timespec="seconds")}","entry":[{",".join(entries)}]}}'
     return _file(text.encode(), "application/fhir+json", "my-record.json")
-
-
-def _url(me: Door, rtype: str, id: str) -> str:
-    return f"{me.call.request.app.state.settings.address}/fhir/{rtype}/{id}"
 
 
 async def readable(me: Door) -> Response:

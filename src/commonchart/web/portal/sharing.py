@@ -7,30 +7,32 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
+from msgspec.structs import replace
 from starlette.responses import Response
 
 from commonchart.access import grants
 from commonchart.access.actors import Actor
 from commonchart.access.grants import Grant
-from commonchart.access.portal import proxies, seen_as
+from commonchart.access.portal import links, proxies, seen_as
 from commonchart.access.portal.seen_as import SeenAs
 from commonchart.fhir.outcome import NotFound
 from commonchart.web.call import go
 from commonchart.web.clinician.writing import texts
 from commonchart.web.portal import days, lines
 from commonchart.web.portal.door import Door
+from commonchart.web.portal.links import TITLES
 
 SEES = {
     "organization": "Everything that they need to treat you, without specially protected parts that you have not opened to them",
-    "app": "What you allowed it", "key": "Everything that you see yourself",
+    "app": "What you allowed it", "link": "Your record, as it is when they open it", "key": "Everything that you see yourself",
 }  # fmt: skip
 PURPOSE = {
     "organization": "Treat you",
     "person": "Act for you",
     "app": "Use it in an app",
     "key": "Use it in a program",
+    "link": "Read it by a link",
 }
-_PREVIEWED = ("organization", "person", "key")
 
 
 class Row(Struct, frozen=True):
@@ -43,6 +45,7 @@ class Row(Struct, frozen=True):
     used: str
     preview: bool
     ended: str = ""
+    times: int = 0
 
 
 async def page(me: Door) -> Response:
@@ -58,11 +61,18 @@ async def _row(me: Door, one: Grant) -> Row:
     sees = SEES.get(one.kind, "")
     if one.kind == "person":
         sees = "Everything you see" if one.scope == "full" else "Your record without sensitive parts"
+    if one.kind == "link":
+        sees = _by_link(one)
     mine = me.acting is None
     return Row(
         one, sees, PURPOSE[one.kind], _day(me, one.until) or "You say stop", _day(me, one.used) or "Never",
-        one.kind in _PREVIEWED and mine, _day(me, one.ended),
+        mine, _day(me, one.ended), one.times,
     )  # fmt: skip
+
+
+def _by_link(one: Grant) -> str:
+    what = ", ".join(TITLES[name] for name in one.sections if name in TITLES) or SEES["link"]
+    return f"{what}, without sensitive parts" if one.scope == "limited" else what
 
 
 def _day(me: Door, at: datetime | None) -> str:
@@ -78,6 +88,8 @@ async def preview(me: Door) -> Response:
     one = await _found(me)
     them = await _them(me, one)
     seen = SeenAs(me.records, them)
+    if one.kind == "link":
+        seen.visible = replace(seen.visible, within=links.parts(me.patient, one.sections))
     theirs, mine = (
         await lines.sections(seen, me.patient, brief=None),
         await lines.sections(me.records, me.patient, brief=None),
@@ -92,35 +104,42 @@ async def _them(me: Door, one: Grant) -> Actor:
     if one.kind == "organization":
         return seen_as.organization(me.records, one.target, me.call.actor.network)
     if one.kind == "person":
-        async with me.records.database.single() as conn:
-            held = next(
-                (
-                    p
-                    for p in await proxies.of_patient(conn, me.call.actor.tenant, me.patient)
-                    if p.id == one.target
-                ),
-                None,
-            )
-            ages = await proxies.ages_of(conn, me.call.actor.tenant)
-        born = await proxies.born_of(me.records, me.patient)
-        scope = (
-            proxies.scope_on(held, born, me.call.now.date(), ages) if held and held.revoked is None else None
-        )
-        if held is None or scope is None:
-            raise NotFound("There is no such page")
-        other = Actor(
-            me.call.actor.tenant,
-            held.user,
-            held.name,
-            "proxy",
-            me.call.actor.org,
-            "web",
-            network=me.call.actor.network,
-        )
-        return proxies.as_proxy(other, held, scope)
+        return await _person(me, one)
+    if one.kind == "app":
+        return replace(me.call.actor, app=one.target, scopes=frozenset(one.scope.split()), context=me.patient)
+    if one.kind == "link" and one.ended is None:
+        return replace(me.call.actor, role="proxy" if one.scope == "limited" else "patient")
     if one.kind == "key":
         return me.call.actor
     raise NotFound("There is no such page")
+
+
+async def _person(me: Door, one: Grant) -> Actor:
+    """Somebody who acts for the patient, as far as the right goes today."""
+    async with me.records.database.single() as conn:
+        held = next(
+            (
+                p
+                for p in await proxies.of_patient(conn, me.call.actor.tenant, me.patient)
+                if p.id == one.target
+            ),
+            None,
+        )
+        ages = await proxies.ages_of(conn, me.call.actor.tenant)
+    born = await proxies.born_of(me.records, me.patient)
+    scope = proxies.scope_on(held, born, me.call.now.date(), ages) if held and held.revoked is None else None
+    if held is None or scope is None:
+        raise NotFound("There is no such page")
+    other = Actor(
+        me.call.actor.tenant,
+        held.user,
+        held.name,
+        "proxy",
+        me.call.actor.org,
+        "web",
+        network=me.call.actor.network,
+    )
+    return proxies.as_proxy(other, held, scope)
 
 
 def _hidden(theirs: Sequence[lines.Section], mine: Sequence[lines.Section]) -> list[tuple[str, int]]:

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from commonchart.web.portal import access_log, asking, download, due, questions, record, sharing, you
+from commonchart.web.portal import (
+    access_log,
+    asking,
+    disclosures,
+    download,
+    due,
+    links,
+    questions,
+    record,
+    sharing,
+    you,
+)
 from commonchart.web.portal.door import ROOT, PortalView, portal
 from commonchart.web.session import Endpoint, View
 
@@ -33,7 +44,10 @@ PAGES = (
     Page("/due", due.page),
     Page("/questions", questions.page, questions.answer),
     Page("/access", access_log.page, full=True),
+    Page("/disclosures", disclosures.page, full=True),
+    Page("/disclosures.csv", disclosures.download, full=True),
     Page("/sharing", sharing.page, full=True),
+    Page("/sharing/link", links.new, links.make, own=True),
     Page("/sharing/{share}", sharing.preview, own=True),
     Page("/sharing/{share}/stop", sharing.stopping, sharing.stop, own=True),
     Page("/sharing/{share}/again", sharing.again, sharing.share, own=True),
@@ -48,6 +62,8 @@ PAGES = (
 PUBLIC: list[tuple[str, Endpoint, list[str]]] = [
     ("/invitation", you.invitation, ["GET"]),
     ("/invitation", you.redeem, ["POST"]),
+    ("/share/{token}", links.ask, ["GET"]),
+    ("/share/{token}", links.read, ["POST"]),
 ]
 
 

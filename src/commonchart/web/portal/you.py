@@ -9,13 +9,14 @@ from starlette.responses import Response
 from commonchart.access import signin
 from commonchart.access.portal import invitations
 from commonchart.fhir.outcome import Refused
-from commonchart.web import rendering
+from commonchart.web import accounts, arrival, rendering
 from commonchart.web.call import Preferences, go
 from commonchart.web.clinician.writing import texts
 from commonchart.web.portal.door import Door
 from commonchart.web.portal.words import LANGUAGES, Words
-from commonchart.web.session import DOOR_COOKIE, check_token, door_token, https, keep, site
+from commonchart.web.session import DOOR_COOKIE, check_token, door_token, https, site
 from commonchart.web.session import form as sent_form
+from commonchart.web.whence import breached_list, origin
 
 THEMES = (("system", "As on this device"), ("light", "Light"), ("dark", "Dark"))
 TENANT = 1
@@ -28,6 +29,7 @@ async def page(me: Door) -> Response:
         "You and this page",
         themes=THEMES,
         languages=list(LANGUAGES.items()),
+        signing=await accounts.signing_in(me.call),
         saved=me.call.request.query_params.get("said") == "saved",
     )
 
@@ -73,17 +75,19 @@ async def redeem(request: Request) -> Response:
     state = request.app.state
     try:
         session = await invitations.redeem(
-            state.database, given["code"], given["login"], password, state.clock(), new=account == "new"
-        )
+            state.database, given["code"], given["login"], password, state.clock(), new=account == "new",
+            origin=origin(request), breached=breached_list(request),
+        )  # fmt: skip
     except Refused as refusal:
-        if refusal.status not in (401, 409, 422):
+        if refusal.status not in (401, 409, 422, 429):
             raise
         at = refusal.issues[0].at or ("code" if refusal.issues[0].message == invitations.WRONG else "login")
         return await _invitation(
             request, refusal.status, [(at if at != "new" else "account", refusal.issues[0].message)], given
         )
-    response = go("/me")
-    keep(request, response, session.token)
+    response = arrival.welcomed(request, session, "/me")
+    if session.wants and account != "new":
+        arrival.keep_code(request, response, given["code"])
     response.delete_cookie(DOOR_COOKIE, path="/invitation")
     return response
 

@@ -21,7 +21,10 @@ TYPES = {
     "AllergyIntolerance": "allergies",
     "CarePlan": "care plans",
     "CareTeam": "care teams",
+    "Appointment": "appointments",
+    "Communication": "messages",
     "Condition": "problems and diagnoses",
+    "Consent": "consents",
     "Coverage": "insurance",
     "DiagnosticReport": "reports of tests",
     "DocumentReference": "documents and notes",
@@ -35,6 +38,11 @@ TYPES = {
     "Practitioner": "clinicians",
     "Organization": "organisations",
     "Location": "places",
+    "Procedure": "procedures and surgeries",
+    "Provenance": "signatures and sources",
+    "RelatedPerson": "relatives and contacts",
+    "ServiceRequest": "orders and referrals",
+    "Task": "tasks",
 }
 SPECIAL = {
     "openid": "Know who you are",

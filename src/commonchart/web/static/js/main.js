@@ -4,11 +4,21 @@ import { listenForKeys } from "./keys.js";
 import { preparePalette } from "./palette.js";
 import { preparePopover } from "./pop.js";
 import { countChosen } from "./choose.js";
+import { watchIdle } from "./idle.js";
+import { leaveNothing, preparePrinting } from "./leaving.js";
+import { preparePasskeys } from "./passkey.js";
+import { offerCopy, tellStrength } from "./strength.js";
 
 preparePopover();
 const palette = preparePalette();
 keepDrafts();
 countChosen();
+preparePasskeys();
+preparePrinting();
+watchIdle();
+leaveNothing();
+tellStrength();
+offerCopy();
 listenForKeys(palette);
 
 document.addEventListener("click", (event) => {

@@ -1,0 +1,1 @@
+"""Pages about the people who sign in: accounts, the links by which passwords are set, and who may do what."""

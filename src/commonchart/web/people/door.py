@@ -1,0 +1,37 @@
+"""Pages before anybody is signed in: a form with a token of its own, and an address that goes nowhere else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from commonchart.web import rendering
+from commonchart.web.call import Preferences
+from commonchart.web.session import DOOR_COOKIE, check_token, door_token, form, https, site
+
+TENANT = 1
+
+
+async def page(request: Request, template: str, path: str, status: int = 200, **more: Any) -> Response:
+    """A page whose form is sent to `path` or below; no other site is told its address."""
+    made: list[str] = []
+    context: dict[str, Any] = {
+        "csrf": door_token(request, made.append), "issues": [], "errors": {}, "actor": None, "prefs": Preferences(),
+        "site": await site(request, TENANT), "may": {}, "q": "",
+    }  # fmt: skip
+    response = rendering.html(template, context | more, status)
+    response.headers["referrer-policy"] = "no-referrer"
+    if made:
+        response.set_cookie(
+            DOOR_COOKIE, made[0], httponly=True, samesite="strict", secure=https(request), path=path
+        )
+    return response
+
+
+async def sent(request: Request, *names: str) -> dict[str, str]:
+    """The fields of its form, once the token is right. Raises Forbidden."""
+    await check_token(request, request.cookies.get(DOOR_COOKIE, ""))
+    fields = await form(request)
+    return {name: str(fields.get(name, "")).replace("\0", "")[:300] for name in names}

@@ -1,0 +1,35 @@
+"""Where my record went: the accounting of disclosures as the patient reads and takes it."""
+
+from __future__ import annotations
+
+from starlette.responses import Response
+
+from commonchart.access import disclosures
+from commonchart.fhir.outcome import Invalid
+from commonchart.web.clinician.disclosures import as_file, asked, words
+from commonchart.web.portal.door import Door
+
+
+async def page(me: Door) -> Response:
+    """The report, six years unless days are given."""
+    issues: list[tuple[str, str]] = []
+    try:
+        ask = asked(me.call.request.query_params, me.call.now)
+    except Invalid as refusal:
+        issues = [(one.at, one.message) for one in refusal.issues]
+        ask = asked({}, me.call.now)
+    found = await disclosures.accounting(me.records, me.patient, ask)
+    title = me.whose("Where my record went", "Where {name}’s record went")
+    return me.page(
+        "disclosures.html",
+        title,
+        422 if issues else 200,
+        **(words(found, ask) | {"issues": issues, "errors": dict(issues)}),
+    )
+
+
+async def download(me: Door) -> Response:
+    """The same as CSV."""
+    return as_file(
+        await disclosures.accounting(me.records, me.patient, asked(me.call.request.query_params, me.call.now))
+    )

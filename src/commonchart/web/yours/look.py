@@ -1,0 +1,43 @@
+"""One page in two looks: the workspace of staff, and the portal of patients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from starlette.responses import Response
+
+from commonchart.access import signin
+from commonchart.access.actors import FOR_A_PATIENT
+from commonchart.web.call import Call
+from commonchart.web.portal import days
+from commonchart.web.portal.door import opened
+from commonchart.web.present import dates
+
+
+async def moments(call: Call) -> Callable[[datetime], str]:
+    """How a moment is written for whoever asks: patients read it as it is at the practice."""
+    if call.actor.role not in FOR_A_PATIENT:
+        return dates.stamp
+    said = await signin.site(call.records.database, call.actor.tenant)
+    zone = said.get("time_zone") or "UTC"
+
+    def words(at: datetime) -> str:
+        return f"{days.of_date(at.astimezone(ZoneInfo(zone)).date())}, {days.clock(at, zone)}"
+
+    return words
+
+
+async def page(
+    call: Call, template: str, title: str, status: int = 200, *, idle: bool = True, **context: Any
+) -> Response:
+    """A page of `templates/yours`, in the look of whoever asks: `layout` is what it extends, `home` where it leads back."""
+    if call.actor.role in FOR_A_PATIENT:
+        me = await opened(call)
+        shared = me.shared(title) | {"layout": "portal/layout.html", "portal": True, "home": "/me/you"}
+    else:
+        shared = {"title": title, "layout": "page.html", "portal": False, "home": "/account"}
+    given: dict[str, Any] = shared | {"issues": [], "errors": {}} | context
+    return call.page(f"yours/{template}", status, idle=idle, **given)
