@@ -136,6 +136,23 @@ async def test_whoever_leaves_loses_everything_at_once(
     assert await grants.connected(database, who, clock()) == []
 
 
+async def test_a_patient_who_is_ended_shares_nothing_any_more(database: Database, clock: Clock) -> None:
+    ines = await users.create(database, tenant=1, login="ines", name="I", role="patient", org="alder", now=clock(), patient="ines")  # fmt: skip
+    async with database.single() as conn:
+        await conn.execute(
+            "INSERT INTO share_link (id, tenant, sha256, salt, patient, actor, reader, scope, sections, made, expires) "
+            "VALUES ('l', 1, 'd', 's', 'ines', %s, 'Dr', 'full', '{}', %s, %s)",
+            (ines.id, clock(), clock() + timedelta(days=1)),
+        )
+        await conn.execute("INSERT INTO share_file (sha256, link, body, expires) VALUES ('f', 'l', 'b', %s)", (clock(),))  # fmt: skip
+    held = await staff.leave(by(database, clock), ines.id)
+    assert held.shares == 1
+    await staff.back(by(database, clock), ines.id, channel="hand")
+    async with database.single() as conn:
+        rows = await conn.fetch("SELECT (SELECT revoked FROM share_link), (SELECT count(*) FROM share_file)")
+    assert rows == [(clock(), 0)]
+
+
 async def test_a_change_holds_in_remembered_tokens(database: Database, clock: Clock) -> None:
     ada = await users.create(
         database, tenant=1, login="ada", name="Ada", role="clinician", org="alder", now=clock()

@@ -29,6 +29,7 @@ class Ends(Struct, frozen=True):
     subscriptions: int
     exports: int
     emergencies: int
+    shares: int
     results: int
     drafts: int
 
@@ -42,6 +43,7 @@ _COUNTS: dict[str, str] = {
     "subscriptions": "subscription_state WHERE tenant = %(tenant)s AND user_id = %(user)s AND state IN ('requested', 'active')",
     "exports": "bulk_run WHERE tenant = %(tenant)s AND user_id = %(user)s AND state IN ('waiting', 'running')",
     "emergencies": "emergency_access WHERE tenant = %(tenant)s AND actor = %(user)s AND revoked IS NULL AND ends > %(now)s",
+    "shares": "share_link WHERE tenant = %(tenant)s AND actor = %(user)s AND revoked IS NULL AND expires > %(now)s",
     "results": "inbox_item WHERE tenant = %(tenant)s AND owner = %(user)s AND state = 'open'",
     "drafts": "draft WHERE tenant = %(tenant)s AND actor = %(user)s",
 }
@@ -81,6 +83,9 @@ _END = (
     "AND user_id = %(user)s AND state = 'waiting'",
     "UPDATE emergency_access SET revoked = %(now)s, revoked_by = %(by)s WHERE tenant = %(tenant)s AND actor = %(user)s "
     "AND revoked IS NULL AND ends > %(now)s",
+    "DELETE FROM share_file WHERE link IN (SELECT id FROM share_link WHERE tenant = %(tenant)s AND actor = %(user)s)",
+    "UPDATE share_link SET revoked = %(now)s WHERE tenant = %(tenant)s AND actor = %(user)s AND revoked IS NULL "
+    "AND expires > %(now)s",
     "DELETE FROM known_device WHERE actor = %(user)s",
 )
 

@@ -17,6 +17,7 @@ _ENDS = (
     ("invitations", "invitation or reset they made or wait for", "invitations or resets they made or wait for"),
     ("subscriptions", "subscription made by them or an app of theirs", "subscriptions made by them or an app of theirs"),
     ("exports", "export that is running", "exports that are running"),
+    ("shares", "link by which they share their record", "links by which they share their record"),
     ("emergencies", "emergency access", "emergency accesses"),
 )  # fmt: skip
 _STAYS = (
