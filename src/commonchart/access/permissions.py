@@ -16,7 +16,7 @@ TITLES = {
     "Patient": "Patients and visits", "Organization": "Organizations, people and places", "Appointment": "Appointments and family",
     "Coverage": "Insurance and accounts", "Claim": "Bills and claims", "Observation": "Results and orders",
     "DiagnosticReport": "Reports, specimens and images", "Condition": "Diagnoses, procedures and vaccinations",
-    "Consent": "Consents, messages and sources", "Task": "Tasks",
+    "Consent": "Consents", "Communication": "Messages and sources", "Task": "Tasks",
     "AllergyIntolerance": "Medications, allergies, notes and all the rest",
 }  # fmt: skip
 ELSEWHERE = policy.OURS
