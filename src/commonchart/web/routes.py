@@ -32,6 +32,7 @@ from commonchart.web.clinician import (
     immunizations,
     inbox,
     inbox_item,
+    labels,
     letting_in,
     medication_check,
     notes,
@@ -95,7 +96,7 @@ READING: dict[str, View] = {
     "/patients/{patient}/consents": consents.page,
     "/patients/{patient}/disclosures": disclosures.page,
     "/patients/{patient}/disclosures.csv": stepped_up(
-        disclosures.download, "download a list of disclosures", file=True
+        disclosures.download, "download an accounting of disclosures", file=True
     ),
     "/patients/{patient}/would-see": would_see.page,
     "/account": accounts.account,
@@ -107,6 +108,7 @@ READING: dict[str, View] = {
     "/exchange": exchange.page,
     "/exchange/{run}/file": stepped_up(exchange.download, "download a part of the record", file=True),
     "/inbox": inbox.page,
+    "/labels": labels.page,
     "/registry": registry.page,
     "/reports/critical": critical.page,
     "/reports/critical.csv": stepped_up(critical.download, "download a list of critical results", file=True),
