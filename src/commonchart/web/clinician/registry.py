@@ -100,7 +100,7 @@ SAID = {"saved": "The filter is saved.", "renamed": "Renamed.", "default": "The 
 
 def filters_of(call: Call) -> Filters:
     """What the address narrows the registry to. Raises Malformed naming the field."""
-    given = call.request.query_params
+    given = {name: text.replace("\0", "") for name, text in call.request.query_params.items()}
     status = given.get("status", "")
     if status and status not in (*ORDER, "all", "attention"):
         raise Malformed("There is no such status", at="status")
@@ -118,12 +118,12 @@ def filters_of(call: Call) -> Filters:
         attention=status == "attention",
         org=given.get("org", "")[:64],
         sort=sort if sort.removeprefix("-") in SORTS else "",
-        picked=_picked(given.getlist("pick")),
+        picked=_picked(call.request.query_params.getlist("pick")),
     )
 
 
 def _picked(given: list[str]) -> tuple[tuple[str, str], ...]:
-    pairs = [one.partition("~") for one in given[:500] if len(one) < 200]
+    pairs = [one.replace("\0", "").partition("~") for one in given[:500] if len(one) < 200]
     return tuple((patient, rule) for patient, _, rule in pairs if patient and rule)
 
 
