@@ -57,10 +57,16 @@ soak: setup  ## The long runs: kill rounds and fuzzing
 	$(RUN) python benchmarks/kill.py
 	COMMONCHART_FUZZ=20000 $(RUN) pytest tests/hostile -q
 
+scan: setup  ## bandit, and semgrep by our own rules
+	$(RUN) python packaging/scan/static.py
+
+scan-live: setup  ## sqlmap and wapiti against a demonstration on this machine: findings in OUT (default /tmp/commonchart-scans)
+	$(RUN) python packaging/scan/live.py $(or $(OUT),/tmp/commonchart-scans)
+
 docs: setup  ## Rewrite the generated reference pages
 	$(RUN) python packaging/reference.py
 
 dist: setup  ## The wheel and the source distribution
 	$(UV) build
 
-.PHONY: help demo setup uv definitions assets browser test check journeys format bench soak docs dist
+.PHONY: help demo setup uv definitions assets browser test check journeys format bench soak scan scan-live docs dist

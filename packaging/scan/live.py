@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
@@ -25,6 +27,7 @@ from commonchart.demo import courses
 SQLMAP = ["uv", "tool", "run", "--from", "sqlmap==1.10.10", "sqlmap"]
 WAPITI = ["uv", "tool", "run", "--from", "wapiti3==3.2.3", "wapiti"]
 SECONDS, ATTACK_SECONDS = os.environ.get("SCAN_SECONDS", "420"), os.environ.get("SCAN_ATTACK_SECONDS", "45")
+SQLMAP_SECONDS = float(os.environ.get("SCAN_SQLMAP_SECONDS", "900"))
 ACCOUNTS = {"clinician": "clinician", "administrator": "admin", "patient": "patient"}
 PASSWORD = "alder-street"
 PRACTICE = courses.PRACTICE
@@ -80,7 +83,7 @@ def _ready(log: Path) -> str:
 
 def session(address: str, login: str) -> str:
     """The cookie of somebody who is signed in."""
-    with httpx.Client(base_url=address) as client:
+    with httpx.Client(base_url=address, timeout=90) as client:
         csrf = re.search(r'name="csrf" value="([^"]+)"', client.get("/sign-in").text)
         assert csrf
         client.post("/sign-in", data={"csrf": csrf[1], "login": login, "password": PASSWORD, "next": "/"})
@@ -107,35 +110,44 @@ def sqlmap(address: str, data: Path, folder: Path) -> None:
     """Level 3 over the representative addresses, each parameter by every technique."""
     clinician, root = session(address, "clinician"), session(address, "admin")
     bearer = f"Authorization: Bearer {token(data)}"
-    with httpx.Client(base_url=address, headers={"authorization": bearer.partition(" ")[2]}) as client:
+    with httpx.Client(
+        base_url=address, timeout=90, headers={"authorization": bearer.partition(" ")[2]}
+    ) as client:
         patient = client.get("/fhir/Patient?_count=1").json()["entry"][0]["resource"]["id"]
-    for n, (path, kept) in enumerate(
-        [(p, f"Cookie: {clinician}") for p in PAGES]
-        + [(p, f"Cookie: {root}") for p in REPORTS]
-        + [(p, bearer) for p in API]
-    ):
-        url = address + quote(path.replace("{p}", patient), safe="/?&=:$|,-_.")
-        # the cookie, agent and referrer are tried once; every later address only its own parameters
-        skip = [] if n == 0 else ["--skip=user-agent,referer,host,commonchart,cookie,authorization"]
-        options = ["--batch", "--level=3", "--risk=1", "--threads=3", "--timeout=30", "--retries=1", "--time-sec=4", "--ignore-code=*",
-                   "--disable-coloring", f"--output-dir={folder / 'sqlmap'}", "-H", kept, "-u", url]  # fmt: skip
-        done = subprocess.run(
-            [*SQLMAP, *options, *skip], capture_output=True, text=True, stdin=subprocess.DEVNULL
+    asked = [(p, f"Cookie: {clinician}") for p in PAGES] + [(p, f"Cookie: {root}") for p in REPORTS]
+    asked += [(p, bearer) for p in API]
+    with ThreadPoolExecutor(3) as pool:
+        for said in pool.map(lambda one: _one(address, patient, folder, *one), list(enumerate(asked))):
+            print(said, flush=True)
+            with (folder / "sqlmap.txt").open("a") as summary:
+                summary.write(said + "\n")
+
+
+def _one(address: str, patient: str, folder: Path, n: int, asked: tuple[str, str]) -> str:
+    """One address: the verdict, and how many parameters were tried. Cookie and headers are no part of any statement but the session's."""
+    path, kept = asked
+    url = address + quote(path.replace("{p}", patient), safe="/?&=:$|,-_.")
+    options = ["--batch", "--level=3", "--risk=1", "--threads=3", "--timeout=30", "--retries=1", "--time-sec=4", "--ignore-code=*", "--ignore-redirects", "--answers=refresh=N,redirect=N", "--dbms=PostgreSQL", "--disable-coloring",
+               "--skip=user-agent,referer,host,cookie,authorization", f"--output-dir={folder / f'sqlmap-{n:02}'}", "-H", kept, "-u", url]  # fmt: skip
+    with (folder / f"sqlmap-{n:02}.log").open("w") as log:
+        run = subprocess.Popen(
+            [*SQLMAP, *options],
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
         )
-        verdict = "INJECTABLE" if "identified the following injection" in done.stdout else "nothing"
-        tested = len(
-            set(
-                re.findall(
-                    r"(?:GET|Cookie|User-Agent|Referer|URI|custom header)[^\n']*parameter '([^']+)'",
-                    done.stdout,
-                )
-            )
-        )
-        said = f"{verdict:10} {tested:2} parameters {path}"
-        print(said, flush=True)
-        with (folder / "sqlmap.txt").open("a") as summary:
-            summary.write(said + "\n")
-        (folder / f"sqlmap-{n:02}.log").write_text(done.stdout + done.stderr)
+        try:
+            run.wait(SQLMAP_SECONDS)
+            ended = ""
+        except subprocess.TimeoutExpired:
+            os.killpg(run.pid, signal.SIGTERM)
+            ended = "(stopped by time) "
+    told = (folder / f"sqlmap-{n:02}.log").read_text()
+    tried = set(re.findall(r"testing for SQL injection on (?:GET|URI) parameter '([^']+)'", told))
+    done = set(re.findall(r"(?:GET|URI) parameter '([^']+)' does not seem to be injectable", told))
+    verdict = "INJECTABLE" if "identified the following injection" in told else "nothing"
+    return f"{verdict:10} {len(done)} of {len(tried)} parameters to the end {ended}{path}"
 
 
 def wapiti(address: str, folder: Path) -> None:
@@ -144,7 +156,7 @@ def wapiti(address: str, folder: Path) -> None:
         signed = ["-H", f"Cookie: {session(address, ACCOUNTS[who])}"] if who in ACCOUNTS else []
         start = {"patient": "/me", "nobody": "/sign-in"}.get(who, "/patients?q=an")
         options = ["-u", address + start, "--scope", "domain", "-m", MODULES, "-x", f"{address}/sign-out", "--max-scan-time", SECONDS,
-                   "--max-attack-time", ATTACK_SECONDS, "--max-links-per-page", "30", "-d", "3", "--flush-session", "-f", "json",
+                   "--max-attack-time", ATTACK_SECONDS, "--max-links-per-page", "30", "-d", "3", "--store-session", str(folder / f"session-{who}"), "-f", "json",
                    "-o", str(folder / f"wapiti-{who}.json"), "--no-bugreport", "-v", "1", *signed]  # fmt: skip
         done = subprocess.run([*WAPITI, *options], capture_output=True, text=True, stdin=subprocess.DEVNULL)
         (folder / f"wapiti-{who}.log").write_text(done.stdout + done.stderr)

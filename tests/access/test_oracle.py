@@ -16,11 +16,14 @@ from commonchart.access import emergency, everything, exports, policy
 from commonchart.access.actors import Actor, Role
 from commonchart.access.consent import ROLES, Asking, Row, decided, purposes_of, read
 from commonchart.access.records import Put, Records
+from commonchart.access.subscribed import seen
 from commonchart.care.labels import labels_of, mask
 from commonchart.fhir import dates, json
 from commonchart.fhir.outcome import NotFound
 from commonchart.fhir.validate import validate
 from commonchart.record.database import Database
+from commonchart.rest.exchange import Asked
+from commonchart.rest.routes import run
 from commonchart.search.index import extract
 from commonchart.search.query import parse
 from tests.access.test_sharing import actor_in, condition, consent, patient, referral
@@ -304,6 +307,72 @@ async def by_every_way(records: Records, world: World, expected: set[str]) -> No
     if policy.allowed(actor, "read", "Patient"):
         await _everything(records, expected)
     await _exported(records, expected)
+    await _told(records, world, expected)
+
+
+async def _told(records: Records, world: World, expected: set[str]) -> None:
+    """What a subscription would tell of each version."""
+    async with records.database.single() as conn:
+        for _, body in world.stored:
+            rtype, id = body["resourceType"], body["id"]
+            told = await seen(conn, records.actor, rtype, id, 1, records.clock())
+            may = policy.allowed(records.actor, "read", rtype) and f"{rtype}/{id}" in expected
+            assert (told is not None) == may, (rtype, id)
+
+
+async def _asked(records: Records, path: str, *params: tuple[str, str]) -> dict[str, Any]:
+    """The answer at an address of the API; refusals aside, which are for the role and the same for everybody."""
+    answer = await run(records, Asked("GET", tuple(path.split("/")), params, "http://test/fhir"))
+    return dict(json.decode(answer.body or b"{}"))
+
+
+def _entries(bundle: dict[str, Any]) -> set[str]:
+    found = [one["resource"] for one in bundle.get("entry", ())]
+    return {
+        f"{one['resourceType']}/{one['id']}" for one in found if one["resourceType"] != "OperationOutcome"
+    }
+
+
+async def by_address(records: Records, world: World, expected: set[str]) -> None:
+    """GraphQL, `$lastn`, includes that iterate and the compartment: the very answers that leave the house."""
+    if not all(policy.allowed(records.actor, act, "Observation") for act in ("search", "read")):
+        return
+    mine = {one for one in expected if one.startswith("Observation/")}
+    said = await _asked(records, "$graphql", ("query", "{ObservationList(_count: 100) {id}}"))
+    assert {f"Observation/{one['id']}" for one in said["data"]["ObservationList"] or ()} == mine
+    bodies = {f"Observation/{b['id']}": b for _, b in world.stored if b["resourceType"] == "Observation"}
+    for key, body in bodies.items():
+        start = [("_id", body["id"]), ("_include:iterate", "Observation:has-member"), ("_count", "50")]
+        assert _entries(await _asked(records, "Observation", *start)) == _reached(bodies, key, mine), key
+    for who in PEOPLE:
+        of_theirs = {key for key in mine if Oracle.subject(bodies[key]) == who}
+        for category in KINDS.values():
+            held = {key for key in of_theirs if bodies[key]["category"][0]["coding"][0]["code"] == category}
+            newest = _entries(
+                await _asked(
+                    records, "Observation/$lastn", ("patient", who), ("category", category), ("max", "1")
+                )
+            )
+            codes = {bodies[key]["code"]["coding"][0]["code"] for key in newest}
+            assert newest <= held
+            assert codes == {bodies[key]["code"]["coding"][0]["code"] for key in held}
+        if policy.allowed(records.actor, "read", "Patient"):
+            in_compartment = _entries(await _asked(records, f"Patient/{who}/Observation", ("_count", "100")))
+            assert in_compartment == (
+                of_theirs if f"Patient/{who}" in expected else in_compartment & of_theirs
+            )
+
+
+def _reached(bodies: dict[str, dict[str, Any]], key: str, mine: set[str]) -> set[str]:
+    """From one Observation over hasMember, as far as each may be seen."""
+    out: set[str] = set()
+    todo = [key]
+    while todo:
+        one = todo.pop()
+        if one in mine and one not in out:
+            out.add(one)
+            todo += [member["reference"] for member in bodies[one].get("hasMember", ())]
+    return out
 
 
 async def _short_cut(records: Records) -> None:
@@ -381,6 +450,8 @@ def test_every_way_to_look_answers_what_the_naive_decision_allows(
         await write(database, world, clock)
         for reader in asking:
             await by_every_way(Records(database, reader, clock), world, Oracle(world, reader).seen())
+        first = asking[0]
+        await by_address(Records(database, first, clock), world, Oracle(world, first).seen())
 
     with asyncio.Runner() as runner:
         database = runner.run(Database.open(database_url))

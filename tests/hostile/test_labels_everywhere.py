@@ -5,9 +5,11 @@ Birch treats Inés by a referral of Alder's, so that most of her record is open 
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
+import httpx
 import pytest
 from starlette.applications import Starlette
 
@@ -34,7 +36,7 @@ def hidden() -> list[dict[str, Any]]:
         condition("cc", CANARY, "F11.20", "2024"),
         result | {"meta": LABEL},
         about("MedicationRequest", "cm", status="active", intent="order", medicationCodeableConcept=concept(CANARY), authoredOn="2026-01-02", meta=LABEL),
-        about("AllergyIntolerance", "ca", code=concept(CANARY), meta=LABEL, clinicalStatus=concept("", "active", "http://terminology.hl7.org/CodeSystem/allergyintolerance-clinical")),
+        about("AllergyIntolerance", "ca", code=concept(CANARY), meta=LABEL, clinicalStatus={"coding": [{"system": "http://terminology.hl7.org/CodeSystem/allergyintolerance-clinical", "code": "active"}]}),
         about("Procedure", "cp", status="completed", code=concept(CANARY), performedDateTime="2026-01-02", meta=LABEL),
         about("Immunization", "ci", status="completed", vaccineCode=concept(CANARY, "08", "http://hl7.org/fhir/sid/cvx"), occurrenceDateTime="2026-01-02", meta=LABEL),
         about("DocumentReference", "cd", status="current", type=concept(CANARY), content=[{"attachment": {"title": CANARY, "contentType": "text/plain", "data": "S2FuYXJpZW52b2dlbA=="}}], meta=LABEL),
@@ -88,12 +90,20 @@ def addresses() -> list[str]:
     return list(dict.fromkeys([*out, *more]))
 
 
+def without_links(answer: httpx.Response) -> str:
+    """An answer without the links that repeat what was asked."""
+    if "json" not in answer.headers.get("content-type", ""):
+        return answer.text
+    said = answer.json()
+    return json.dumps({name: value for name, value in said.items() if name != "link"}, ensure_ascii=False)
+
+
 async def test_a_restricted_fact_is_at_no_door(birch: Client, signed_in: SignedIn, whole: Starlette) -> None:
     kim = await signed_in("kim", role="clinician", org="birch")
     open_, wrong = 0, []
     for client, path in [(birch, a) for a in addresses()] + [(kim, filled(p)) for p in pages(whole)]:
         answer = await client.get(path)
-        shown = answer.text.replace(f"code:text={CANARY}", "").replace(f"_content={CANARY.lower()}", "")
+        shown = without_links(answer)
         open_ += answer.status_code == 200 and ("Hallowbrook" in shown or "HALLOWBROOK" in shown)
         if (
             answer.status_code >= 500

@@ -6,6 +6,7 @@ import time
 
 from starlette.applications import Starlette
 
+from commonchart.fhir import json
 from commonchart.record.database import Database
 from tests.conftest import Clock
 from tests.hostile.conftest import SignedIn, filled, forms, program_of
@@ -66,7 +67,8 @@ async def test_what_the_server_keeps_is_not_taken_from_a_body(
         "tag": [{"system": "tenant", "code": "2"}],
     }
     body = reading("h5", "HbA1c", "4548-4", "2026-05-06", "8.4", "%") | {"id": "forged", "meta": meta}
-    made = await client.post("/fhir/Observation", json=body)
+    kind = {"content-type": "application/fhir+json"}
+    made = await client.post("/fhir/Observation", content=json.encode(body), headers=kind)
     assert made.status_code == 201
     stored = (await client.get(made.headers["location"])).json()
     assert stored["id"] != "forged"

@@ -68,3 +68,17 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text()):
         if "://" not in target:
             assert (page.parent / target).exists(), target
+
+
+def test_every_requirement_of_asvs_has_a_state_and_names_what_exists() -> None:
+    page = (DOCS / "safety" / "asvs.md").read_text()
+    rows = re.findall(r"^\| (\d+\.\d+\.\d+[^|]*) \| [^|]+ \| ([^|]+) \| ([^|]+) \|$", page, re.M)
+    assert len(rows) > 150
+    assert {state for _, state, _ in rows} <= {"met", "partly", "not met", "n/a"}
+    assert [number for number, state, shown in rows if state != "met" and len(shown) < 4] == []
+    named = re.findall(r"`(tests/[\w/]+\.(?:py|toml))(?:::(\w+))?`", page)
+    assert [
+        f"{path}::{function}"
+        for path, function in named
+        if not (ROOT / path).exists() or (function and f"def {function}(" not in (ROOT / path).read_text())
+    ] == []

@@ -114,7 +114,8 @@ async def test_a_post_needs_the_token_of_the_session(sage: Client, path: str) ->
 
 async def test_signing_out_ends_the_session_for_good(sage: Client) -> None:
     kept = {"cookie": f"commonchart={sage.cookies['commonchart']}"}
-    await sage.post("/sign-out", data={"csrf": token_of(await sage.get("/account"))})
+    left = await sage.post("/sign-out", data={"csrf": token_of(await sage.get("/account"))})
+    assert left.headers["clear-site-data"] == '"cache", "storage"'
     assert (await sage.get("/patients", headers=kept)).status_code == 303
 
 

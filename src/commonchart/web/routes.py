@@ -97,6 +97,7 @@ READING: dict[str, View] = {
     "/patients/{patient}/disclosures": disclosures.page,
     "/patients/{patient}/disclosures.csv": stepped_up(
         disclosures.download, "download a list of disclosures", file=True
+        disclosures.download, "download an accounting of disclosures", file=True
     ),
     "/patients/{patient}/would-see": would_see.page,
     "/account": accounts.account,
@@ -238,11 +239,11 @@ PUBLIC: list[tuple[str, Endpoint, list[str]]] = [
     ("/sign-in", accounts.sign_in, ["POST"]),
     ("/sign-in/passkey", accounts.sign_in_by_passkey, ["POST"]),
     ("/sign-in/passkey/options", arrival.options, ["GET"]),
-    ("/sign-in/second", arrival.second_page, ["GET"]),
-    ("/sign-in/second", arrival.second, ["POST"]),
-    ("/sign-in/enrol", arrival.enrol_page, ["GET"]),
-    ("/sign-in/enrol", arrival.enrol, ["POST"]),
-    ("/sign-in/enrol/options", arrival.making_options, ["GET"]),
+    ("/sign-in/second", arrival.waits_for("factor", arrival.second_page), ["GET"]),
+    ("/sign-in/second", arrival.waits_for("factor", arrival.second), ["POST"]),
+    ("/sign-in/enrol", arrival.waits_for("enrol", arrival.enrol_page), ["GET"]),
+    ("/sign-in/enrol", arrival.waits_for("enrol", arrival.enrol), ["POST"]),
+    ("/sign-in/enrol/options", arrival.waits_for("enrol", arrival.making_options), ["GET"]),
     ("/signed-out", accounts.signed_out, ["GET"]),
     ("/session", accounts.session_state, ["GET"]),
     ("/welcome/{token}", welcome.page, ["GET"]),

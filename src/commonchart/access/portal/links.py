@@ -128,7 +128,7 @@ async def make(records: Records, patient: str, wanted: Wanted) -> tuple[str, byt
         raise Forbidden("Only patients themselves make links to their record")
     _check(wanted, now)
     token, salt = secrets.token_urlsafe(32), secrets.token_bytes(16)
-    secret = await passwords.hashed(wanted.passcode) if wanted.passcode else None
+    secret = await passwords.hashed(wanted.passcode, shortest=SHORTEST_PASSCODE) if wanted.passcode else None
     try:
         async with records.database.connection() as conn:
             await conn.execute(
