@@ -117,5 +117,5 @@ def forms(application: Starlette) -> list[str]:
     return pages(application, "POST")
 
 
-OPEN = ("/sign-in", "/timed-out", "/invitation", "/oauth/authorize", "/welcome", "/forgotten")
+OPEN = ("/sign-in", "/timed-out", "/invitation", "/oauth/authorize", "/welcome", "/forgotten", "/share/", "/shl/")
 """Pages for those who are not signed in."""

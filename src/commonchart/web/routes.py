@@ -96,7 +96,6 @@ READING: dict[str, View] = {
     "/patients/{patient}/consents": consents.page,
     "/patients/{patient}/disclosures": disclosures.page,
     "/patients/{patient}/disclosures.csv": stepped_up(
-        disclosures.download, "download a list of disclosures", file=True
         disclosures.download, "download an accounting of disclosures", file=True
     ),
     "/patients/{patient}/would-see": would_see.page,
