@@ -117,5 +117,14 @@ def forms(application: Starlette) -> list[str]:
     return pages(application, "POST")
 
 
-OPEN = ("/sign-in", "/timed-out", "/invitation", "/oauth/authorize", "/welcome", "/forgotten", "/share/", "/shl/")
+OPEN = (
+    "/sign-in",
+    "/timed-out",
+    "/invitation",
+    "/oauth/authorize",
+    "/welcome",
+    "/forgotten",
+    "/share/",
+    "/shl/",
+)
 """Pages for those who are not signed in."""
