@@ -137,7 +137,13 @@ async def test_what_they_would_see_is_told_by_the_engine_that_decides(
     assert "Denied by a consent" in denied
     assert "The consent</a>" in denied
     assert (await nora.get("/patients/ines")).status_code == 404
+    await users.create(
+        database, tenant=1, login="fee", name="Fee Desk", role="front-desk", org="northgate", now=clock(), password=PASSWORD
+    )  # fmt: skip
+    # of another organisation, and in no directory
+    assert "Fee Desk" not in (await sage.get("/patients/ines/would-see")).text
     for bad in (
+        f"user={users.id_of('fee')}",
         "user=nobody",
         "role=king",
         "organization=none",
