@@ -117,5 +117,7 @@ def forms(application: Starlette) -> list[str]:
     return pages(application, "POST")
 
 
-OPEN = ("/sign-in", "/timed-out", "/invitation", "/oauth/authorize")
+OPEN = (
+    "/sign-in", "/signed-out", "/session", "/timed-out", "/welcome", "/forgotten", "/invitation", "/oauth/authorize", "/share/", "/shl/",
+)  # fmt: skip
 """Pages for those who are not signed in."""

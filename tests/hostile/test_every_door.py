@@ -8,6 +8,7 @@ import httpx
 from starlette.applications import Starlette
 
 from commonchart.record.database import Database
+from commonchart.web.routes import SHARED, SHARED_POST
 from tests.hostile.conftest import OPEN, SignedIn, filled, forms, pages
 from tests.web.conftest import token_of
 
@@ -107,7 +108,7 @@ async def test_no_other_page_tells_of_a_hidden_patient(whole: Starlette, signed_
 async def test_patients_and_staff_keep_to_their_own_pages(whole: Starlette, signed_in: SignedIn) -> None:
     """A patient gets no page of the practice, not even about themselves; staff none of the portal."""
     sage, ines = await signed_in("sage"), await signed_in("ines")
-    shared = ("/", "/connected-apps", "/sign-out", "/oauth/consent", "/connected-apps/revoke")
+    shared = {*SHARED, *SHARED_POST}
     wrong = []
     for path in private(pages(whole)):
         if path not in shared:
