@@ -61,7 +61,7 @@ def build(settings: Settings, database: Database, clock: Callable[[], datetime])
 @asynccontextmanager
 async def _listening(application: Starlette) -> AsyncIterator[None]:
     """While it serves, hear of what other processes take back."""
-    heard = asyncio.create_task(credentials.listen(application.state.database))
+    heard = asyncio.create_task(credentials.hear(application.state.database))
     yield
     heard.cancel()
     with suppress(asyncio.CancelledError):

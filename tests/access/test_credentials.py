@@ -24,7 +24,7 @@ async def test_another_process_that_takes_a_token_back_is_heard(database: Databa
     token = await credentials.issue(
         database, ada.id, clock(), kind="token", client="t", lives=timedelta(days=1)
     )
-    listening = asyncio.create_task(credentials.listen(database))
+    listening = asyncio.create_task(credentials.hear(database))
     listens = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query = 'LISTEN credential' AND state = 'idle'"  # fmt: skip
     async with asyncio.timeout(20):
         async with database.single() as conn:

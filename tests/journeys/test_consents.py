@@ -103,7 +103,7 @@ def test_a_consent_from_the_form_to_what_they_would_see(browser: Browser, place:
 
 def test_the_privacy_officer_in_the_dark_and_on_a_phone(browser: Browser, place: Place) -> None:
     visit = _in(browser, place, "root", **DESK, color_scheme="dark")
-    for path, name in (("/reports/consents", "queue-dark"), ("/patients/ines/disclosures?all=yes", "disclosures-dark"), ("/patients/ines/consents", "consents-dark")):  # fmt: skip
+    for path, name in (("/reports/consents", "queue-dark"), ("/patients/ines/disclosures?all=yes", "disclosures-dark"), ("/labels?count=yes", "labels-dark")):  # fmt: skip
         expect(visit.go(path).get_by_role("heading", level=1)).to_be_visible()
         _looked(visit, name)
     page = visit.go("/reports/consents")

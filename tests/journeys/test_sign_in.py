@@ -205,12 +205,61 @@ def test_before_the_session_ends_one_is_told_and_stays_by_one_key(browser: Brows
     page.clock.fast_forward(14 * 60_000)
     page.wait_for_timeout(300)
     expect(warning).to_be_hidden()
+    # the 12 hours: said once, and cannot be made longer
+    with psycopg.connect(place.database) as conn:
+        conn.execute(
+            "UPDATE credential SET created = created - interval '43110 seconds', expires = created + interval '90 seconds' "
+            "WHERE kind = 'session'"
+        )
+    page.clock.fast_forward(14 * 60_000)
+    last = page.get_by_role("alertdialog", name="Your 12 hours are nearly over")
+    expect(last).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(last).to_be_hidden()
+    page.clock.fast_forward(20_000)
+    page.wait_for_timeout(300)
+    expect(last).to_be_hidden()
     # over: the chart leaves the screen
     with psycopg.connect(place.database) as conn:
         conn.execute(ends % "0 seconds")
     page.clock.fast_forward(14 * 60_000)
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
     expect(page.get_by_text("You were signed out after 15 minutes")).to_be_visible()
+    assert visit.errors == []
+    context.close()
+
+
+def test_what_was_typed_outlives_the_session_for_the_same_person(browser: Browser, place: Place) -> None:
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    visit = Visit(context.new_page(), place.address)
+    page: Any = visit.page
+    with psycopg.connect(place.database) as conn:
+        conn.execute("UPDATE factor SET ended = now()")
+    page.clock.install()
+    page = _enter(visit, "root", "/apps/new")
+    page.get_by_label("Name", exact=True).fill("Typed before the end")
+    with psycopg.connect(place.database) as conn:
+        conn.execute("UPDATE credential SET expires = created WHERE kind = 'session'")
+    page.clock.fast_forward(16 * 60_000)
+    over = page.get_by_role("alertdialog", name="You have been signed out")
+    expect(over).to_be_visible()
+    assert visit.violations() == []
+    _shot(page, "idle-over")
+    other = Visit(context.new_page(), place.address)
+    _enter(other, "desk")
+    other.page.wait_for_url("**/patients")
+    page.clock.fast_forward(20_000)
+    page.wait_for_timeout(300)
+    expect(over).to_be_visible()  # somebody else: nothing is sent in their name
+    _enter(other, "root")
+    other.page.wait_for_url("**/patients")
+    page.clock.fast_forward(20_000)
+    expect(over).to_be_hidden()
+    page.get_by_role("button", name="Register").click()
+    expect(
+        page.get_by_role("heading", name="There is a problem")
+    ).to_be_visible()  # read, not refused as too old
+    expect(page.get_by_label("Name", exact=True)).to_have_value("Typed before the end")
     assert visit.errors == []
     context.close()
 

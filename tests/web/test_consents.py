@@ -113,7 +113,7 @@ async def test_what_does_not_go_together_is_said_at_its_field(sign_in: SignIn) -
 
 
 async def test_what_they_would_see_is_told_by_the_engine_that_decides(
-    shared: None, sign_in: SignIn, sage: Client
+    shared: None, sign_in: SignIn, sage: Client, database: Database, clock: Clock
 ) -> None:
     look = "/patients/ines/would-see?organization=northgate&purpose=TREAT"
     assert (

@@ -6,6 +6,7 @@ import re
 
 import httpx
 import pyotp
+import pytest
 
 from commonchart.access import users
 from commonchart.access.actors import Actor
@@ -190,6 +191,52 @@ async def test_an_invitation_opens_nothing_before_the_second_factor(
     assert (done.status_code, done.headers["location"]) == (303, "/me")
     assert await grants() == 1
     assert "/me/for/" in (await visitor.get("/me")).text
+
+
+async def test_an_administrator_takes_lost_factors_away(
+    sign_in: SignIn, sage: Client, clock: Clock, database: Database
+) -> None:
+    await set_up(sage, clock)
+    user = (await users.find(database, "sage")).id
+    root = await sign_in("root")
+    page = await root.get(f"/users/{user}")
+    assert "Take the second factors of Sage Person away" in page.text
+    act = {"csrf": token_of(page), "do": "factors"}
+    assert (await sage.get("/patients")).status_code == 200
+    assert (await root.post(f"/users/{user}", data=act)).status_code == 303
+    assert (await sage.get("/patients")).status_code == 303
+    assert (await root.post(f"/users/{user}", data=act)).status_code == 409
+    assert (await try_sign_in(sage, "sage", PASSWORD)).headers["location"] == "/"
+    own = (await users.find(database, "root")).id
+    assert (await root.post(f"/users/{own}", data=act)).status_code == 409
+
+
+@pytest.mark.parametrize(
+    "odd", ["\0", "{}", "[]", '{"rawId": 5}', '{"rawId":"a","response":{"clientDataJSON":"e30"}}', "é" * 50]
+)
+async def test_what_no_browser_sends_is_refused_in_words(
+    sage: Client, visitor: Client, odd: str, clock: Clock
+) -> None:
+    _, codes = await set_up(sage, clock)
+    token = token_of(await sage.get("/account/factors"))
+    for path, fields in (
+        ("/account/factors", {"do": "passkey", "made": odd}),
+        ("/account/factors", {"do": "rename", "factor": odd, f"label-{odd}": odd}),
+        ("/account/factors", {"do": "remove", "factor": odd}),
+        ("/account/factors/app", {"code": odd}),
+        ("/account/sessions", {"do": "end", "session": odd}),
+        ("/account/password", {"password": odd, "again": f"{odd}?"}),
+        ("/step-up", {"next": odd, "proof_passkey": odd}),
+        ("/step-up", {"next": odd, "proof_code": odd}),
+    ):
+        answer = await sage.post(path, data={"csrf": token} | fields)
+        assert answer.status_code in (303, 404, 422), (path, fields)
+    page = await visitor.get("/sign-in")
+    answer = await visitor.post("/sign-in/passkey", data={"csrf": token_of(page), "proof_passkey": odd})
+    assert answer.status_code == 401
+    await try_sign_in(visitor, "sage", PASSWORD)
+    assert (await second(visitor, odd)).status_code in (401, 422)
+    assert (await second(visitor, codes[1])).status_code == 303
 
 
 async def test_the_state_of_a_session_is_told_without_keeping_it_alive(sage: Client, clock: Clock) -> None:

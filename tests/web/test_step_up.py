@@ -57,6 +57,10 @@ async def test_a_file_comes_after_the_password_and_five_minutes_are_free(sage: C
     assert sage.cookies["commonchart"] != old
     assert (await sage.get("/registry/export.csv?rule=x")).status_code == 200
     assert (await sage.get("/patients", headers={"cookie": f"commonchart={old}"})).status_code == 303
+    odd = await sage.post(
+        "/step-up", data=sent | {"proof_password": PASSWORD, "next": "/registry/print?q=ł;x"}
+    )
+    assert odd.headers["refresh"] == "0; url=/registry/print?q=%C5%82%3Bx"
     elsewhere = await sage.post(
         "/step-up", data=sent | {"proof_password": PASSWORD, "next": "//evil", "then": ""}
     )

@@ -189,6 +189,35 @@ async def test_links_by_mail_and_a_forgotten_password(
     assert (await sent(visitor, "/forgotten", login="")).status_code == 422
 
 
+async def test_a_link_says_nothing_to_other_sites_and_hosts(
+    visitor: Client, database: Database, tmp_path: Path
+) -> None:
+    """The address in a mail is the site's own, whatever Host says; the page of a link sends no Referer and is kept nowhere."""
+    async with database.single() as conn:
+        await conn.execute("UPDATE app_user SET email = 'sage@post.example' WHERE login = 'sage'")
+    async with mail_server(Site(database), tmp_path) as (box, _):
+        page = await visitor.get("/forgotten")
+        evil = {"host": "evil.example", "x-forwarded-host": "evil.example", "forwarded": "host=evil.example"}
+        await visitor.post("/forgotten", data={"csrf": token_of(page), "login": "sage"}, headers=evil)
+        await letters.settled()
+    text = box.messages[0].get_content()
+    assert "evil" not in text
+    path = link_in(text)
+    page = await visitor.get(path)
+    assert (page.headers["referrer-policy"], page.headers["cache-control"]) == ("no-referrer", "no-store")
+    posted = {"csrf": token_of(page), "token": path.rpartition("/")[2], "password": WORDS, "again": WORDS}
+    for more in ({"csrf": "forged"}, {"csrf": ""}, {"token": "x" * 400}, {"token": ""}):
+        assert (await visitor.post("/welcome", data=posted | more)).status_code in (403, 404)
+    foreign = await visitor.post("/welcome", data=posted, headers={"sec-fetch-site": "cross-site"})
+    assert foreign.status_code == 403
+    raised = await visitor.post(
+        "/welcome", data=posted | {"role": "administrator", "login": "root", "active": "true"}
+    )
+    assert raised.status_code == 200
+    assert (await try_sign_in(visitor, "sage", WORDS)).status_code == 303
+    assert (await visitor.get("/users")).status_code == 403
+
+
 async def test_a_forgotten_password_costs_the_same_work_for_everybody(
     visitor: Client, app: Starlette, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -207,7 +207,7 @@ async def tell(conn: Connection) -> None:
     await conn.execute("SELECT pg_notify(%s, '')", (CHANNEL,))
 
 
-async def listen(database: Database) -> None:
+async def hear(database: Database) -> None:
     """Forget what is remembered as soon as another process tells, until cancelled. While nobody can tell, it is 5 seconds old at most."""
     while True:
         try:

@@ -142,12 +142,13 @@ async def _names(
     conn: Connection, tenant: int, actors: Sequence[str], clients: Sequence[str]
 ) -> dict[str, str]:
     """What users, readers of links and apps are called, by the id that the trail has."""
+    links = [one.removeprefix("link-") for one in actors if one.startswith("link-")]
     apps = [one.removeprefix("app:") for one in clients if one.startswith("app:")]
     rows = await conn.fetch(
         "SELECT id, name FROM app_user WHERE tenant = %s AND id = ANY(%s) UNION ALL "
-        "SELECT 'link-' || id, reader FROM share_link WHERE tenant = %s AND 'link-' || id = ANY(%s) UNION ALL "
+        "SELECT 'link-' || id, reader FROM share_link WHERE tenant = %s AND id = ANY(%s) UNION ALL "
         "SELECT 'app:' || id, name FROM app WHERE tenant = %s AND id = ANY(%s)",
-        (tenant, list(actors), tenant, list(actors), tenant, apps),
+        (tenant, list(actors), tenant, links, tenant, apps),
     )
     return dict(rows)
 

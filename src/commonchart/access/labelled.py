@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from commonchart.care.labels import UNREAD, members
+from commonchart.access import audit
+from commonchart.care.labels import UNREAD, labels, members
 from commonchart.record.connection import Asked
 from commonchart.record.keys import token
 from commonchart.record.rows import Write
 
 if TYPE_CHECKING:
+    from commonchart.access.records import Records
     from commonchart.record.database import Connection
 
 ROUNDS = 4
@@ -87,3 +89,33 @@ def raising(tenant: int, writes: Sequence[Write]) -> list[Asked]:
             hashes = [token(param, f"{one.rtype}/{one.id}") for param in _REFERRING]
             asked.append((_RAISE, (mask, tenant, hashes, mask, mask)))
     return asked
+
+
+async def masks(records: Records, keys: Sequence[Key]) -> dict[Key, int]:
+    """The labels of those of these resources that have any, of what may be seen: for showing them beside it."""
+    if not keys:
+        return {}
+    predicate, args = records.visible.predicate("r")
+    async with records.database.single() as conn:
+        rows = await conn.fetch(
+            "SELECT r.rtype, r.id, r.labels FROM unnest(%s::text[], %s::text[]) AS k(rtype, id) "
+            "JOIN resource_loc l ON l.tenant = %s AND l.rtype = k.rtype AND l.id = k.id "
+            "JOIN resource r ON r.pk = l.pk AND r.tenant = l.tenant AND r.rtype = l.rtype AND r.id = l.id "
+            f"WHERE r.labels <> 0 AND {predicate}",
+            ([rtype for rtype, _ in keys], [id for _, id in keys], records.actor.tenant, *args),
+        )
+    return {(row[0], row[1]): row[2] & ~UNREAD for row in rows}
+
+
+async def counts(records: Records) -> dict[str, int]:
+    """How many resources, of what may be seen, carry each label now: reads every labelled row."""
+    predicate, args = records.visible.predicate("r")
+    masks = [(name, label.mask) for name, label in labels().items()]
+    async with records.database.connection() as conn:
+        rows = await conn.fetch(
+            "SELECT k.name, count(*) FROM resource r JOIN unnest(%s::text[], %s::bigint[]) AS k(name, mask) "
+            f"ON r.labels & k.mask <> 0 WHERE r.labels <> 0 AND NOT r.deleted AND {predicate} GROUP BY k.name",
+            ([name for name, _ in masks], [mask for _, mask in masks], *args),
+        )
+        await audit.note(conn, records.actor, records.clock(), "report", detail="labels")
+    return dict(rows)

@@ -86,10 +86,10 @@ _hasher = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)  # O
 _NOBODY = _hasher.hash("the password of nobody")
 
 
-def checked(password: str) -> str:
+def checked(password: str, shortest: int = SHORTEST) -> str:
     """The password if it may be used. Raises Invalid."""
-    if not SHORTEST <= len(password) <= LONGEST:
-        raise Invalid(f"A password has {SHORTEST} to {LONGEST} characters", at="password")
+    if not shortest <= len(password) <= LONGEST:
+        raise Invalid(f"A password has {shortest} to {LONGEST} characters", at="password")
     return password
 
 
@@ -137,9 +137,9 @@ def _of_one_pattern(password: str) -> bool:
     return len(set(password)) <= 2 or any(password in row or password[::-1] in row for row in rows)
 
 
-async def hashed(password: str) -> str:
-    """The argon2id hash of a password that passed `checked`."""
-    return await asyncio.to_thread(_hasher.hash, checked(password))
+async def hashed(password: str, *, shortest: int = SHORTEST) -> str:
+    """The argon2id hash of a password that passed `checked`; `shortest` for what is less than one, as a passcode."""
+    return await asyncio.to_thread(_hasher.hash, checked(password, shortest))
 
 
 async def matches(stored: str | None, password: str) -> bool:

@@ -315,7 +315,7 @@ async def own(records: Records, patient: str, *, limit: int, before: datetime | 
     async with records.database.connection() as conn:
         cursor = await conn.execute(
             "SELECT a.at, coalesce(u.name, l.reader, a.actor), a.role, a.org, a.client, a.purpose, a.action, a.rtype, a.outcome <> 0, a.actor "
-            "FROM audit a LEFT JOIN app_user u ON u.id = a.actor LEFT JOIN share_link l ON 'link-' || l.id = a.actor "
+            "FROM audit a LEFT JOIN app_user u ON u.id = a.actor LEFT JOIN share_link l ON a.client = 'link' AND l.id = substr(a.actor, 6) "
             "WHERE a.tenant = %s AND a.patients @> ARRAY[%s] AND a.at < %s ORDER BY a.at DESC, a.seq DESC LIMIT %s",
             (records.actor.tenant, patient, until, limit),
         )

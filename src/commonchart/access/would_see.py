@@ -40,7 +40,7 @@ _RULES = (
 _PERSON = (
     "SELECT id, name, role, org, practitioner, EXISTS (SELECT 1 FROM consent_rule k WHERE k.tenant = u.tenant "
     "AND NOT k.permit AND 'Practitioner/' || u.practitioner = ANY(k.people)) FROM app_user u "
-    "WHERE tenant = %s AND id = %s AND active"
+    "WHERE tenant = %s AND id = %s AND active AND (%s OR org = %s OR practitioner IS NOT NULL)"
 )
 
 
@@ -64,9 +64,14 @@ class Foreseen(Struct, frozen=True):
 
 
 async def person(records: Records, user: str, purpose: str) -> Actor:
-    """A member of staff as they would ask. Raises Invalid for one that there is not, or that is a patient's own."""
+    """A member of staff as they would ask: of one's own organisation, or one who stands in the directory of practitioners.
+
+    Raises Invalid for anybody else.
+    """
     async with records.database.single() as conn:
-        rows = await conn.fetch(_PERSON, (records.actor.tenant, user[:64]))
+        rows = await conn.fetch(
+            _PERSON, (records.actor.tenant, user[:64], records.actor.network is False, records.actor.org)
+        )
     if not rows or rows[0][2] in FOR_A_PATIENT:
         raise Invalid("Choose somebody of the staff", at="user")
     id, name, role, org, practitioner, refused = rows[0]

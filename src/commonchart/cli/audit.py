@@ -136,7 +136,7 @@ async def archive(month: str, folder: Path | None, data: Path | None) -> None:
     """Write the events of MONTH (2020-01) to a file and take them out of the database, when the site's retention allows."""
     settings = settings_of(data)
     first = _month(month)
-    async with opened_by(settings) as database:
+    async with opened_by(settings, owner=True) as database:
         count = await archives.archive(
             database,
             users.system(TENANT, "cli"),

@@ -46,12 +46,14 @@ async def opened(data: Path | None, *, size: int = 4) -> AsyncIterator[Database]
 
 
 @asynccontextmanager
-async def opened_by(settings: Settings, *, size: int = 4) -> AsyncIterator[Database]:
-    """The same, for settings that are loaded already."""
+async def opened_by(settings: Settings, *, size: int = 4, owner: bool = False) -> AsyncIterator[Database]:
+    """The same, for settings that are loaded already; as the `owner` of the tables if need be."""
     # starting and stopping PostgreSQL blocks this loop: nothing else runs on it yet, or any more
     with reached(settings.data_dir, database_url=settings.database_url, bindir=settings.bindir) as url:
         migrate(url)
-        database = await Database.open(url, size=size, statement_seconds=0, keys=Keys(settings.secret_file))
+        database = await Database.open(
+            url, size=size, statement_seconds=0, keys=Keys(settings.secret_file), owner=owner
+        )
         try:
             yield database
         finally:

@@ -31,7 +31,7 @@ from commonchart.exchange import rotation
 from commonchart.fhir.definitions import r4
 from commonchart.fhir.outcome import Busy, Invalid, Refused
 from commonchart.ops import logs
-from commonchart.record import site
+from commonchart.record import audit_months, site
 from commonchart.record.database import Database
 from commonchart.record.embedded import Embedded
 from commonchart.record.sealed import Keys
@@ -177,7 +177,7 @@ class House:
         migrate(url)
         site.settle(url, self._settings.tenant, self._settings.mode)
         settings = msgspec.structs.replace(self._settings, database_url=url)
-        asyncio.run(_sealed(settings))
+        asyncio.run(_prepared(settings))
         crew = Crew(self._posts(settings), self._in_child)
         try:
             crew.start()
@@ -344,11 +344,13 @@ async def _work(settings: Settings) -> None:
     await database.close()
 
 
-async def _sealed(settings: Settings) -> None:
-    """Seal what is in the clear, and note by which secret this server seals."""
+async def _prepared(settings: Settings) -> None:
+    """Seal what is in the clear, note by which secret this server seals, and make the months of the audit trail."""
     database = database_of(settings, 1)
     try:
         await rotation.begun(database, Keys(settings.secret_file))
+        async with database.single() as conn:
+            await audit_months.ahead(conn, now().date())
     finally:
         await database.close()
 

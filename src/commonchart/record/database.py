@@ -23,18 +23,31 @@ __all__ = ["Connection", "Database", "raise_refusal"]
 
 STATEMENT_SECONDS = 30
 SESSION = "-c TimeZone=UTC -c DateStyle=ISO -c jit=off -c lock_timeout=10s -c idle_in_transaction_session_timeout=60s"
+ROLE = "commonchart_app"
+"""What the program works as: it owns no table, and of the audit trail it may only add and read (migration 0025)."""
 AWAY = "The database cannot be reached just now; nothing was stored. Try again in a moment."
 
 
 class Database:
-    """A pool of connections. `connection()` is a transaction; `single()` is for one statement that commits itself."""
+    """A pool of connections. `connection()` is a transaction; `single()` is for one statement that commits itself.
+
+    They work as ROLE, or as the `owner` of the tables, which only taking months out of the audit trail needs.
+    """
 
     def __init__(
-        self, url: str, size: int, patience: float, statement_seconds: int, keys: Keys | None = None
+        self,
+        url: str,
+        size: int,
+        patience: float,
+        statement_seconds: int,
+        keys: Keys | None = None,
+        owner: bool = False,
     ) -> None:
         self.url = url
         self.keys = keys
-        self._session = f"{SESSION} -c statement_timeout={statement_seconds}s"
+        self._session = (
+            f"{SESSION} -c statement_timeout={statement_seconds}s{'' if owner else f' -c role={ROLE}'}"
+        )
         self._patience = patience
         self._places = asyncio.Semaphore(size)
         self._idle: list[Connection] = []
@@ -49,6 +62,7 @@ class Database:
         patience: float = 10.0,
         statement_seconds: int = STATEMENT_SECONDS,
         keys: Keys | None = None,
+        owner: bool = False,
     ) -> Database:
         """Connect once, to fail early: raises Busy when the server does not answer.
 
@@ -56,7 +70,7 @@ class Database:
         `statement_seconds` how long a statement may take, 0 for as long as it likes; `keys` seal the secrets that are kept,
         without them they are kept as they are.
         """
-        database = cls(url, size, patience, statement_seconds, keys)
+        database = cls(url, size, patience, statement_seconds, keys, owner)
         async with database.single():
             pass
         return database

@@ -62,7 +62,7 @@ def migrate(url: str, *, to: str = "") -> bool:
     """Bring the database at `url` to `head()`, or only to the step `to`; says whether anything had to be done.
 
     Raises Conflict when the database was written by a newer Commonchart, Busy when it cannot be reached, Invalid when
-    it is too old or not in UTF-8.
+    it is too old, not in UTF-8, or the user may not make what is needed.
     Alembic is imported only when there is something to do.
     """
     goal = to or head()
@@ -143,6 +143,13 @@ def _upgrade(url: str, at: str, goal: str) -> None:
         connection.commit()
 
 
+def _run(raw: psycopg.Connection[tuple[object, ...]], sql: str) -> None:
+    try:
+        raw.execute(sql.encode())
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise Invalid(f"The database cannot be prepared: {error.diag.message_primary}") from error
+
+
 def _script(version: Version, raw: psycopg.Connection[tuple[object, ...]]) -> Script:
     from alembic.script import Script
 
@@ -150,6 +157,6 @@ def _script(version: Version, raw: psycopg.Connection[tuple[object, ...]]) -> Sc
     module.__dict__.update(
         revision=version.revision,
         down_revision=version.before,
-        upgrade=lambda: raw.execute(version.sql.encode()),
+        upgrade=lambda: _run(raw, version.sql),
     )
     return Script(module, version.revision, f"{version.revision}.sql")

@@ -20,6 +20,7 @@ from commonchart.access.portal import links
 from commonchart.access.portal.links import Link, Reading, Wrong
 from commonchart.documents import health_link
 from commonchart.fhir.outcome import Malformed, NotFound, Refused, TooLarge
+from commonchart.settings import client_address
 
 log = structlog.get_logger("commonchart.links")
 
@@ -85,7 +86,8 @@ async def _manifest(request: Request) -> Response:
     """The files of a link, one: the record as a Bundle, sealed; in the manifest itself, or fetched once where that is too long."""
     asked, state = await _asked(request), request.app.state
     token, now = request.path_params["link"], state.clock()
-    address = request.client.host if request.client else ""
+    peer = request.client.host if request.client else ""
+    address = client_address(state.settings, peer, request.headers.get("x-forwarded-for", ""))
     link = await links.look(state.database, token, address, now)
     recipient = "".join(letter for letter in asked.recipient if letter.isprintable())[:100]
     link = await links.let_in(state.database, link, asked.passcode, now, f"app, for {recipient}")

@@ -5,6 +5,7 @@ Whoever waits here holds a cookie that opens these pages and nothing else.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import quote
 
@@ -23,13 +24,16 @@ from commonchart.web.present import pictures
 from commonchart.web.session import (
     DOOR_COOKIE,
     PENDING_COOKIE,
+    WAITS,
+    Endpoint,
     check_token,
     door_token,
     form,
-    https,
     keep,
     keep_device,
     keep_waiting,
+    plain,
+    put,
     signing_key,
     site,
 )
@@ -40,18 +44,18 @@ CODE_COOKIE = "commonchart-invitation"
 PLACES = {"factor": "/sign-in/second", "enrol": "/sign-in/enrol"}
 
 
-async def page(request: Request, template: str, title: str, status: int = 200, **more: Any) -> Response:
-    """A page of the door, for people who are not signed in (yet)."""
+async def page(
+    request: Request, template: str, title: str, status: int = 200, *, path: str = "/sign-in", **more: Any
+) -> Response:
+    """A page of the door, for people who are not signed in (yet); its form is sent to `path` or below."""
     made: list[str] = []
     context: dict[str, Any] = {
         "title": title, "csrf": door_token(request, made.append), "actor": None, "prefs": Preferences(density="comfortable"),
-        "site": await site(request, TENANT), "may": {}, "q": "", "issues": [],
+        "site": await site(request, TENANT), "may": {}, "q": "", "issues": [], "errors": {},
     }  # fmt: skip
     response = rendering.html(template, context | more, status)
     if made:
-        response.set_cookie(
-            DOOR_COOKIE, made[0], httponly=True, samesite="strict", secure=https(request), path="/sign-in"
-        )
+        put(request, response, DOOR_COOKIE, made[0], path=path)
     if status == 429:
         response.headers["retry-after"] = "900"
     return response
@@ -76,15 +80,7 @@ def _cookies(request: Request, response: Response, session: Session) -> None:
 
 def keep_code(request: Request, response: Response, code: str) -> None:
     """Remember the code of an invitation until the second factor was shown: only then it is taken up."""
-    response.set_cookie(
-        CODE_COOKIE,
-        code,
-        max_age=600,
-        httponly=True,
-        samesite="strict",
-        secure=https(request),
-        path="/sign-in",
-    )
+    put(request, response, CODE_COOKIE, code, path="/sign-in", lasts=WAITS)
 
 
 async def options(request: Request) -> Response:
@@ -102,20 +98,15 @@ async def options(request: Request) -> Response:
 # ---- the second factor -----------------------------------------------------------------------------------------
 
 
-async def second_page(request: Request) -> Response:
+async def second_page(request: Request, waiting: Session) -> Response:
     """Ask for the second factor."""
-    waiting = await _waiting(request, "factor")
-    return waiting if isinstance(waiting, Response) else await _second(request, waiting)
+    return await _second(request, waiting)
 
 
-async def second(request: Request) -> Response:
+async def second(request: Request, waiting: Session) -> Response:
     """Look at what was shown."""
-    waiting = await _waiting(request, "factor")
-    if isinstance(waiting, Response):
-        return waiting
-    await check_token(request, waiting.csrf)
-    sent, state = await form(request), request.app.state
-    proof = Proof(str(sent.get("proof_code", ""))[:60].strip(), str(sent.get("proof_passkey", "")))
+    sent, state = plain(await form(request)), request.app.state
+    proof = Proof(sent.get("proof_code", "")[:60].strip(), sent.get("proof_passkey", ""))
     if not proof.code and not proof.passkey:
         return await _second(request, waiting, 422, [("proof_code", "Enter the code")])
     try:
@@ -156,28 +147,23 @@ async def _second(
 # ---- making one at the door ------------------------------------------------------------------------------------
 
 
-async def enrol_page(request: Request) -> Response:
+async def enrol_page(request: Request, waiting: Session) -> Response:
     """Make a second factor before going on."""
-    waiting = await _waiting(request, "enrol")
-    return waiting if isinstance(waiting, Response) else await _enrol(request, waiting)
+    return await _enrol(request, waiting)
 
 
-async def enrol(request: Request) -> Response:
+async def enrol(request: Request, waiting: Session) -> Response:
     """Keep it, show the recovery codes this once, and let them in."""
-    waiting = await _waiting(request, "enrol")
-    if isinstance(waiting, Response):
-        return waiting
-    await check_token(request, waiting.csrf)
-    sent, state = await form(request), request.app.state
+    sent, state = plain(await form(request)), request.app.state
     args = (state.database, signing_key(request), waiting.actor)
     kind = "passkey" if sent.get("made") else "totp"
     try:
         if kind == "passkey":
             codes = await passkeys.add(
-                *args, str(sent["made"]), str(sent.get("label", "")), state.clock(), passkey_site(request)
+                *args, sent["made"], sent.get("label", ""), state.clock(), passkey_site(request)
             )  # fmt: skip
         else:
-            codes = await factors.confirm(*args, str(sent.get("code", ""))[:20], state.clock())
+            codes = await factors.confirm(*args, sent.get("code", "")[:20], state.clock())
     except Invalid as refusal:
         return await _enrol(request, waiting, [(i.at, i.message) for i in refusal.issues])
     session = await signin.finish(state.database, waiting, kind, state.clock(), origin(request))
@@ -191,11 +177,8 @@ async def enrol(request: Request) -> Response:
     return response
 
 
-async def making_options(request: Request) -> Response:
+async def making_options(request: Request, waiting: Session) -> Response:
     """What the browser is asked for to make a passkey, as JSON."""
-    waiting = await _waiting(request, "enrol")
-    if isinstance(waiting, Response):
-        raise Unauthenticated("Sign in to continue")
     state = request.app.state
     login = await factors.login_of(state.database, waiting.actor)
     asked = await passkeys.to_make(
@@ -225,14 +208,24 @@ async def whose(request: Request, session: Session) -> str:
 # ---- both ------------------------------------------------------------------------------------------------------
 
 
-async def _waiting(request: Request, wants: str) -> Session | Response:
-    """Who waits here for this, or where to go instead."""
-    state, target = request.app.state, quote(_next(request), safe="")
-    try:
-        found = await signin.pending(state.database, request.cookies.get(PENDING_COOKIE, ""), state.clock())
-    except Unauthenticated:
-        return go(f"/sign-in?next={target}")
-    return found if found.wants == wants else go(f"{PLACES[found.wants]}?next={target}")
+def waits_for(wants: str, view: Callable[[Request, Session], Awaitable[Response]]) -> Endpoint:
+    """An endpoint for people whose password was right and who wait for this; others are sent where they belong."""
+
+    async def answer(request: Request) -> Response:
+        state, target = request.app.state, quote(_next(request), safe="")
+        try:
+            found = await signin.pending(
+                state.database, request.cookies.get(PENDING_COOKIE, ""), state.clock()
+            )
+        except Unauthenticated:
+            return go(f"/sign-in?next={target}")
+        if found.wants != wants:
+            return go(f"{PLACES[found.wants]}?next={target}")
+        if request.method == "POST":
+            await check_token(request, found.csrf)
+        return await view(request, found)
+
+    return answer
 
 
 def _next(request: Request) -> str:

@@ -97,6 +97,7 @@ PRIVACY = Group(
         Entry("/reports/access/unusual", "Unusual access"),
         Entry("/reports/break-glass", "Break-glass to review"),
         Entry("/reports/consents", "Consents to look at"),
+        Entry("/labels", "Sensitive labels"),
     ),
 )
 

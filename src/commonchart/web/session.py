@@ -27,6 +27,7 @@ COOKIE = "commonchart"
 DOOR_COOKIE = "commonchart-door"
 PENDING_COOKIE = "commonchart-pending"
 A_YEAR = 365 * 24 * 3600
+WAITS = 600
 SITE_SECONDS = 5.0
 MOST_FIELDS = 400
 MOST_BYTES = 2_000_000
@@ -138,6 +139,11 @@ async def form(request: Request) -> FormData:
         raise Malformed("The form cannot be read") from None
 
 
+def plain(fields: FormData) -> dict[str, str]:
+    """The fields that are texts, without NUL, which PostgreSQL does not keep."""
+    return {name: value.replace("\0", "") for name, value in fields.items() if isinstance(value, str)}
+
+
 async def check_token(request: Request, expected: str) -> None:
     """A POST must come from a page of ours: same site, and with the token of this session. Raises Forbidden."""
     if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
@@ -156,21 +162,20 @@ def keep(request: Request, response: Response, token: str) -> None:
 
 def keep_waiting(request: Request, response: Response, token: str) -> None:
     """Give the browser what waits for the second factor: it opens nothing but the pages that ask for that."""
-    response.set_cookie(
-        PENDING_COOKIE,
-        token,
-        max_age=600,
-        httponly=True,
-        samesite="strict",
-        secure=https(request),
-        path="/sign-in",
-    )
+    put(request, response, PENDING_COOKIE, token, path="/sign-in", lasts=WAITS)
 
 
 def keep_device(request: Request, response: Response, device: str) -> None:
     """Know this browser from now on: somebody was let in from here."""
+    put(request, response, DEVICE_COOKIE, device, path="/", lasts=A_YEAR)
+
+
+def put(
+    request: Request, response: Response, name: str, value: str, *, path: str, lasts: int | None = None
+) -> None:
+    """A cookie that scripts do not read and other sites do not send; `lasts` seconds, else as long as the browser is open."""
     response.set_cookie(
-        DEVICE_COOKIE, device, max_age=A_YEAR, httponly=True, samesite="lax", secure=https(request), path="/"
+        name, value, max_age=lasts, httponly=True, samesite="strict", secure=https(request), path=path
     )
 
 

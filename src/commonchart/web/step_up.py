@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any
+from urllib.parse import quote
 
 from msgspec import Struct
 from msgspec.structs import replace as changed
@@ -26,6 +27,7 @@ from commonchart.web.yours import look
 
 PROOFS = ("proof_password", "proof_code", "proof_passkey")
 AT = "/step-up"
+SAFE = "/?&=%#:+,@!$'()*~"
 
 
 class Wanted(Struct, frozen=True):
@@ -68,7 +70,7 @@ async def page(call: Call) -> Response:
     if not file:
         return go(target)
     response = await look.page(call, "step-up-file.html", "The file is on its way", target=target, idle=False)
-    response.headers["refresh"] = f"0; url={target}"
+    response.headers["refresh"] = f"0; url={quote(target, safe=SAFE)}"
     return response
 
 
@@ -135,4 +137,4 @@ async def _ask(
 
 
 def _texts(fields: Any) -> list[tuple[str, str]]:
-    return [(name, value) for name, value in fields.multi_items() if isinstance(value, str)]
+    return [(name, value.replace("\0", "")) for name, value in fields.multi_items() if isinstance(value, str)]

@@ -6,7 +6,7 @@ import pyotp
 import pytest
 
 from commonchart.access import signin, users
-from commonchart.access.people import factors, guessing
+from commonchart.access.people import factors, guessing, sessions
 from commonchart.access.people.passkeys import Site
 from commonchart.access.signin import Proof
 from commonchart.fhir.outcome import Invalid, Throttled, Unauthenticated
@@ -191,3 +191,15 @@ def test_a_household_of_ipv6_counts_as_one() -> None:
     keys = [guessing._place(text) for text in ("2001:db8::1", "2001:db8::ffff", "2001:db8:1::1", "10.0.0.1")]
     assert keys[0] == keys[1]
     assert len(set(keys)) == 3
+
+
+@pytest.mark.usefixtures("sage")
+async def test_the_eleventh_session_ends_the_one_used_longest_ago(database: Database, clock: Clock) -> None:
+    begun = []
+    for _ in range(sessions.MOST + 1):
+        begun.append(await signin.sign_in(database, "sage", PASSWORD, clock()))
+        clock.advance(seconds=1)
+    with pytest.raises(Unauthenticated):
+        await signin.resume(database, begun[0].token, clock())
+    for one in begun[1:]:
+        await signin.resume(database, one.token, clock())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from collections.abc import AsyncIterator
 from datetime import date
 from pathlib import Path
 
@@ -20,13 +21,15 @@ NOVEMBER = date(2026, 11, 1)
 
 
 @pytest.fixture
-async def trail(database: Database, tmp_path: Path, clock: Clock) -> Trail:
-    """Four events in November under one seal, with two of December in it."""
-    made = Trail(database, tmp_path / "keys")
+async def trail(database_url: str, tmp_path: Path, clock: Clock) -> AsyncIterator[Trail]:
+    """Four events in November under one seal, with two of December in it; as the owner, who alone takes months out."""
+    owner = await Database.open(database_url, owner=True)
+    made = Trail(owner, tmp_path / "keys")
     await made.note(4, clock())
     await made.note(2, clock.advance(days=20))
     await made.seal(clock())
-    return made
+    yield made
+    await owner.close()
 
 
 async def archive(trail: Trail, folder: Path, clock: Clock) -> int:

@@ -190,6 +190,8 @@ async def forgotten(database: Database, tenant: int, login: str, address: str, n
 
 
 async def _slowly(conn: Connection, address: str, now: datetime) -> None:
+    if not address:  # behind a proxy that nobody named, where it would be everybody's
+        return
     key = f"forgotten-from:{credentials.digest(address).hex()[:32]}"
     if await guessing.too_many(conn, key, PER_ADDRESS, now):
         raise Throttled(

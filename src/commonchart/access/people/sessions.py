@@ -18,6 +18,8 @@ IDLE = timedelta(minutes=15)
 ABSOLUTE = timedelta(hours=12)
 PENDING = timedelta(minutes=10)
 """How long somebody whose password was right has for the second factor."""
+MOST = 10
+"""How many sessions somebody may have at the same time."""
 FRESH = timedelta(minutes=5)
 """How long a shown factor opens dangerous acts."""
 
@@ -44,7 +46,18 @@ async def begin(
         (credentials.digest(token), kind, user, now, now + (IDLE if kind == "session" else PENDING), now, csrf,
          agent[:200], factor, now),
     )  # fmt: skip
+    if kind == "session":
+        await _at_most(conn, user, now)
     return token, csrf
+
+
+async def _at_most(conn: Connection, user: str, now: datetime) -> None:
+    """End the sessions that were used longest ago, where there are more than MOST."""
+    await conn.execute(
+        "UPDATE credential SET revoked = %s WHERE sha256 IN (SELECT sha256 FROM credential WHERE actor = %s AND kind = 'session' "
+        "AND revoked IS NULL AND expires > %s ORDER BY used DESC, created DESC OFFSET %s)",
+        (now, user, now, MOST),
+    )
 
 
 async def strengthen(conn: Connection, actor: Actor, token: str, factor: str, now: datetime) -> str:

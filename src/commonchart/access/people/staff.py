@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from msgspec import Struct
 
 from commonchart.access import audit, credentials, users
-from commonchart.access.people import leaving, links
+from commonchart.access.people import factors, leaving, links
 from commonchart.access.people.leaving import Ends
 from commonchart.access.people.links import Channel, Link, Person, administrator
 from commonchart.fhir.outcome import Conflict, Invalid, Issue, NotFound
@@ -327,6 +327,22 @@ async def new_link(records: Records, id: str, *, channel: Channel) -> Link:
         before = await _found(conn, records.actor, id)
     _reachable(before, channel)
     return await links.again(records, before.login, channel=channel)
+
+
+async def without_factors(records: Records, id: str) -> None:
+    """Take the second factors of somebody away who has lost them; their sessions end, and they set up new ones.
+
+    Raises Forbidden, NotFound, Conflict.
+    """
+    await administrator(records)
+    now, actor = records.clock(), records.actor
+    if id == actor.user:
+        raise Conflict("Your own are on the page of your account")
+    async with records.database.connection() as conn:
+        await _found(conn, actor, id, lock=True)
+        if not await factors.take_away(conn, actor, id, now):
+            raise Conflict("There is no second factor to take away")
+    credentials.forget()
 
 
 def _no_program(account: Account) -> None:

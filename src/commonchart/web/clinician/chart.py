@@ -11,11 +11,13 @@ from urllib.parse import urlencode
 from msgspec import Struct
 from starlette.responses import HTMLResponse
 
-from commonchart.access import emergency, persons, rules, withheld
+from commonchart.access import emergency, labelled, persons, rules, withheld
 from commonchart.access.due import due_of
 from commonchart.access.medications import standing
 from commonchart.access.medications.reading import MEDICINES
 from commonchart.care.calendar import age_on
+from commonchart.care.labels import labels
+from commonchart.care.labels import names as label_names
 from commonchart.fhir.outcome import Gone, Invalid, NotFound
 from commonchart.record.rows import Stored
 from commonchart.web.call import Call
@@ -91,6 +93,7 @@ class Chart:
     disagreements: tuple[str, ...] = ()
     glass: str = ""
     withheld: bool = False
+    labels: dict[tuple[str, str], int] = field(default_factory=dict)
 
     @property
     def network(self) -> bool:
@@ -154,6 +157,10 @@ class Chart:
         source = self.source_of(fact)
         return self.letters.get(source) or Mark("??", "Source not recorded", own=False)
 
+    def labelled(self, fact: Fact) -> list[str]:
+        """The titles of the sensitive labels that a fact carries, its own and those of what it is made of."""
+        return [labels()[name].title for name in label_names(self.labels.get((fact.rtype, fact.id), 0))]
+
     def evidence_mark(self, link: str) -> Mark:
         """The source mark of a fact that a due item names as `Type/id`."""
         fact = self.evidence.get(link)
@@ -198,11 +205,12 @@ class Chart:
         return facts, found.total
 
     async def name(self, facts: Iterable[Fact]) -> None:
-        """Look up the names behind these facts, and give their sources marks."""
+        """Look up the names and labels behind these facts, and give their sources marks."""
         facts = list(facts)
         await self.lookups.learn(
             self.call.records, facts, {self.call.actor.org, *(fact.org for fact in facts)}
         )
+        self.labels |= await labelled.masks(self.call.records, [(fact.rtype, fact.id) for fact in facts])
         sources = [*self.letters, *(self.source_of(fact) for fact in facts)]
         self.letters = marks(sources, self.lookups.names, self.call.actor.org)
 

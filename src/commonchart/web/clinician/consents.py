@@ -142,9 +142,14 @@ async def organizations(call: Call) -> list[tuple[str, str]]:
 
 
 async def staff(call: Call) -> list[Any]:
-    """The people of this tenant who may sign in and are nobody's patient or proxy, by name."""
+    """Colleagues, and the practitioners of other organisations, by name: who is neither stands in no directory."""
     found = await users.everyone(call.records.database)
-    mine = [one for one in found if one.tenant == call.actor.tenant and one.active]
+    alone, org = call.actor.network is False, call.actor.org
+    mine = [
+        one
+        for one in found
+        if one.tenant == call.actor.tenant and one.active and (alone or one.org == org or one.practitioner)
+    ]
     return sorted(
         (one for one in mine if one.role not in (*FOR_A_PATIENT, "system")), key=lambda one: one.name
     )

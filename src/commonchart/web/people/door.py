@@ -7,26 +7,14 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from commonchart.web import rendering
-from commonchart.web.call import Preferences
-from commonchart.web.session import DOOR_COOKIE, check_token, door_token, form, https, site
-
-TENANT = 1
+from commonchart.web import arrival
+from commonchart.web.session import DOOR_COOKIE, check_token, form
 
 
 async def page(request: Request, template: str, path: str, status: int = 200, **more: Any) -> Response:
     """A page whose form is sent to `path` or below; no other site is told its address."""
-    made: list[str] = []
-    context: dict[str, Any] = {
-        "csrf": door_token(request, made.append), "issues": [], "errors": {}, "actor": None, "prefs": Preferences(),
-        "site": await site(request, TENANT), "may": {}, "q": "",
-    }  # fmt: skip
-    response = rendering.html(template, context | more, status)
+    response = await arrival.page(request, template, more.pop("title"), status, path=path, **more)
     response.headers["referrer-policy"] = "no-referrer"
-    if made:
-        response.set_cookie(
-            DOOR_COOKIE, made[0], httponly=True, samesite="strict", secure=https(request), path=path
-        )
     return response
 
 

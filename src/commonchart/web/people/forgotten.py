@@ -7,7 +7,9 @@ from starlette.responses import Response
 
 from commonchart.access.people import links
 from commonchart.fhir.outcome import Throttled
+from commonchart.web import arrival
 from commonchart.web.people import door, letters
+from commonchart.web.whence import origin
 
 PATH = "/forgotten"
 TITLE = "Forgotten your password?"
@@ -24,9 +26,9 @@ async def ask(request: Request) -> Response:
     if not login:
         return await _again(request, "Enter your user name", 422)
     state = request.app.state
-    now, address = state.clock(), request.client.host if request.client else ""
+    now, address = state.clock(), origin(request).address
     try:
-        link = await links.forgotten(state.database, door.TENANT, login, address, now)
+        link = await links.forgotten(state.database, arrival.TENANT, login, address, now)
     except Throttled as refusal:
         response = await _again(request, refusal.issues[0].message, 429)
         response.headers["retry-after"] = str(refusal.seconds)

@@ -33,6 +33,7 @@ INVITED = ("name", "login", "role", "org", "email", "practitioner", "channel")
 CHANGED = ("name", "role", "org", "email", "practitioner")
 SAID = {
     "changed": "The change is in force, in open sessions too.",
+    "factors": "The second factors are gone, and with them every session. The password alone lets them in to set up new ones.",
     "ended": "The account has ended, and with it everything its owner held.",
 }
 
@@ -78,7 +79,7 @@ async def one(call: Call) -> Response:
 
 
 async def act(call: Call) -> Response:
-    """Change it, make a new link, or let its owner in again."""
+    """Change it, make a new link, take lost second factors away, or let its owner in again."""
     sent, id = await texts(call), call.request.path_params["user"]
     todo = sent.get("do", "")
     try:
@@ -87,6 +88,9 @@ async def act(call: Call) -> Response:
                 call.records, id, Change(**{name: sent.get(name, "").strip() for name in CHANGED})
             )
             return go(f"/users/{id}?said=changed")
+        if todo == "factors":
+            await staff.without_factors(call.records, id)
+            return go(f"/users/{id}?said=factors")
         if todo not in ("link", "back"):
             raise Invalid("The form is not complete: open it again")
         making = staff.new_link if todo == "link" else staff.back

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from starlette.requests import Request
 from starlette.responses import Response
 
 from commonchart.access import passwords
-from commonchart.access.people import breached, links
+from commonchart.access.people import links
 from commonchart.access.people.links import Opened
 from commonchart.fhir.outcome import Invalid, NotFound
 from commonchart.web.people import door
 from commonchart.web.session import site as site_of
+from commonchart.web.whence import breached_list
 
 PATH = "/welcome"
 TITLES = {"invite": "Choose a password", "reset": "Choose a new password"}
@@ -42,7 +41,7 @@ async def choose(request: Request) -> Response:
     site = await site_of(request, opened.tenant)
     try:
         opened = await links.accept(
-            state.database, given["token"], given["password"], state.clock(), breached=_list(request), site=site.name
+            state.database, given["token"], given["password"], state.clock(), breached=breached_list(request), site=site.name
         )  # fmt: skip
     except NotFound:
         return await _over(request)
@@ -53,11 +52,6 @@ async def choose(request: Request) -> Response:
         request, "people/chosen.html", PATH, title="Your password is set", opened=opened,
         strength=passwords.strength(given["password"]),
     )  # fmt: skip
-
-
-def _list(request: Request) -> Path | None:
-    folder = getattr(getattr(request.app.state, "settings", None), "data_dir", None)
-    return Path(folder) / breached.FILE if folder else None
 
 
 async def _over(request: Request) -> Response:

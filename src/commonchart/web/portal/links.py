@@ -26,6 +26,7 @@ from commonchart.web.portal.words import Words
 from commonchart.web.present import dates, people, values
 from commonchart.web.session import form as sent_form
 from commonchart.web.session import signing_key, site
+from commonchart.web.whence import origin
 
 UNTIL = {"1": "1 day", "7": "7 days", "30": "30 days", "90": "90 days", "365": "1 year"}
 TIMES = {"1": "Once", "5": "5 times", "": "As often as they like"}
@@ -172,9 +173,7 @@ async def _link(request: Request) -> Link:
     if len(token) != LETTERS:
         raise NotFound(links.OVER)
     state = request.app.state
-    return await links.look(
-        state.database, token, request.client.host if request.client else "", state.clock()
-    )
+    return await links.look(state.database, token, origin(request).address, state.clock())
 
 
 async def _over(request: Request) -> Response:

@@ -14,7 +14,7 @@ from commonchart.web.call import Preferences, go
 from commonchart.web.clinician.writing import texts
 from commonchart.web.portal.door import Door
 from commonchart.web.portal.words import LANGUAGES, Words
-from commonchart.web.session import DOOR_COOKIE, check_token, door_token, https, site
+from commonchart.web.session import DOOR_COOKIE, check_token, door_token, put, site
 from commonchart.web.session import form as sent_form
 from commonchart.web.whence import breached_list, origin
 
@@ -108,7 +108,5 @@ async def _invitation(
     }  # fmt: skip
     response = rendering.html("portal/invitation.html", context, status)
     if made:
-        response.set_cookie(
-            DOOR_COOKIE, made[0], httponly=True, samesite="strict", secure=https(request), path="/invitation"
-        )
+        put(request, response, DOOR_COOKIE, made[0], path="/invitation")
     return response

@@ -13,7 +13,7 @@ from commonchart.fhir.outcome import Conflict, Invalid, NotFound
 from commonchart.web import arrival
 from commonchart.web.call import Call, go
 from commonchart.web.present import pictures
-from commonchart.web.session import form, signing_key
+from commonchart.web.session import form, plain, signing_key
 from commonchart.web.whence import passkey_site, passkeys_work
 from commonchart.web.yours import look
 
@@ -31,18 +31,18 @@ async def page(call: Call) -> Response:
 
 async def act(call: Call) -> Response:
     """Add a passkey, name or remove a factor, or make new recovery codes."""
-    sent = await form(call.request)
-    todo, id = str(sent.get("do", "")), str(sent.get("factor", ""))[:64]
+    sent = plain(await form(call.request))
+    todo, id = sent.get("do", ""), sent.get("factor", "")[:64]
     try:
         if todo == "passkey":
-            return await _made(call, str(sent.get("made", "")), str(sent.get("label", "")))
+            return await _made(call, sent.get("made", ""), sent.get("label", ""))
         if todo == "renew":
             return await _renewed(call)
         if todo == "remove":
             await factors.remove(call.records.database, call.actor, id, call.now)
             return go(f"{HERE}?said=removed")
         if todo == "rename":
-            await factors.rename(call.records.database, call.actor, id, str(sent.get(f"label-{id}", "")))
+            await factors.rename(call.records.database, call.actor, id, sent.get(f"label-{id}", ""))
             return go(f"{HERE}?said=renamed")
     except (Conflict, Invalid) as refusal:
         at = {"rename": f"label-{id}"}.get(todo, "")
@@ -124,7 +124,7 @@ async def app(call: Call) -> Response:
 
 async def confirm(call: Call) -> Response:
     """Its first code: from now on it counts. The recovery codes are shown this once."""
-    code = str((await form(call.request)).get("code", ""))[:20]
+    code = plain(await form(call.request)).get("code", "")[:20]
     try:
         codes = await factors.confirm(
             call.records.database, signing_key(call.request), call.actor, code, call.now

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
-from commonchart.access import signin
+from commonchart.access import passwords, signin
 from commonchart.fhir.outcome import Invalid
 from commonchart.web.call import Call, go
-from commonchart.web.session import form
+from commonchart.web.session import form, plain
 from commonchart.web.whence import breached_list
 from commonchart.web.yours import look
 
@@ -19,8 +19,8 @@ async def page(call: Call) -> Response:
 
 async def change(call: Call) -> Response:
     """Keep it; every other session ends."""
-    sent = await form(call.request)
-    new, again = (str(sent.get(name, "")).replace("\0", "")[:400] for name in ("password", "again"))
+    sent = plain(await form(call.request))
+    new, again = (sent.get(name, "")[:400] for name in ("password", "again"))
     missing = [(name, words) for name, words, text in (
         ("password", "Enter a new password", new), ("again", "Enter the new password once more", again),
     ) if not text]  # fmt: skip
@@ -46,5 +46,5 @@ async def change(call: Call) -> Response:
 async def _page(call: Call, issues: list[tuple[str, str]] | None = None) -> Response:
     return await look.page(
         call, "password.html", "Change your password", 422 if issues else 200, issues=issues or [], errors=dict(issues or []),
-        said=call.request.query_params.get("said") == "kept",
+        said=call.request.query_params.get("said") == "kept", shortest=passwords.SHORTEST,
     )  # fmt: skip

@@ -12,7 +12,7 @@ from commonchart.access.people.sessions import Open
 from commonchart.fhir.outcome import Invalid
 from commonchart.web.call import Call, go
 from commonchart.web.present import browsers
-from commonchart.web.session import form
+from commonchart.web.session import form, plain
 from commonchart.web.yours import look
 
 SAID = {"ended": "That session has ended.", "others": "You are signed out everywhere else."}
@@ -40,12 +40,12 @@ def _line(one: Open, when: Callable[[datetime], str]) -> dict[str, str | bool]:
 
 async def act(call: Call) -> Response:
     """End one of them, or all others."""
-    sent = await form(call.request)
+    sent = plain(await form(call.request))
     assert call.session is not None
     if sent.get("do") == "others":
         await sessions.end_others(call.records.database, call.actor, call.session.token, call.now)
         return go("/account/sessions?said=others")
     if sent.get("do") == "end":
-        await sessions.end(call.records.database, call.actor, str(sent.get("session", ""))[:64], call.now)
+        await sessions.end(call.records.database, call.actor, sent.get("session", "")[:64], call.now)
         return go("/account/sessions?said=ended")
     raise Invalid("The form is not complete: open it again")

@@ -10,6 +10,7 @@ export function watchIdle() {
   let ends = Date.now() + Number(dialog.dataset.left) * 1000;
   let asked = 0;
   let gone = false;
+  let saidLast = false;
 
   const left = () => ends - Date.now();
 
@@ -30,6 +31,13 @@ export function watchIdle() {
     for (const one of dialog.querySelectorAll("[data-idle]")) one.hidden = one.dataset.idle !== part;
     dialog.classList.toggle("over", part === "over"); // then nothing of the page shows through
     if (!dialog.open) dialog.showModal();
+  }
+
+  // The 12 hours cannot be made longer: that is said once, not every ten seconds.
+  function warn(last) {
+    if (!last) show("soon");
+    else if (!saidLast) show("last");
+    saidLast ||= last;
   }
 
   function over() {
@@ -58,7 +66,7 @@ export function watchIdle() {
       if (gone && state.user !== dialog.dataset.user) return;
       again(state);
       told(state);
-      if (left() <= WARN && !gone) show(state.last ? "last" : "soon");
+      if (left() <= WARN && !gone) warn(state.last);
     } catch {
       if (left() <= 0) over();
       else show("soon");
@@ -71,15 +79,18 @@ export function watchIdle() {
       const answer = await fetch("/stay", { method: "POST", body: new URLSearchParams(new FormData(form)) });
       if (!answer.ok || answer.redirected) return over();
       told(await answer.json());
-      if (left() <= WARN) show("last");
+      if (left() <= WARN) warn(true);
     } catch {
       over();
     }
   });
   dialog.addEventListener("cancel", (event) => {
     event.preventDefault();
-    if (!gone) form.requestSubmit();
+    if (gone) return;
+    if (dialog.querySelector("button[data-idle=soon]").hidden) dialog.close();
+    else form.requestSubmit();
   });
+  dialog.querySelector("[data-close]").addEventListener("click", () => dialog.close());
   setInterval(look, 1000);
   document.addEventListener("visibilitychange", look);
   window.addEventListener("focus", look);

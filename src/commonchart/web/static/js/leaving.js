@@ -17,7 +17,3 @@ async function same(user) {
     return false;
   }
 }
-
-export function preparePrinting() {
-  for (const button of document.querySelectorAll("[data-print]")) button.addEventListener("click", () => window.print());
-}

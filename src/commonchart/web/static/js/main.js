@@ -5,7 +5,7 @@ import { preparePalette } from "./palette.js";
 import { preparePopover } from "./pop.js";
 import { countChosen } from "./choose.js";
 import { watchIdle } from "./idle.js";
-import { leaveNothing, preparePrinting } from "./leaving.js";
+import { leaveNothing } from "./leaving.js";
 import { preparePasskeys } from "./passkey.js";
 import { offerCopy, tellStrength } from "./strength.js";
 
@@ -14,7 +14,6 @@ const palette = preparePalette();
 keepDrafts();
 countChosen();
 preparePasskeys();
-preparePrinting();
 watchIdle();
 leaveNothing();
 tellStrength();
