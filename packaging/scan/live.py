@@ -152,7 +152,7 @@ def _one(address: str, patient: str, folder: Path, n: int, asked: tuple[str, str
 
 def wapiti(address: str, folder: Path) -> None:
     """The pages as each kind of reader and as nobody."""
-    for who in (*ACCOUNTS, "nobody"):
+    for who in os.environ.get("SCAN_WHO", " ".join((*ACCOUNTS, "nobody"))).split():
         signed = ["-H", f"Cookie: {session(address, ACCOUNTS[who])}"] if who in ACCOUNTS else []
         start = {"patient": "/me", "nobody": "/sign-in"}.get(who, "/patients?q=an")
         options = ["-u", address + start, "--scope", "domain", "-m", MODULES, "-x", f"{address}/sign-out", "--max-scan-time", SECONDS,

@@ -26,7 +26,7 @@ ROOT = HERE.parents[1]
 SRC = ROOT / "src/commonchart"
 
 LISTENS = frozenset({
-    "bind", "listen", "create_server", "create_unix_server", "start_server", "start_unix_server", "serve_forever",
+    "bind", "create_server", "create_unix_server", "start_server", "start_unix_server", "serve_forever",
     "create_datagram_endpoint", "TCPServer", "ThreadingTCPServer", "HTTPServer", "ThreadingHTTPServer", "Controller",
 })  # fmt: skip
 """Calls by which a program in Python begins to listen."""

@@ -30,7 +30,7 @@ async def test_no_form_takes_a_field_that_it_does_not_show(
     csrf = token_of(await sage.get("/account"))
     before = await _users(database)
     for path in forms(whole):
-        if path == "/sign-out" or path.startswith("/me/"):
+        if path == "/sign-out" or path.startswith(("/me/", "/account/sessions")):
             continue
         answer = await sage.post(filled(path), data=FORGED | {"csrf": csrf})
         assert answer.status_code < 500, path

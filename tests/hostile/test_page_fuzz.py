@@ -96,7 +96,7 @@ async def test_no_field_of_a_form_makes_it_fail(whole: Starlette, signed_in: Sig
     }
     wrong = []
     for path in forms(whole):
-        if path == "/sign-out":
+        if path in ("/sign-out", "/account/sessions"):
             continue
         who = "ines" if path.startswith("/me/") else random.choice(("sage", "root"))
         page = await people[who].get(filled(path))

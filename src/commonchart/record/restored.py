@@ -18,6 +18,8 @@ ENDED = {
     "launches of apps": "UPDATE app_launch SET used = %(now)s WHERE used IS NULL AND expires > %(now)s",
     "links by mail": "UPDATE account_link SET ended = %(now)s WHERE ended IS NULL AND expires > %(now)s",
     "invitations": "UPDATE portal_invitation SET withdrawn = %(now)s WHERE used IS NULL AND withdrawn IS NULL AND expires > %(now)s",
+    "links that share": "UPDATE share_link SET revoked = %(now)s WHERE revoked IS NULL AND expires > %(now)s",
+    "files of links that share": "DELETE FROM share_file WHERE expires > %(now)s",
     "emergency accesses": "UPDATE emergency_access SET revoked = %(now)s, revoked_by = 'restored' WHERE revoked IS NULL AND ends > %(now)s",
     "websocket tickets": "DELETE FROM subscription_ticket WHERE expires > %(now)s",
 }
