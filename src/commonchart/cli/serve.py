@@ -349,7 +349,7 @@ async def _prepared(settings: Settings) -> None:
     database = database_of(settings, 1)
     try:
         await rotation.begun(database, Keys(settings.secret_file))
-        async with database.single() as conn:
+        async with database.dedicated(owner=True) as conn:
             await audit_months.ahead(conn, now().date())
     finally:
         await database.close()

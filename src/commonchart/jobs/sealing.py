@@ -42,7 +42,7 @@ async def _months(database: Database, now: datetime) -> None:
     month = f"{now:%Y-%m}"
     if _made.get(database.url) == month:
         return
-    async with database.single() as conn:
+    async with database.dedicated(owner=True) as conn:
         await audit_months.ahead(conn, now.date())
     _made[database.url] = month
 

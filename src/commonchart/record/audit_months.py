@@ -5,10 +5,14 @@ from __future__ import annotations
 from datetime import date
 from typing import TYPE_CHECKING
 
+from commonchart.record.database import ROLE
+
 if TYPE_CHECKING:
     from commonchart.record.database import Connection
 
+LOCK = 7_266_366_247_003
 AHEAD = 2
+COLUMNS = "seq, xid, at, tenant, actor, role, org, client, purpose, action, outcome, rtype, id, vid, patients, query, detail"
 
 
 def following(month: date) -> date:
@@ -33,20 +37,27 @@ async def present(conn: Connection) -> list[date]:
 async def ahead(conn: Connection, today: date) -> int:
     """Make the tables of this month and the AHEAD next ones that are not there; how many were made.
 
-    Events of such a month that came earlier move from the table for the rest into it.
+    `conn` is one of the owner's, of its own: the program may add to the trail, and no more. Events of such a month that came
+    earlier move from the table for the rest into it.
     """
+    await conn.execute("SELECT pg_advisory_lock(%s), set_config('lock_timeout', '3s', false)", (LOCK,))
     there, made, month = set(await present(conn)), 0, today.replace(day=1)
     for _ in range(AHEAD + 1):
         if month not in there:
-            made += await make(conn, month)
+            await make(conn, month)
+            made += 1
         month = following(month)
     return made
 
 
-async def make(conn: Connection, month: date) -> bool:
-    """One month's table, with what the table for the rest holds of it; whether it was made, or there already.
-
-    A function of the owner's does it: the role of the program may add to the trail, and no more (migration 0025).
-    """
-    rows = await conn.fetch("SELECT audit_make_month(%s)", (month,))
-    return bool(rows[0][0])
+async def make(conn: Connection, month: date) -> None:
+    """One month's table, with what the table for the rest holds of it. All in one go: who writes meanwhile waits for it."""
+    name, low, high = table(month), f"{month}+00", f"{following(month)}+00"
+    await conn.execute(
+        f"CREATE TABLE {name} (LIKE audit INCLUDING DEFAULTS); "
+        f"REVOKE ALL ON {name} FROM {ROLE}; GRANT SELECT, INSERT ON {name} TO {ROLE}; "
+        "LOCK TABLE audit_rest IN ACCESS EXCLUSIVE MODE; "
+        f"WITH moved AS (DELETE FROM audit_rest WHERE at >= '{low}' AND at < '{high}' RETURNING {COLUMNS}) "
+        f"INSERT INTO {name} ({COLUMNS}) SELECT {COLUMNS} FROM moved; "
+        f"ALTER TABLE audit ATTACH PARTITION {name} FOR VALUES FROM ('{low}') TO ('{high}')".encode()
+    )

@@ -31,7 +31,7 @@ AWAY = "The database cannot be reached just now; nothing was stored. Try again i
 class Database:
     """A pool of connections. `connection()` is a transaction; `single()` is for one statement that commits itself.
 
-    They work as ROLE, or as the `owner` of the tables, which only taking months out of the audit trail needs.
+    They work as ROLE, or as the `owner` of the tables, which only the months of the audit trail need.
     """
 
     def __init__(
@@ -45,9 +45,8 @@ class Database:
     ) -> None:
         self.url = url
         self.keys = keys
-        self._session = (
-            f"{SESSION} -c statement_timeout={statement_seconds}s{'' if owner else f' -c role={ROLE}'}"
-        )
+        self._owned = f"{SESSION} -c statement_timeout={statement_seconds}s"
+        self._session = self._owned if owner else f"{self._owned} -c role={ROLE}"
         self._patience = patience
         self._places = asyncio.Semaphore(size)
         self._idle: list[Connection] = []
@@ -100,10 +99,13 @@ class Database:
         return _Lent(self, autocommit=True)
 
     @asynccontextmanager
-    async def dedicated(self) -> AsyncIterator[Connection]:
-        """A fresh autocommit connection outside the pool and without a statement time-out: for LISTEN and long work."""
+    async def dedicated(self, *, owner: bool = False) -> AsyncIterator[Connection]:
+        """A fresh autocommit connection outside the pool and without a statement time-out: for LISTEN and long work.
+
+        As the `owner` of the tables for what only that one may do.
+        """
         try:
-            conn = await _connect(self.url, self._session)
+            conn = await _connect(self.url, self._owned if owner else self._session)
             conn.keys = self.keys
             async with conn:
                 await conn.set_autocommit(True)

@@ -264,3 +264,23 @@ async def test_withdrawing_is_told_to_the_report(records: Records, clock: Clock)
     (one,) = await stopped(records, order("s", "Sildenafil 50 mg tablet"))
     await events.withdraw(records, "ada", one.digest)
     assert [state for _, state, _ in await states(records)] == ["withdrawn"]
+
+
+async def test_where_nothing_is_hidden_the_kept_review_is_shown_in_a_network_too(
+    records: Records, database: Database, clock: Clock
+) -> None:
+    """By what it says and when it was made; from the first hidden entry on it is made for each who looks."""
+    here = replace(clinician(), network=True)
+    seed = Records(database, replace(users.system(1, "seed"), org=here.org), clock)
+    nitro = order("nitro", "Nitroglycerin 0.4 mg sublingual tablet") | {"priority": "routine"}
+    await put(seed, ADA | {"active": True}, nitro, allergy("pen", "Penicillin") | {"criticality": "high"})
+    await refreshed(records, "ada")
+    clock.advance(minutes=5)
+    network = Records(database, here, clock)
+    assert await whole(network, "ada") == await whole(records, "ada")
+    hidden = {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "PSYTHPN"}
+    body = order("m", "Metformin 500 mg tablet") | {"meta": {"security": [hidden]}}
+    await put(seed, body)
+    await refreshed(records, "ada")
+    clock.advance(minutes=5)
+    assert (await whole(network, "ada")).reviewed_at == clock()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from commonchart.access.actors import Actor
-from commonchart.access.withheld import Split, withheld
+from commonchart.access.withheld import Split, nothing_hidden, withheld
 from commonchart.care.medications.from_fhir import OBSERVATIONS, record
 from commonchart.care.medications.inputs import Record, Withheld
 from commonchart.care.medications.pack import built_in
@@ -60,6 +60,12 @@ async def known(
         await _withheld(conn, actor, own, seen, split, as_of),
         seen,
     )
+
+
+async def all_seen(conn: Connection, actor: Actor, now: datetime, patient: str) -> bool:
+    """Whether nothing that a check of this person reads is hidden from the actor."""
+    same = await linked_on(conn, actor.tenant, patient)
+    return await nothing_hidden(conn, actor, now, same, TYPES, TOKENS)
 
 
 async def _withheld(

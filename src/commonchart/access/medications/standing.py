@@ -203,16 +203,23 @@ _BASES = (
 async def whole(records: Records, patient: str) -> Whole:
     """The alerts of a person as the actor may know them. Raises Forbidden.
 
-    Who sees everything is shown what is stored; for anybody else the record is reviewed as they see it.
+    Who sees everything of this person is shown what is stored; for anybody else the record is reviewed as they see it.
     """
     await records.require("read", "MedicationRequest")
     await records.require("read", "AllergyIntolerance")
     async with records.database.connection() as conn:
         stored = await _stored(conn, records.actor.tenant, patient)
-        if not withheld.sees_everything(records.actor):
+        if not await _sees_all(conn, records, patient, stored):
             stored = await _as_seen(conn, records, patient, stored)
         await audit.note(conn, records.actor, records.clock(), "read-alerts", patients=[patient])
     return stored
+
+
+async def _sees_all(conn: Connection, records: Records, patient: str, stored: Whole) -> bool:
+    if withheld.sees_everything(records.actor):
+        return True
+    known = stored.reviewed_at is not None
+    return known and await reading.all_seen(conn, records.actor, records.clock(), patient)
 
 
 async def _stored(conn: Connection, tenant: int, patient: str) -> Whole:

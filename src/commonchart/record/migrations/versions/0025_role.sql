@@ -1,5 +1,5 @@
 -- The role that the program works as: it owns nothing, is bound by row-level security, and may only add to the audit trail.
--- Whoever migrates owns the tables; the months of the trail are made by a function of the owner's.
+-- Whoever migrates owns the tables.
 
 DO $$ BEGIN
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'commonchart_app') THEN
@@ -47,32 +47,3 @@ END $$;
 REVOKE ALL ON audit_archive, alembic_version FROM commonchart_app;
 GRANT SELECT ON audit_archive, alembic_version TO commonchart_app;
 REVOKE UPDATE ON SEQUENCE audit_number FROM commonchart_app;
-
--- one month's table, with what the table for the rest holds of it; false where it is there already. One statement, so that
--- nobody waits for the table of the rest longer than the move takes
-CREATE FUNCTION audit_make_month(month date) RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = public, pg_temp SET lock_timeout = '3s' AS $$
-DECLARE
-    name text := 'audit_' || to_char(month, 'YYYY_MM');
-    low text := month || ' 00:00+00';
-    high text := (month + interval '1 month')::date || ' 00:00+00';
-    columns text := 'seq, xid, at, tenant, actor, role, org, client, purpose, action, outcome, rtype, id, vid, patients, query, detail';
-BEGIN
-    IF extract(day FROM month) <> 1 THEN
-        RAISE EXCEPTION 'A month begins on its first day' USING ERRCODE = 'invalid_parameter_value';
-    END IF;
-    PERFORM pg_advisory_xact_lock(7266366247003);
-    IF to_regclass(name) IS NOT NULL THEN
-        RETURN false;
-    END IF;
-    EXECUTE format('CREATE TABLE %I (LIKE audit INCLUDING DEFAULTS)', name);
-    EXECUTE format('REVOKE ALL ON %I FROM commonchart_app', name);
-    EXECUTE format('GRANT SELECT, INSERT ON %I TO commonchart_app', name);
-    LOCK TABLE audit_rest IN ACCESS EXCLUSIVE MODE;
-    EXECUTE format('WITH moved AS (DELETE FROM audit_rest WHERE at >= %L AND at < %L RETURNING %s) INSERT INTO %I (%s) SELECT %s FROM moved',
-        low, high, columns, name, columns, columns);
-    EXECUTE format('ALTER TABLE audit ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)', name, low, high);
-    RETURN true;
-END $$;
-REVOKE ALL ON FUNCTION audit_make_month(date) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION audit_make_month(date) TO commonchart_app;
