@@ -39,9 +39,9 @@ OF_NOTES = ("/documents/", "/notes/")
 def database_url(request: pytest.FixtureRequest, empty_database: Any, template: str) -> Iterator[str]:
     """The address of a fresh database, with the invented people for tests of the whole program."""
     filled = "whole" in request.fixturenames
-    name = empty_database.create(request.getfixturevalue("peopled") if filled else template)
+    name = empty_database.lend(request.getfixturevalue("peopled") if filled else template)
     yield empty_database.url(name)
-    empty_database.drop(name)
+    empty_database.give_back(name)
 
 
 @pytest.fixture
