@@ -106,7 +106,7 @@ async def test_what_is_refused_own_or_written_is_no_disclosure(world: World) -> 
 async def test_bulk_exports_and_archived_months_are_said(world: World) -> None:
     program = Actor(1, "export", "x", "system", "", "cli", "HOPERAT")
     await noted(world, program, "export", detail="finished run-1, 3 resources")
-    async with world.database.connection() as conn:
+    async with world.database.dedicated(owner=True) as conn:
         await conn.execute(
             "INSERT INTO audit_archive VALUES ('2026-03-01', %s, 1, 'x', 'f')", (world.clock(),)
         )
