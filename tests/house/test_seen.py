@@ -50,7 +50,6 @@ MAY: dict[str, dict[str, str]] = {
         "": "the emergency look-up: exact matches, counted and audited, of whom only the banner is shown",
         "found_before": "whom the same person found by it minutes ago",
     },
-    "access/withheld.py": {"": "the FROM of statements that ask for every row whether it is seen"},
     "access/labelled.py": {"_stored": "only the labels, to raise those of what is written"},
     "access/portal/requests.py": {
         "of_patient": "the requests of a patient whom the reader sees: Task is in no compartment"
