@@ -1,4 +1,4 @@
-"""What the policy costs on reads and searches, and whether a forbidden id can be told from an unknown one by time.
+"""What the policy and the audit trail cost on reads, and whether a forbidden id can be told from an unknown one by time.
 
 uv run python benchmarks/bench_policy.py --patients 500 --each 20
 
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from commonchart.access.actors import Actor
-from commonchart.access.records import Put, Records
+from commonchart.access.records import Put, Records, read_statement
 from commonchart.fhir.outcome import NotFound
 from commonchart.fhir.validate import validate
 from commonchart.record.database import Database
@@ -99,6 +99,27 @@ async def costs(database: Database, patients: int, each: int, rounds: int) -> No
             print(f"{way:22} {name:26} {median:7.3f} ms  {median / first:5.2f}")
 
 
+async def audited(database: Database, patients: int, each: int, rounds: int) -> None:
+    """A read of the program with its audit row, against the same statement alone."""
+    records = Records(database, ACTORS["practice, clinician"], now)
+
+    async def bare(n: int) -> None:
+        asked = read_statement(records.readable, "Observation", f"o-{n % patients}-{n % each}")
+        async with database.single() as conn:
+            await conn.fetch(asked.sql, asked.args)
+
+    with_row, without = list[float](), list[float]()
+    for _ in range(rounds):
+        without += (await timed(105, bare))[5:]
+        with_row += (await timed(105, lambda n: records.read("Observation", f"o-{n % patients}-{n % each}")))[
+            5:
+        ]
+    ratio = statistics.median(with_row) / statistics.median(without)
+    print(
+        f"a read with its audit row {statistics.median(with_row):.3f} ms, without {statistics.median(without):.3f} ms: {ratio:.2f}"
+    )
+
+
 def mann_whitney(a: list[float], b: list[float]) -> float:
     """The two-sided p of the Mann-Whitney U test, normal approximation with ties (n >= 20)."""
     ranked = sorted([(x, 0) for x in a] + [(x, 1) for x in b])
@@ -145,6 +166,7 @@ async def run(url: str, asked: argparse.Namespace) -> None:
     database = await Database.open(url)
     await filled(database, asked.patients, asked.each)
     await costs(database, asked.patients, asked.each, asked.rounds)
+    await audited(database, asked.patients, asked.each, asked.rounds)
     p = await told_apart(database, asked.patients)
     print(f"{PAIRS} pairs, Mann-Whitney p = {p:.3f}: {'not told apart' if p > LEVEL else 'TOLD APART'}")
     await database.close()

@@ -42,11 +42,8 @@ async def withheld(
     tokens: Sequence[int],
 ) -> Split:
     """Everything of these types in the records of these patients, apart; Observations only with one of the code tokens."""
-    predicate, args = policy.visible(actor, now).predicate("r")
-    cursor = await conn.execute(
-        f"SELECT r.body, ({predicate}) {_OF_THEM} ORDER BY r.rtype, r.id",
-        [*args, *_of_them(actor, patients, rtypes, tokens)],
-    )
+    sql, args = _read(actor, now, patients, rtypes, tokens)
+    cursor = await conn.execute(f"{sql} ORDER BY r.rtype, r.id", args)
     rows = [(json.decode(body.encode()), seen) for body, seen in await cursor.fetchall()]
     hidden = tuple(body for body, seen in rows if not seen)
     return Split(tuple(body for body, seen in rows if seen), hidden, may_be_told(actor, hidden))
@@ -61,23 +58,21 @@ async def nothing_hidden(
     tokens: Sequence[int],
 ) -> bool:
     """Whether the actor sees every one of these, so that what was worked out from all of them may be shown as it is."""
-    predicate, args = policy.visible(actor, now).predicate("r")
-    rows = await conn.fetch(f"SELECT coalesce(bool_and({predicate}), false) {_OF_THEM}",
-                            [*args, *_of_them(actor, patients, rtypes, tokens)])  # fmt: skip
+    sql, args = _read(actor, now, patients, rtypes, tokens)
+    rows = await conn.fetch(f"SELECT coalesce(bool_and(of.seen), false) FROM ({sql}) of", args)
     return bool(rows[0][0])
 
 
-_OF_THEM = (
-    "FROM resource r WHERE r.pk = ANY(%s) AND r.tenant = %s AND r.patient = ANY(%s) AND NOT r.deleted AND r.rtype = ANY(%s) "
-    "AND (r.rtype <> 'Observation' OR r.tokens && %s::bigint[])"
-)
-
-
-def _of_them(
-    actor: Actor, patients: Sequence[str], rtypes: Sequence[str], tokens: Sequence[int]
-) -> list[Any]:
-    keys = [patient_key(one) for one in patients]
-    return [keys, actor.tenant, list(patients), list(rtypes), list(tokens)]
+def _read(
+    actor: Actor, now: datetime, patients: Sequence[str], rtypes: Sequence[str], tokens: Sequence[int]
+) -> tuple[str, list[Any]]:
+    """(body, whether it is seen) of each."""
+    predicate, args = policy.visible(actor, now).predicate("r")
+    return (
+        f"SELECT r.body, ({predicate}) AS seen FROM resource r WHERE r.pk = ANY(%s) AND r.tenant = %s AND r.patient = ANY(%s) "
+        "AND NOT r.deleted AND r.rtype = ANY(%s) AND (r.rtype <> 'Observation' OR r.tokens && %s::bigint[])",
+        [*args, [patient_key(one) for one in patients], actor.tenant, list(patients), list(rtypes), list(tokens)],
+    )  # fmt: skip
 
 
 def may_be_told(actor: Actor, hidden: Sequence[Body]) -> bool:

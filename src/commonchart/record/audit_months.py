@@ -52,12 +52,12 @@ async def ahead(conn: Connection, today: date) -> int:
 
 async def make(conn: Connection, month: date) -> None:
     """One month's table, with what the table for the rest holds of it. All in one go: who writes meanwhile waits for it."""
-    name, low, high = table(month), f"{month}+00", f"{following(month)}+00"
+    name = table(month)
     await conn.execute(
         f"CREATE TABLE {name} (LIKE audit INCLUDING DEFAULTS); "
         f"REVOKE ALL ON {name} FROM {ROLE}; GRANT SELECT, INSERT ON {name} TO {ROLE}; "
         "LOCK TABLE audit_rest IN ACCESS EXCLUSIVE MODE; "
-        f"WITH moved AS (DELETE FROM audit_rest WHERE at >= '{low}' AND at < '{high}' RETURNING {COLUMNS}) "
+        f"WITH moved AS (DELETE FROM audit_rest WHERE at >= '{month}+00' AND at < '{following(month)}+00' RETURNING {COLUMNS}) "
         f"INSERT INTO {name} ({COLUMNS}) SELECT {COLUMNS} FROM moved; "
-        f"ALTER TABLE audit ATTACH PARTITION {name} FOR VALUES FROM ('{low}') TO ('{high}')".encode()
+        f"ALTER TABLE audit ATTACH PARTITION {name} FOR VALUES FROM ('{month}+00') TO ('{following(month)}+00')".encode()
     )
