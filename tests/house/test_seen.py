@@ -57,9 +57,6 @@ MAY: dict[str, dict[str, str]] = {
     "access/records.py": {
         "_empty": "whether a Patient that the writer may delete has anything in it; says only that"
     },
-    "access/withheld.py": {
-        "": "the FROM of statements that ask the predicate of every row: what is hidden is told to checks, never shown"
-    },
     "search/contained.py": {"_branches": "the rows are those of `conditions`", "_view": "asks"},
     "search/patients.py": {"": "(pk, id) of a row that is seen", "_parts": "(pk, id) of a row that is seen"},
 }

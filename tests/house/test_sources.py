@@ -22,10 +22,8 @@ ASKED = re.compile(
 WRITTEN = {
     ("access/digest.py", "approvals.NEEDED"): "constants of the module",
     ("search/contained.py", "m[1]"): "a piece of a statement of ours, found by a pattern",
-    ("record/audit_months.py", "low"): "the first day of a month, made of a date",
-    ("record/audit_months.py", "high"): "the first day of the next month, made of a date",
-    ("record/audit_months.py", "month"): "the first day of a month, made of a date",
-    ("record/audit_months.py", "following(month)"): "the first day of the next month, made of a date",
+    ("record/audit_months.py", "month"): "the name of a month",
+    ("record/audit_months.py", "following(month)"): "the name of a month",
 }
 SECRET = re.compile(r"(secret|token|password|signature|digest|verifier|passcode|csrf|hmac|mac|sha256)$", re.I)
 KEYS = re.compile(
