@@ -103,13 +103,13 @@ async def test_a_refused_write_leaves_no_row_of_a_write(records: Records) -> Non
 
 
 async def test_without_its_audit_row_an_act_fails(records: Records) -> None:
-    async with records.database.connection() as conn:
+    async with records.database.dedicated(owner=True) as conn:
         await conn.execute("ALTER TABLE audit ADD CONSTRAINT closed CHECK (false) NOT VALID")
     with pytest.raises(Exception, match="closed"):
         await records.read("Observation", "o1")
     with pytest.raises(Exception, match="closed"):
         await records.commit([put(observation("o9"))])
-    async with records.database.connection() as conn:
+    async with records.database.dedicated(owner=True) as conn:
         await conn.execute("ALTER TABLE audit DROP CONSTRAINT closed")
     with pytest.raises(NotFound):
         await records.read("Observation", "o9")

@@ -267,7 +267,7 @@ async def empty(database: Database) -> None:
     tables = ("resource", "history", "resource_loc", "change", "audit", "person_link", "relationship", "consent_rule",
               "emergency_access", "privacy_notice", "string_row", "quantity_row", "date_row", "uri_row", "composite_row",
               "identifier_row", "text_row", "contained_row")  # fmt: skip
-    async with database.connection() as conn:
+    async with database.dedicated(owner=True) as conn:
         await conn.execute(f"TRUNCATE {', '.join(tables)}")
 
 

@@ -61,7 +61,7 @@ async def test_a_full_disk_is_said_and_what_was_acknowledged_stays(disk: Callabl
 
 async def begin_log(database: Database) -> None:
     """Begin a segment of PostgreSQL's log, 16 MB that are there already, so that it is the tables that find no room."""
-    async with database.single() as conn:
+    async with database.dedicated(owner=True) as conn:
         await conn.execute("SELECT pg_switch_wal()")
         await conn.execute("CHECKPOINT")
 

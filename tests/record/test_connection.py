@@ -93,8 +93,9 @@ async def test_one_that_is_given_up_is_not_used_again(database: Database) -> Non
 
 async def test_one_that_the_server_ends_is_busy_and_then_replaced(database: Database) -> None:
     async def ended() -> None:
-        async with database.connection() as conn:
-            await conn.fetch("SELECT pg_terminate_backend(pg_backend_pid())")
+        async with database.connection() as conn, database.dedicated(owner=True) as owner:
+            await owner.execute("SELECT pg_terminate_backend(%s, 2000)", (conn.info.backend_pid,))
+            await conn.fetch("SELECT 1")
 
     with pytest.raises(Busy):
         await ended()

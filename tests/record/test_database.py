@@ -96,8 +96,8 @@ async def test_connections_killed_by_the_server_are_replaced_without_an_error(
 
 async def test_a_connection_lost_in_the_middle_is_busy_and_then_works_again(database: Database) -> None:
     async def cut_off() -> None:
-        async with database.connection() as conn:
-            await conn.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+        async with database.connection() as conn, database.dedicated(owner=True) as owner:
+            await owner.execute("SELECT pg_terminate_backend(%s, 2000)", (conn.info.backend_pid,))
             await conn.execute("SELECT 1")
 
     with pytest.raises(Busy):

@@ -17,7 +17,7 @@ from starlette.responses import Response
 from commonchart.access import limits, signin
 from commonchart.access.inbox import reading
 from commonchart.access.records import Records
-from commonchart.fhir.outcome import Forbidden, Malformed, NotFound, Refused, TooLarge
+from commonchart.fhir.outcome import Forbidden, Invalid, Malformed, NotFound, Refused, TooLarge
 from commonchart.web import refusals
 from commonchart.web.call import Call, Preferences, Site
 from commonchart.web.rendering import secured
@@ -78,7 +78,7 @@ async def signed_in_call(request: Request) -> Call:
     if not all(_ID.fullmatch(value) for value in request.path_params.values() if isinstance(value, str)):
         raise NotFound("There is no such page")
     if any("\0" in part for pair in request.query_params.multi_items() for part in pair):
-        raise Malformed("The address cannot be read")
+        raise Invalid("This address holds a character that none can hold")
     state = request.app.state
     now = state.clock()
     session = await signin.resume(state.database, request.cookies.get(COOKIE, ""), now)
