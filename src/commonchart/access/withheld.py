@@ -59,7 +59,7 @@ async def nothing_hidden(
 ) -> bool:
     """Whether the actor sees every one of these, so that what was worked out from all of them may be shown as it is."""
     sql, args = _read(actor, now, patients, rtypes, tokens)
-    rows = await conn.fetch(f"SELECT coalesce(bool_and(of.seen), false) FROM ({sql}) of", args)
+    rows = await conn.fetch(f"SELECT coalesce(bool_and(of.seen IS TRUE), false) FROM ({sql}) of", args)
     return bool(rows[0][0])
 
 
