@@ -28,7 +28,9 @@ CHANGES = (
 )
 
 
-@pytest.mark.parametrize("bounds", [Bounds(None), Bounds(1), Bounds(1, patients=("p",))], ids=lambda one: one.role)
+@pytest.mark.parametrize(
+    "bounds", [Bounds(None), Bounds(1), Bounds(1, patients=("p",))], ids=lambda one: one.role
+)
 async def test_the_program_is_nobody_in_the_database(
     database: Database, database_url: str, bounds: Bounds
 ) -> None:

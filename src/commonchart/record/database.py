@@ -144,6 +144,11 @@ class Database:
         narrower.bounds = bounds
         return narrower
 
+    @property
+    def tenant(self) -> int:
+        """The tenant that it is bound to; 0, which is nobody's, for the program's own."""
+        return (self.bounds.tenant if self.bounds else None) or 0
+
     async def close(self) -> None:
         """Close what is idle; what is still lent out is closed when it comes back."""
         self.pool.close()

@@ -1,4 +1,4 @@
--- The second wall: PostgreSQL itself shows a transaction only what it is bound to (record/bounds.py, decision 0031).
+-- The second wall: PostgreSQL itself shows a transaction only what it is bound to (record/bounds.py, decision 0035).
 -- commonchart_app sees one tenant, without labels that are hidden; commonchart_patient of it only the patients named;
 -- commonchart_program, the worker and the command line, and whoever owns the tables, see everything.
 
@@ -32,14 +32,14 @@ DO $$
 DECLARE name text;
 BEGIN
     FOREACH name IN ARRAY ARRAY['arrayoverlap(anyarray, anyarray)', 'arraycontains(anyarray, anyarray)',
-        'ts_match_vq(tsvector, tsquery)', 'textlike(text, text)', 'numeric_lt(numeric, numeric)', 'numeric_le(numeric, numeric)',
+        'ts_match_vq(tsvector, tsquery)', 'array_to_tsvector(text[])', 'string_to_array(text, text)', 'textlike(text, text)', 'numeric_lt(numeric, numeric)', 'numeric_le(numeric, numeric)',
         'numeric_gt(numeric, numeric)', 'numeric_ge(numeric, numeric)', 'numeric_eq(numeric, numeric)'] LOOP
         IF NOT (SELECT proleakproof FROM pg_proc WHERE oid = ('pg_catalog.' || name)::regprocedure) THEN
             EXECUTE format('ALTER FUNCTION pg_catalog.%s LEAKPROOF', name);
         END IF;
     END LOOP;
 EXCEPTION WHEN insufficient_privilege THEN
-    RAISE WARNING 'Searches will be slow: % may not mark functions as leakproof. See docs/operate/database.md', current_user;
+    RAISE WARNING 'Searches will be slow: % may not mark functions as leakproof. See docs/how-to/own-postgresql.md', current_user;
 END $$;
 
 DO $$
