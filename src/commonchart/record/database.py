@@ -103,7 +103,6 @@ class Database:
         owner: bool = False,
     ) -> None:
         self.url = url
-        self.keys = keys
         self.bounds: Bounds | None = None if owner else PROGRAM
         self._owned = f"{SESSION} -c statement_timeout={statement_seconds}s"
         self._session = self._owned if owner else f"{self._owned} -c role={ROLE}"
@@ -143,6 +142,15 @@ class Database:
         narrower = copy.copy(self)
         narrower.bounds = bounds
         return narrower
+
+    @property
+    def keys(self) -> Keys | None:
+        """What seals the secrets that are kept."""
+        return self.pool.keys
+
+    @keys.setter
+    def keys(self, keys: Keys | None) -> None:
+        self.pool.keys = keys
 
     @property
     def tenant(self) -> int:
