@@ -42,7 +42,8 @@ async def sheet(call: Call) -> Response:
         sheet=drawn,
         doubts=against,
         doubted=[one for one in found if one.fact.key in against and not against[one.fact.key].rejected],
-        elsewhere=sum(not one.rejected for one in marks.values()) - sum(not one.rejected for one in against.values()),
+        elsewhere=sum(not one.rejected for one in marks.values())
+        - sum(not one.rejected for one in against.values()),
         heads=[(*flowsheet.heading(day), _letters(chart, facts, day)) for day in drawn.days],
         chips=chips,
         newer=chart.url("results", show=show) if before else "",
