@@ -35,3 +35,8 @@ class Actor(Struct, frozen=True):
     refused: bool = False
     app: str = ""
     context: str | None = None
+
+
+def nobody(tenant: int, client: str = "web") -> Actor:
+    """Somebody who was not recognised, at the door of this tenant."""
+    return Actor(tenant, "", "", "system", "", client)

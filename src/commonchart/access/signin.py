@@ -12,7 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from commonchart.access import audit, credentials, passwords
-from commonchart.access.actors import Actor
+from commonchart.access.actors import Actor, nobody
 from commonchart.access.people import factors, guessing, passkeys, sessions
 from commonchart.access.people.guessing import Origin
 from commonchart.access.people.sessions import ABSOLUTE, IDLE
@@ -281,7 +281,7 @@ async def _failed(
     waiting: bool,
 ) -> None:  # fmt: skip
     """Count and note a failure. The same statements run for a name that nobody has."""
-    who = _actor(row) if row else Actor(0, "", "", "system", "", "web")
+    who = _actor(row) if row else nobody(database.tenant)
     detail = "waiting" if waiting else "wrong password or inactive" if row else "unknown user"
     async with database.connection() as conn:
         if not waiting:
