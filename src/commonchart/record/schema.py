@@ -29,6 +29,7 @@ PATIENT_SHARDED = frozenset(
         "quarantine",
         "quarantine_answer",
         "rule_preview_change",
+        "label_act",
     }
 )
 LOOK_UP = frozenset(

@@ -1,0 +1,12 @@
+-- Labels put on one entry and lifted from one by hand: who, when, why, and what came of looking at it again.
+
+CREATE TABLE label_act (
+    pk bigint NOT NULL, tenant int NOT NULL, patient text NOT NULL, rtype text NOT NULL, id text NOT NULL, n int NOT NULL,
+    label text NOT NULL, act text NOT NULL,                             -- put lifted restored
+    hand boolean NOT NULL, codes text NOT NULL DEFAULT '',              -- lifted: whether it was put by hand; the codes that carry it
+    vid int NOT NULL, at timestamptz NOT NULL, actor text NOT NULL, reason text NOT NULL,
+    reviewed timestamptz, reviewer text NOT NULL DEFAULT '',            -- a lifted one: who else agreed
+    PRIMARY KEY (pk, tenant, patient, rtype, id, n)
+);
+CREATE INDEX label_act_entry ON label_act (tenant, rtype, id);
+CREATE INDEX label_act_at ON label_act (tenant, at);
