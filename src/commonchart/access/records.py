@@ -35,6 +35,7 @@ from commonchart.access.writes import Create, Delete, Put, Wanted, over, type_of
 from commonchart.fhir import json
 from commonchart.fhir.outcome import Conflict, Forbidden, Gone, Issue, NotFound
 from commonchart.record import store
+from commonchart.record.bounds import Bounds
 from commonchart.record.connection import Asked
 from commonchart.record.keys import hash64, patient_key
 from commonchart.record.reindex import Run, runs
@@ -70,12 +71,12 @@ class HistoryPage(Struct, frozen=True):
 
 
 class Records:
-    """What one actor may see and change. `clock` is the only source of time; `key` signs search cursors."""
+    """What one actor may see and change, and `database` within those bounds. `clock` is the only source of time; `key` signs search cursors."""
 
     def __init__(
         self, database: Database, actor: Actor, clock: Callable[[], datetime], *, key: bytes = b"commonchart"
     ) -> None:
-        self.database = database
+        self.database = database.bound(policy.bounds(actor))
         self.actor = actor
         self.clock = clock
         self.key = key
@@ -89,6 +90,11 @@ class Records:
     @visible.setter
     def visible(self, narrower: Visible) -> None:
         self._visible = narrower
+
+    @property
+    def whole(self) -> Database:
+        """The database within the actor's tenant only: for what is written, and for checks that must know what is hidden."""
+        return self.database.bound(Bounds(self.actor.tenant))
 
     @property
     def readable(self) -> Visible:
@@ -220,7 +226,7 @@ class Records:
 
         `once`: there is one write, and nothing after it, so that it may be committed in its own round trip.
         """
-        async with self.database.connection() as conn:
+        async with self.whole.connection() as conn:
             yield Transaction(self, conn, source, once)
 
     async def commit(self, wanted: Sequence[Wanted], *, source: str = "") -> list[Written]:
