@@ -80,7 +80,9 @@ async def fell(conn: Connection, tenant: int, entry: Stored, label: str) -> None
     mask = labels()[label].mask
     new: list[Key] = [(entry.rtype, entry.id)]
     body = labels_by_hand.taken_off(json.decode(entry.body or b"{}"), label)
-    await _fell_before(conn, tenant, new[0], mask, lambda one: _left(labels_by_hand.without(one, label), body))
+    await _fell_before(
+        conn, tenant, new[0], mask, lambda one: _left(labels_by_hand.without(one, label), body)
+    )
     for _ in range(ROUNDS):
         referring = await _referring(conn, tenant, new)
         new = await _free(conn, tenant, referring, mask)
@@ -99,7 +101,9 @@ async def _free(conn: Connection, tenant: int, found: Mapping[Key, Body], mask: 
     made_of = {key: _of(body) for key, body in found.items()}
     held = await _labels(conn, tenant, sorted({one for keys in made_of.values() for one in keys}))
     return [
-        key for key, body in found.items() if not (labels_by_hand.kept(body) | taken(held, made_of[key])) & mask
+        key
+        for key, body in found.items()
+        if not (labels_by_hand.kept(body) | taken(held, made_of[key])) & mask
     ]
 
 
@@ -115,9 +119,7 @@ async def _fell_before(
     bodies = {row[0]: json.decode(row[1].encode()) for row in rows if row[1]}
     held = await _labels(conn, tenant, sorted({one for body in bodies.values() for one in _of(body)}))
     free = {
-        (*key, vid): ~mask
-        for vid, body in bodies.items()
-        if not (left(body) | taken(held, _of(body))) & mask
+        (*key, vid): ~mask for vid, body in bodies.items() if not (left(body) | taken(held, _of(body))) & mask
     }
     await _set(conn, tenant, "history", free, raising=False)
 

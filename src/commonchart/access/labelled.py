@@ -37,23 +37,30 @@ async def raised(conn: Connection, tenant: int, writes: Sequence[Write]) -> list
     if not made_of:
         return list(writes)
     own = {(one.rtype, one.id): one.index.labels for one in writes if one.body is not None}
-    own |= await _lifted(conn, tenant, writes, {key for keys in made_of.values() for key in keys if own.get(key)})
+    own |= await _lifted(
+        conn, tenant, writes, {key for keys in made_of.values() for key in keys if own.get(key)}
+    )
     wanted = sorted({key for keys in made_of.values() for key in keys} - set(own))
     masks = own | await _stored(conn, tenant, wanted)
     for _ in range(ROUNDS):
         if not _spread(writes, made_of, masks):
             break
     return [
-        _with(one, masks[one.rtype, one.id], taken(masks, made_of[n])) if n in made_of else one for n, one in enumerate(writes)
+        _with(one, masks[one.rtype, one.id], taken(masks, made_of[n])) if n in made_of else one
+        for n, one in enumerate(writes)
     ]
 
 
-async def _lifted(conn: Connection, tenant: int, writes: Sequence[Write], keys: Iterable[Key]) -> dict[Key, int]:
+async def _lifted(
+    conn: Connection, tenant: int, writes: Sequence[Write], keys: Iterable[Key]
+) -> dict[Key, int]:
     """The labels of those that something else is made of in the same batch, less what was lifted of them."""
     stored = await store.read_many(conn, tenant, sorted(keys))
     lifts = {key: labels_by_hand.lifts(json.decode(one.body or b"{}")) for key, one in stored.items()}
     bodies = {(one.rtype, one.id): one.body or {} for one in writes if not one.judged}
-    return {key: labels_by_hand.kept(bodies[key], held) for key, held in lifts.items() if held and key in bodies}
+    return {
+        key: labels_by_hand.kept(bodies[key], held) for key, held in lifts.items() if held and key in bodies
+    }
 
 
 def _spread(writes: Sequence[Write], made_of: Mapping[int, list[Key]], masks: dict[Key, int]) -> bool:

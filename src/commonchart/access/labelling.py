@@ -188,14 +188,18 @@ async def listed(records: Records) -> list[Shown]:
         )
         found = [Shown(label_acts.act_of(row[:-2]), row[-2], row[-1]) for row in rows]
         who = sorted({one.act.patient for one in found if one.act.patient})
-        await audit.note(conn, records.actor, records.clock(), "report", patients=who, detail="labels by hand")
+        await audit.note(
+            conn, records.actor, records.clock(), "report", patients=who, detail="labels by hand"
+        )
     return found
 
 
 async def held(conn: Connection, tenant: int, rtype: str, id: str) -> frozenset[str]:
     """The codes of `meta.security` that somebody put on the entry by hand, so that they are lifted on its page only."""
     acts = await label_acts.of_entry(conn, tenant, rtype, id)
-    return frozenset(code for name, (_, code) in labels_by_hand.WRITTEN.items() if label_acts.by_hand(acts, name))
+    return frozenset(
+        code for name, (_, code) in labels_by_hand.WRITTEN.items() if label_acts.by_hand(acts, name)
+    )
 
 
 # ---- one entry -------------------------------------------------------------------------------------------------
@@ -205,7 +209,9 @@ async def _required(records: Records, allowed: bool, rtype: str, id: str) -> Non
     if allowed and rtype not in NOT_ENTRIES:
         return
     async with records.database.single() as conn:
-        await audit.note(conn, records.actor, records.clock(), "label", outcome=audit.SERIOUS, rtype=rtype, id=id[:64])
+        await audit.note(
+            conn, records.actor, records.clock(), "label", outcome=audit.SERIOUS, rtype=rtype, id=id[:64]
+        )
     raise Forbidden(
         "A whole record, and what is about it, carries no label: take down a consent"
         if rtype in NOT_ENTRIES
@@ -280,9 +286,7 @@ async def _store(tx: Transaction, entry: Stored, body: labels_by_hand.Body) -> i
     validate(body)
     index = extract(entry.rtype, body)
     index = replace(index, labels=labels_by_hand.kept(body))
-    one = Write(
-        entry.rtype, entry.id, body, index, entry.vid, relabels=True, judged=True, author=entry.actor
-    )
+    one = Write(entry.rtype, entry.id, body, index, entry.vid, relabels=True, judged=True, author=entry.actor)
     (written,) = await tx.write_labels([one])
     return written.stored.vid
 

@@ -149,9 +149,7 @@ def codings(value: Any) -> Iterator[tuple[str, str]]:
             yield from codings(one)
 
 
-def members(
-    resource: Mapping[str, Any], named: frozenset[str] = MEMBERS
-) -> list[tuple[str, str]]:
+def members(resource: Mapping[str, Any], named: frozenset[str] = MEMBERS) -> list[tuple[str, str]]:
     """(type, id) of what a resource is made of or is about, whose labels it takes on; under the elements `named`."""
     found = {
         tuple(text.split("/")[:2])

@@ -453,11 +453,17 @@ _INSERT_MANY = {
 
 async def _copy(conn: Connection, table: str, rows: Sequence[tuple[Any, ...]]) -> None:
     """By way of a temporary table of the connection's, since nothing is copied into one that has policies."""
-    columns, staged = ", ".join(_columns(table)), f"{table}_for_{conn.bounds.role if conn.bounds else 'owner'}"
+    columns, staged = (
+        ", ".join(_columns(table)),
+        f"{table}_for_{conn.bounds.role if conn.bounds else 'owner'}",
+    )
     kinds = ", ".join(f"{name} {kind}" for name, kind in zip(_columns(table), _types(table), strict=True))
     made = f"CREATE TEMPORARY TABLE IF NOT EXISTS {staged} ({kinds}) ON COMMIT DELETE ROWS"
     await conn.together([("SET LOCAL client_min_messages = warning", ()), (made, ())])
-    async with conn.cursor() as cursor, cursor.copy(f"COPY {staged} FROM STDIN (FORMAT BINARY)".encode()) as copy:
+    async with (
+        conn.cursor() as cursor,
+        cursor.copy(f"COPY {staged} FROM STDIN (FORMAT BINARY)".encode()) as copy,
+    ):
         copy.set_types(_types(table))
         for row in rows:
             await copy.write_row(row)

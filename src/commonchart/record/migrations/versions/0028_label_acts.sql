@@ -10,3 +10,8 @@ CREATE TABLE label_act (
 );
 CREATE INDEX label_act_entry ON label_act (tenant, rtype, id);
 CREATE INDEX label_act_at ON label_act (tenant, at);
+ALTER TABLE label_act ENABLE ROW LEVEL SECURITY;
+ALTER TABLE label_act FORCE ROW LEVEL SECURITY;
+CREATE POLICY owner ON label_act TO CURRENT_USER USING (true);
+CREATE POLICY program ON label_act TO commonchart_program USING (true);
+CREATE POLICY asker ON label_act TO commonchart_app USING (tenant = (SELECT current_setting('commonchart.tenant')::int));
