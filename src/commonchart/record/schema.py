@@ -99,6 +99,7 @@ LOCAL = frozenset(
         "sign_in_failures",
         "passkey_answer",
         "share_link",
+        "account_notice",
         "share_file",
     }
 )

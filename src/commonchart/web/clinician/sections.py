@@ -60,6 +60,7 @@ async def summary(call: Call) -> Response:
         latest=latest,
         ranges=any(one.range for one, *_ in latest),
         visits=visits,
+        said=call.request.query_params.get("said", ""),
     )
 
 
