@@ -31,7 +31,7 @@ from commonchart.access import (
 )
 from commonchart.access.actors import Actor
 from commonchart.access.medications import gate
-from commonchart.access.writes import Create, Delete, Put, Wanted, over, type_of, write_of
+from commonchart.access.writes import Create, Delete, Put, Wanted, over, type_of, unjudged, write_of
 from commonchart.fhir import json
 from commonchart.fhir.outcome import Conflict, Forbidden, Gone, Issue, NotFound
 from commonchart.record import store
@@ -382,6 +382,10 @@ class Transaction:
         await own.checked(self, writes)
         return await self._store(writes, self.records.clock())
 
+    async def write_labels(self, writes: Sequence[Write]) -> list[Written]:
+        """Store versions of which only the labels are others: `labelling` has decided who may. Raises Stale, Forbidden."""
+        return await self._store(writes, self.records.clock())
+
     async def write_prepared(self, writes: Sequence[Write], modifiers: Sequence[str] = ()) -> list[Written]:
         """Store what the loader validated and extracted in other processes. Raises as `write` does.
 
@@ -398,18 +402,21 @@ class Transaction:
         records, actor = self.records, self.records.actor
         stamp = Stamp(actor.tenant, actor.org, actor.user, now, self.source)
         known = await parameters.offered(records.database, actor.tenant, self.conn)
+        final: dict[Key, Write] = {}
 
         def replacing(old: Stored, new: Write) -> Write:
-            permitted.replaces(actor, old, new)
-            guarding.changeable(actor, old)
+            if not old.deleted:
+                permitted.replaces(actor, old, new)
+                guarding.changeable(actor, old)
             made = over(old, new)
+            final[made.rtype, made.id] = made
             return made if made is new else parameters.indexed(made, known)
 
-        writes = [parameters.indexed(one, known) for one in writes]
+        writes = [parameters.indexed(unjudged(one), known) for one in writes]
         writes = await labelled.raised(self.conn, actor.tenant, writes)
-        before = labelled.raising(actor.tenant, writes)
 
         def trail(written: Sequence[Written]) -> list[Asked]:
+            before = labelled.raising(actor.tenant, [final.get((one.rtype, one.id), one) for one in writes])
             kept = [
                 *relationships.keeping(actor.tenant, written, now),
                 *consents.keeping(actor.tenant, written, now),

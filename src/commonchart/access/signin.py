@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from commonchart.access import audit, credentials, passwords
 from commonchart.access.actors import Actor, nobody
-from commonchart.access.people import factors, guessing, passkeys, sessions
+from commonchart.access.people import factors, guessing, notices, passkeys, sessions
 from commonchart.access.people.guessing import Origin
 from commonchart.access.people.sessions import ABSOLUTE, IDLE
 from commonchart.fhir.outcome import Invalid, Throttled, Unauthenticated
@@ -340,6 +340,7 @@ async def change_password(
         )
         await credentials.end_all(conn, actor.user, now, but=token)
         await audit.note(conn, actor, now, "password", detail="by its owner")
+        await notices.note(conn, actor.user, "password", now)
     credentials.forget()
 
 

@@ -1,7 +1,7 @@
 """Within what PostgreSQL itself holds a transaction: the second wall (row-level security, migration 0026).
 
 The first wall is the condition that every statement carries (`search.visible`). The policies of the tables read what is set
-here, for one transaction, when it begins; where nothing was set, reading a table of patients raises. See decision 0035.
+here, for one transaction, when it begins; where nothing was set, reading a table of patients raises. See decision 0031.
 """
 
 from __future__ import annotations

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from msgspec import Struct
 
 from commonchart.access import audit, credentials, users
-from commonchart.access.people import factors, leaving, links
+from commonchart.access.people import factors, handing_over, leaving, links, notices
+from commonchart.access.people.handing_over import Leaver, Waiting
 from commonchart.access.people.leaving import Ends
 from commonchart.access.people.links import Channel, Link, Person, administrator
 from commonchart.fhir.outcome import Conflict, Invalid, Issue, NotFound
@@ -156,6 +157,17 @@ async def one(records: Records, id: str) -> tuple[Account, Ends]:
     return account, held
 
 
+async def waiting(records: Records, account: Account) -> Waiting:
+    """The results that wait for somebody by urgency, and who may take them over. Raises Forbidden."""
+    await administrator(records)
+    async with records.database.single() as conn:
+        return await handing_over.waiting(conn, records.actor, _leaver(account))
+
+
+def _leaver(one: Account) -> Leaver:
+    return Leaver(one.id, one.name, one.org)
+
+
 async def _found(conn: Connection, actor: Actor, id: str, *, lock: bool = False) -> Account:
     reach, args = _reach(actor)
     cursor = await conn.execute(
@@ -233,6 +245,8 @@ async def change(records: Records, id: str, wanted: Change) -> Account:
             (wanted.name.strip(), wanted.role, wanted.org, wanted.email.strip(), wanted.practitioner.strip() or None, id),
         )  # fmt: skip
         await audit.note(conn, actor, now, "change-user", id=id, detail=_told(before, wanted)[:1000])
+        if wanted.email.strip() != before.email:
+            await notices.note(conn, id, "email", now, before=before.email)
         await credentials.tell(conn)
         after = await _found(conn, actor, id)
     credentials.forget()
@@ -282,8 +296,11 @@ async def _not_the_last(conn: Connection, actor: Actor, id: str, at: str) -> Non
         raise Conflict("This is the last administrator who can sign in: make another one first", at=at)
 
 
-async def leave(records: Records, id: str) -> Ends:
-    """Somebody leaves: everything they hold ends at once. What they held. Raises Forbidden, NotFound, Conflict."""
+async def leave(records: Records, id: str, to: str = "") -> Ends:
+    """Somebody leaves: everything they hold ends at once, and what waits for them goes to a user or to `handing_over.POOL`.
+
+    What they held. Raises Forbidden, NotFound, Conflict; Invalid (to whom).
+    """
     await administrator(records)
     now, actor = records.clock(), records.actor
     if id == actor.user:
@@ -296,8 +313,10 @@ async def leave(records: Records, id: str) -> Ends:
         if before.role == "administrator":
             await _not_the_last(conn, actor, id, "")
         held = await leaving.held(conn, actor.tenant, id, now)
+        handed = await handing_over.hand_over(conn, actor, now, _leaver(before), to)
         await leaving.end(conn, actor.tenant, id, actor.user, now)
-        await audit.note(conn, actor, now, "deactivate", id=id, detail=before.role)
+        detail = f"{before.role}, handed over: {handed}" if handed else before.role
+        await audit.note(conn, actor, now, "deactivate", id=id, detail=detail)
     credentials.forget()
     return held
 

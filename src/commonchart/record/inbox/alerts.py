@@ -99,6 +99,14 @@ async def open_ones(conn: Connection, tenant: int) -> list[Alert]:
     return [Alert(*row) for row in rows]
 
 
+async def readdressed(conn: Connection, tenant: int, user: str, to: str) -> int:
+    """The open alerts of somebody become another's, "" everybody's; how many. Their steps go on as they were."""
+    cursor = await conn.execute(
+        "UPDATE critical_alert SET owner = %s WHERE tenant = %s AND owner = %s AND state = 'open'", (to, tenant, user)
+    )
+    return cursor.rowcount
+
+
 async def tenants(conn: Connection) -> list[int]:
     """Who has open alerts, or notices to be sent."""
     rows = await conn.fetch(

@@ -113,6 +113,27 @@ async def orphaned(conn: Connection, reason: str) -> int:
     return cursor.rowcount
 
 
+async def with_user(conn: Connection, tenant: int, user: str) -> list[Item]:
+    """Open items that are addressed or forwarded to somebody, the most urgent first, locked."""
+    rows = await conn.fetch(
+        f"SELECT {_ITEM} FROM inbox_item WHERE tenant = %s AND state = 'open' AND (owner = %s OR forwarded_to = %s) "
+        "ORDER BY kind, received, patient, item FOR UPDATE",
+        (tenant, user, user),
+    )
+    return [Item(*row) for row in rows]
+
+
+async def kinds_with(conn: Connection, tenant: int, user: str) -> dict[int, int]:
+    """How many open items of each kind are addressed or forwarded to somebody; 0 those with an unanswered critical value, too."""
+    rows = await conn.fetch(
+        "SELECT CASE WHEN EXISTS (SELECT 1 FROM critical_alert a WHERE a.pk = i.pk AND a.tenant = i.tenant AND a.patient = i.patient "
+        "AND a.item = i.item AND a.state = 'open') THEN 0 ELSE i.kind END, count(*) FROM inbox_item i "
+        "WHERE i.tenant = %s AND i.state = 'open' AND (i.owner = %s OR i.forwarded_to = %s) GROUP BY 1",
+        (tenant, user, user),
+    )
+    return {row[0]: row[1] for row in rows}
+
+
 async def acted(conn: Connection, one: Act) -> None:
     """Keep an act as the next one of its item; `n` is not read."""
     names = _ACT.split(", ")

@@ -71,6 +71,7 @@ async def summary(call: Call) -> Response:
         doubts=marks,
         ranges=any(one.range for one, *_ in latest),
         visits=visits,
+        said=call.request.query_params.get("said", ""),
     )
 
 

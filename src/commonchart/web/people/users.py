@@ -10,6 +10,7 @@ import msgspec
 from starlette.responses import Response
 
 from commonchart.access.people import links, staff
+from commonchart.access.people.handing_over import POOL
 from commonchart.access.people.leaving import Ends
 from commonchart.access.people.links import Channel, Link, Person
 from commonchart.access.people.staff import Account, Change, Wanted
@@ -19,6 +20,7 @@ from commonchart.web.call import Call, go
 from commonchart.web.clinician.writing import texts
 from commonchart.web.people import letters, words
 from commonchart.web.present import dates
+from commonchart.web.present.inbox import KINDS
 
 PAGE = 50
 CHANNELS = [
@@ -101,24 +103,29 @@ async def act(call: Call) -> Response:
 
 async def ending(call: Call) -> Response:
     """What ends with the account, before it does."""
-    return await _ending(call, "")
+    return await _ending(call, [])
 
 
 async def end(call: Call) -> Response:
     """End it."""
-    id = call.request.path_params["user"]
+    id, sent = call.request.path_params["user"], await texts(call)
     try:
-        await staff.leave(call.records, id)
-    except Conflict as refusal:
-        return await _ending(call, refusal.issues[0].message, refusal.status)
+        await staff.leave(call.records, id, sent.get("to", ""))
+    except (Conflict, Invalid) as refusal:
+        return await _ending(call, _issues(refusal, ("to",)), refusal.status, sent.get("to", ""))
     return go(f"/users/{id}?said=ended")
 
 
-async def _ending(call: Call, wrong: str, status: int = 200) -> Response:
+async def _ending(
+    call: Call, issues: list[tuple[str, str]], status: int = 200, to: str = ""
+) -> Response:
     account, held = await staff.one(call.records, call.request.path_params["user"])
+    waiting = await staff.waiting(call.records, account)
     return call.page(
         "people/ending.html", status, title=f"End the account of {account.name}", account=account, ends=words.counted(held),
-        stays=words.staying(held), results=held.results, issues=[("", wrong)] if wrong else [],
+        stays=words.staying(held), waiting=[(KINDS[name], n) for name, n in waiting.kinds.items()], must=bool(waiting.kinds.get("critical")),
+        heirs=[(POOL, "Everybody of the organization"), *((one.id, f"{one.name} ({one.login})") for one in waiting.heirs)],
+        issues=issues, errors=dict(issues), to=to,
     )  # fmt: skip
 
 

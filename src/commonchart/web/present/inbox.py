@@ -24,7 +24,7 @@ TRENDS = {
 }
 ACTS = {
     "signed": "Signed", "seen": "Acknowledged, not signed: it was not final", "undone": "Taken back", "forwarded": "Forwarded",
-    "took": "Taken over", "commented": "Comment", "ordered": "Ordered", "notified": "Patient told", "acknowledged": "Critical value acknowledged",
+    "handed": "Handed over", "took": "Taken over", "commented": "Comment", "ordered": "Ordered", "notified": "Patient told", "acknowledged": "Critical value acknowledged",
 }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
--- The second wall: PostgreSQL itself shows a transaction only what it is bound to (record/bounds.py, decision 0035).
+-- The second wall: PostgreSQL itself shows a transaction only what it is bound to (record/bounds.py, decision 0031).
 -- commonchart_app sees one tenant, without labels that are hidden; commonchart_patient of it only the patients named;
 -- commonchart_program, the worker and the command line, and whoever owns the tables, see everything.
 
