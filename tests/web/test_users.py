@@ -278,3 +278,10 @@ async def test_the_page_of_roles_says_what_the_policy_decides(sage: Client) -> N
             assert (said == "hidden") == (name in policy.HIDDEN[role]), (role, name)
         assert (cells[-2] != "shared as the rest") == (name in policy.BLOCKED_BETWEEN)
         assert (cells[-1] == "never") == (name in policy.NEVER_IN_EMERGENCY)
+    told_of: dict[str, set[str]] = {}
+    for row in re.findall(r"<tr>(.*?)</tr>", tables[2], re.S):
+        right = unescape(re.search(r'<th scope="row">(.*?)</th>', row, re.S)[1])  # type: ignore[index]
+        cells = [re.sub(r"<[^>]+>", "", cell).strip() for cell in re.findall(r"<td>(.*?)</td>", row, re.S)]
+        assert set(cells) <= {"yes", "–no"}
+        told_of[right] = {role for role, cell in zip(permissions.ROLES, cells, strict=True) if cell == "yes"}
+    assert told_of == {right.words: right.roles for right in permissions.rights()}  # tests/access/test_permissions.py: by acts
