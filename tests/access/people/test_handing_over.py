@@ -26,7 +26,8 @@ async def test_results_are_handed_over_with_the_leaving_or_nobody_leaves(
     account, _ = await staff.one(ruth, wren.id)
     waiting = await staff.waiting(ruth, account)
     assert (waiting.kinds, waiting.total) == ({"critical": 1, "normal": 1}, 2)
-    assert otto.id in {one.id for one in waiting.heirs} and wren.id not in {one.id for one in waiting.heirs}
+    assert otto.id in {one.id for one in waiting.heirs}
+    assert wren.id not in {one.id for one in waiting.heirs}
     for to in ("", wren.id, ward.users["ruth"].id, "nobody"):
         with pytest.raises(Invalid):
             await staff.leave(ruth, wren.id, to)
@@ -34,7 +35,10 @@ async def test_results_are_handed_over_with_the_leaving_or_nobody_leaves(
     assert (await ward.open_item("Observation/k1")).owner == wren.id
     await staff.leave(ruth, wren.id, otto.id)
     listed = await reading.listed(ward.as_("otto"))
-    assert {one.item.item: one.item.owner for one in listed.lines} == {"Observation/k1": otto.id, "Observation/k2": otto.id}
+    assert {one.item.item: one.item.owner for one in listed.lines} == {
+        "Observation/k1": otto.id,
+        "Observation/k2": otto.id,
+    }
     assert listed.whose == {"mine": 2}
     (alert,) = (await reading.one(ward.as_("otto"), "ada", "Observation/k1")).alerts
     assert alert.owner == otto.id
@@ -43,7 +47,9 @@ async def test_results_are_handed_over_with_the_leaving_or_nobody_leaves(
         "handed", ward.users["ruth"].id, f"from {wren.name} to {otto.name} by {ruth.actor.name}",
     )  # fmt: skip
     async with database.single() as conn:
-        rows = await conn.fetch("SELECT id, patients, detail FROM audit WHERE action = 'hand-over' ORDER BY id", ())
+        rows = await conn.fetch(
+            "SELECT id, patients, detail FROM audit WHERE action = 'hand-over' ORDER BY id", ()
+        )
     assert [tuple(row) for row in rows] == [(n, ["ada"], f"{wren.id} -> {otto.id}") for n in ("k1", "k2")]
     # to everybody
     await staff.leave(ruth, otto.id, POOL)

@@ -49,7 +49,9 @@ async def test_every_change_of_the_way_in_is_told_and_nothing_else(
 ) -> None:
     root, said = Records(database, ROOT, clock), Said(database)
     await said.say(name="Alder Street")
-    link = await links.invite(root, Person("wren", "Wren Quillfeather", "clinician", "alder", "wren@old.example"), channel="hand")
+    link = await links.invite(
+        root, Person("wren", "Wren Quillfeather", "clinician", "alder", "wren@old.example"), channel="hand"
+    )
     await links.accept(database, link.token, PASSWORD, clock())
     clock.advance(minutes=1)
     first = await signin.sign_in(database, "wren", PASSWORD, clock(), origin=Origin())

@@ -66,7 +66,8 @@ async def hand_over(conn: Connection, actor: Actor, now: datetime, who: Leaver, 
     for one in held:
         await items.put(conn, _handed(one, who, heir, actor))
         await items.acted(
-            conn, Act(one.tenant, one.patient, one.item, 0, now, actor.user, "", "handed", one.version, note=told)
+            conn,
+            Act(one.tenant, one.patient, one.item, 0, now, actor.user, "", "handed", one.version, note=told),
         )
         rtype, _, id = one.item.partition("/")
         await audit.note(conn, actor, now, "hand-over", rtype=rtype, id=id, patients=[one.patient], detail=f"{who.id} -> {to or POOL}")  # fmt: skip

@@ -62,6 +62,8 @@ async def _sent(post: Post, one: Notice) -> str:
         f"On {one.at.astimezone(UTC):%d %B %Y at %H:%M} UTC {WHAT[one.kind]} at {practice}.\n\n"
         f"If that was you, do nothing. If it was not, tell {practice} at once.{look}\n"
     )
-    message = mail.Mail(one.address, f"{practice}: a change to your account", text, f"account-notice-{one.id}")
+    message = mail.Mail(
+        one.address, f"{practice}: a change to your account", text, f"account-notice-{one.id}"
+    )
     await mail.send(server, message, post.clock())
     return ""

@@ -102,7 +102,8 @@ async def open_ones(conn: Connection, tenant: int) -> list[Alert]:
 async def readdressed(conn: Connection, tenant: int, user: str, to: str) -> int:
     """The open alerts of somebody become another's, "" everybody's; how many. Their steps go on as they were."""
     cursor = await conn.execute(
-        "UPDATE critical_alert SET owner = %s WHERE tenant = %s AND owner = %s AND state = 'open'", (to, tenant, user)
+        "UPDATE critical_alert SET owner = %s WHERE tenant = %s AND owner = %s AND state = 'open'",
+        (to, tenant, user),
     )
     return cursor.rowcount
 

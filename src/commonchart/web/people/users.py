@@ -116,9 +116,7 @@ async def end(call: Call) -> Response:
     return go(f"/users/{id}?said=ended")
 
 
-async def _ending(
-    call: Call, issues: list[tuple[str, str]], status: int = 200, to: str = ""
-) -> Response:
+async def _ending(call: Call, issues: list[tuple[str, str]], status: int = 200, to: str = "") -> Response:
     account, held = await staff.one(call.records, call.request.path_params["user"])
     waiting = await staff.waiting(call.records, account)
     return call.page(

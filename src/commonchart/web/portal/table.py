@@ -79,5 +79,7 @@ def views() -> list[tuple[str, str, View]]:
                 if view is not None:
                     shown = portal(view, alone=page.alone, full=page.full)
                     asked = page.asks and method == "POST"
-                    out.append((f"{root}{page.path}", method, stepped_up(shown, page.asks) if asked else shown))
+                    out.append(
+                        (f"{root}{page.path}", method, stepped_up(shown, page.asks) if asked else shown)
+                    )
     return out
