@@ -79,3 +79,11 @@ def test_a_database_in_another_encoding_is_refused(server_url: str) -> None:
                 migrate(make_conninfo(server_url, dbname="cctest_latin1"))
         finally:
             conn.execute("DROP DATABASE cctest_latin1 WITH (FORCE)")
+
+
+def test_it_goes_no_further_than_it_was_told(empty_url: str) -> None:
+    """What an old backup is restored into: the schema that it was made with."""
+    assert migrate(empty_url, to="0011") is True
+    assert current(empty_url) == "0011"
+    assert migrate(empty_url) is True
+    assert current(empty_url) == head()
