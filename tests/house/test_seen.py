@@ -51,10 +51,10 @@ MAY: dict[str, dict[str, str]] = {
         "found_before": "whom the same person found by it minutes ago",
     },
     "access/label_following.py": dict.fromkeys(
-        ("_labels", "_referring", "_fell_before"),
+        ("_referring", "_fell_before"),
         "to raise or lift labels in the transaction of the act; shown to nobody",
     ),
-    "access/labelled.py": {"_stored": "only the labels, to raise those of what is written"},
+    "access/labelled.py": {"stored": "only the labels, to raise those of what is written"},
     "access/portal/requests.py": {
         "of_patient": "the requests of a patient whom the reader sees: Task is in no compartment"
     },
