@@ -169,6 +169,9 @@ def test_an_account_ends_and_its_results_are_handed_over(signed_as: As) -> None:
     page.get_by_role("link", name="Otto Tansley").click()
     page.get_by_role("link", name="End the account of").click()
     expect(page.get_by_text("1 critical")).to_be_visible()
+    expect(
+        page.get_by_text("1 result cannot be handed to Sage Person: Sage Person may not see it.")
+    ).to_be_visible()
     page.get_by_role("button", name="End the account").click()
     expect(page.get_by_role("alert")).to_contain_text("choose who takes them over")
     seeing = signed_as("root")
@@ -177,8 +180,9 @@ def test_an_account_ends_and_its_results_are_handed_over(signed_as: As) -> None:
     page.get_by_label("Hand them over to").select_option(label="Sage Person (sage)")
     page.get_by_role("button", name="End the account").click()
     expect(page.get_by_role("status")).to_contain_text("has ended")
-    seeing.go(page.url.removeprefix(root.address))
-    _looked(seeing, "ended")
+    seeing.go("/inbox")
+    expect(seeing.page.get_by_text("1 result waits for somebody who may see it.")).to_be_visible()
+    _looked(seeing, "ended-inbox")
 
 
 def _tab_to(page: Any, name: str) -> None:

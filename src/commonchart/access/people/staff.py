@@ -160,8 +160,8 @@ async def one(records: Records, id: str) -> tuple[Account, Ends]:
 async def waiting(records: Records, account: Account) -> Waiting:
     """The results that wait for somebody by urgency, and who may take them over. Raises Forbidden."""
     await administrator(records)
-    async with records.database.single() as conn:
-        return await handing_over.waiting(conn, records.actor, _leaver(account))
+    async with records.whole.connection() as conn:
+        return await handing_over.waiting(conn, records.actor, records.clock(), _leaver(account))
 
 
 def _leaver(one: Account) -> Leaver:
@@ -305,7 +305,7 @@ async def leave(records: Records, id: str, to: str = "") -> Ends:
     now, actor = records.clock(), records.actor
     if id == actor.user:
         raise Conflict("Nobody ends their own account: ask another administrator")
-    async with records.database.connection() as conn:
+    async with records.whole.connection() as conn:  # what waits is counted and handed over unseen
         before = await _found(conn, actor, id, lock=True)
         _no_program(before)
         if not before.active:

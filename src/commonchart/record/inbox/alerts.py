@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -99,11 +99,15 @@ async def open_ones(conn: Connection, tenant: int) -> list[Alert]:
     return [Alert(*row) for row in rows]
 
 
-async def readdressed(conn: Connection, tenant: int, user: str, to: str) -> int:
-    """The open alerts of somebody become another's, "" everybody's; how many. Their steps go on as they were."""
+async def readdressed(conn: Connection, tenant: int, user: str, to: str, of: Sequence[str]) -> int:
+    """The open alerts of somebody become another's where they are `of` these items, else everybody's; how many.
+
+    Their steps go on as they were.
+    """
     cursor = await conn.execute(
-        "UPDATE critical_alert SET owner = %s WHERE tenant = %s AND owner = %s AND state = 'open'",
-        (to, tenant, user),
+        "UPDATE critical_alert SET owner = CASE WHEN item = ANY(%s) THEN %s ELSE '' END WHERE tenant = %s AND owner = %s "
+        "AND state = 'open'",
+        (list(of), to, tenant, user),
     )
     return cursor.rowcount
 
