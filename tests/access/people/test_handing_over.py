@@ -99,7 +99,8 @@ async def test_nobody_is_handed_what_they_may_not_see_and_nothing_is_lost(
     shut_out = Records(database, replace(ward.as_("otto").actor, refused=True), clock)
     assert (await reading.listed(shut_out)).whose == {"mine": 1}
     assert (await reading.listed(ward.as_("kim"))).whose == {"pool": 1}
-    # whoever gets the right finds it, and administrators are told that it is there
+    # corrected, it stays there; whoever gets the right finds it, and administrators are told that it is there
+    await ward.put(lab("secret", value="4.4", status="amended", basedOn=BASED, meta=PSYCHOTHERAPY))
     assert (await ward.open_item("Observation/secret")).owner_by.startswith(UNSEEN)
     assert await reading.unseen(ruth) == 1
     assert await reading.unseen(ward.as_("kim")) == 0

@@ -65,7 +65,7 @@ async def waiting(conn: Connection, actor: Actor, now: datetime, who: Leaver) ->
     found = await items.kinds_with(conn, actor.tenant, who.id)
     everybody = await covers.colleagues(conn, actor.tenant, ("clinician",))
     others = [one for one in everybody if one.id != who.id and (actor.network is False or one.org == who.org)]
-    kinds = {name: found[n] for n, name in enumerate(KINDS) if n in found}
+    kinds: dict[str, int] = {name: found[n] for n, name in enumerate(KINDS) if n in found}
     if not found or len(others) > MOST_LOOKED_AT:
         return Waiting(kinds, tuple(others))
     held = await items.with_user(conn, actor.tenant, who.id)
