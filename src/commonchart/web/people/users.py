@@ -122,7 +122,7 @@ async def _ending(call: Call, issues: list[tuple[str, str]], status: int = 200, 
     return call.page(
         "people/ending.html", status, title=f"End the account of {account.name}", account=account, ends=words.counted(held),
         stays=words.staying(held), waiting=[(KINDS[name], n) for name, n in waiting.kinds.items()], must=bool(waiting.kinds.get("critical")),
-        heirs=[(POOL, "Everybody of the organisation"), *((one.id, f"{one.name} ({one.login})") for one in waiting.heirs)],
+        heirs=[(POOL, "Everybody of the organization"), *((one.id, f"{one.name} ({one.login})") for one in waiting.heirs)],
         issues=issues, errors=dict(issues), to=to, unseen=waiting.unseen, nobody=waiting.nobody,
     )  # fmt: skip
 
