@@ -91,10 +91,11 @@ async def hand_over(conn: Connection, actor: Actor, now: datetime, who: Leaver, 
     held = await items.with_user(conn, actor.tenant, who.id)
     theirs = await heirs.seen(conn, actor, now, heir, held) if heir else set()
     somebodys = await _seen_by_anybody(conn, actor, now, found.heirs, held)
+    alone = not found.heirs  # then it is the pool's as it was, which administrators look into
     for one in held:
         key = (one.patient, one.item)
         mine = heir if key in theirs else None
-        await items.put(conn, _handed(one, who, mine, actor, anybody=key in somebodys))
+        await items.put(conn, _handed(one, who, mine, actor, anybody=alone or key in somebodys))
         await _told(conn, actor, now, who, one, mine, heir)
     await alerts.readdressed(
         conn, actor.tenant, who.id, heir.id if heir else "", [item for _, item in theirs]

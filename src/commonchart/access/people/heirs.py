@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from commonchart.access import policy
 from commonchart.access.actors import Actor, Role
 from commonchart.record.inbox.covers import Colleague
@@ -23,14 +25,17 @@ async def seen(
 ) -> set[Key]:
     """(patient, item) of those whose result this colleague may see where they work; the connection is bound to the tenant only.
 
-    Decided by what decides when they look: labels, relationships, consents. An emergency access counts for nothing here.
+    Decided by what decides when they look: labels, relationships, consents. An emergency access counts for nothing here. What is not
+    in the record is hidden from nobody.
     """
     visible = policy.visible(await _as_they_ask(conn, actor, who), now)
+    if visible.beyond is not None:
+        visible = replace(visible, beyond=replace(visible.beyond, user=""))  # whose emergency it would be
     predicate, args = visible.predicate("r")
     rows = await conn.fetch(
         "SELECT k.patient, k.item FROM unnest(%s::bigint[], %s::text[], %s::text[]) AS k(pk, patient, item) "
-        "JOIN resource r ON r.pk = k.pk AND r.tenant = %s AND r.rtype = split_part(k.item, '/', 1) "
-        f"AND r.id = split_part(k.item, '/', 2) WHERE {predicate}",
+        "LEFT JOIN resource r ON r.pk = k.pk AND r.tenant = %s AND r.rtype = split_part(k.item, '/', 1) "
+        f"AND r.id = split_part(k.item, '/', 2) WHERE r.id IS NULL OR ({predicate})",
         (
             [patient_key(one.patient) for one in held], [one.patient for one in held], [one.item for one in held],
             actor.tenant, *args,
