@@ -51,8 +51,9 @@ async def whole(database: Database, clock: Clock, tmp_path: Path) -> Starlette:
     async with database.connection() as conn:
         await site.put(conn, 1, site.MODE, "network")
     settings = Settings(
-        tmp_path, secret=b"s" * 32, card_keys=(health_card.new_key(),), mode="network", base_url="http://test"
-    )
+        tmp_path, secret=b"s" * 32, card_keys=(health_card.new_key(),), mode="network", base_url="http://test",
+        developer_registration="on", dynamic_registration="on",
+    )  # fmt: skip
     return wiring.build(settings, database, clock)
 
 
@@ -119,5 +120,6 @@ def forms(application: Starlette) -> list[str]:
 
 OPEN = (
     "/sign-in", "/signed-out", "/session", "/timed-out", "/welcome", "/forgotten", "/invitation", "/oauth/authorize", "/share/", "/shl/",
+    "/developers",
 )  # fmt: skip
 """Pages for those who are not signed in."""

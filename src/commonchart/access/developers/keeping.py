@@ -142,7 +142,8 @@ def _words(new: NewApp, field: str) -> tuple[str, ...]:
 async def secret(database: Database, who: Developer, id: str, now: datetime) -> str:
     """A new secret, shown this once; the old one ends. Raises NotFound, Conflict (not approved), Invalid, Throttled."""
     async with database.connection() as conn:
-        app = await _own(conn, who, id, now)
+        app = await _own(conn, who, id)
+        await _slowly(conn, who, now)
         if app.kind != "secret":
             raise Invalid("This app has no secret")
         if app.state != "approved":
@@ -160,7 +161,8 @@ async def change(database: Database, who: Developer, id: str, wanted: NewApp, no
     Raises NotFound, Invalid by field, Conflict (nothing differs; disabled or withdrawn), Throttled.
     """
     async with database.connection() as conn:
-        app = await _own(conn, who, id, now)
+        app = await _own(conn, who, id)
+        await _slowly(conn, who, now)
         asked = replace(as_asked(app), **{name: getattr(wanted, name) for name in FIELDS})
         _look_at(app, asked)
         if app.state == "approved":
@@ -221,9 +223,9 @@ async def take_back(database: Database, who: Developer, id: str, now: datetime) 
 
 
 async def withdraw(database: Database, who: Developer, id: str, now: datetime) -> None:
-    """Withdraw an app, for good: every grant ends at once. Raises NotFound, Conflict (withdrawn already), Throttled."""
+    """Withdraw an app, for good: every grant ends at once. Raises NotFound, Conflict (withdrawn already)."""
     async with database.connection() as conn:
-        app = await _own(conn, who, id, now)
+        app = await _own(conn, who, id)
         if app.state == "withdrawn":
             raise Conflict("This app is withdrawn already")
         await conn.fetch(
@@ -238,18 +240,22 @@ async def withdraw(database: Database, who: Developer, id: str, now: datetime) -
     credentials.forget()
 
 
-async def _own(conn: Connection, who: Developer, id: str, now: datetime) -> App:
-    """An app of this developer, locked until the transaction ends. Raises NotFound, Throttled."""
-    key = f"developer-acts:{credentials.digest(who.email).hex()[:32]}"
-    if await guessing.too_many(conn, key, MOST_ACTS, now):
-        raise Throttled("Too many changes: wait a quarter of an hour", seconds=900)
-    await guessing.count(conn, key, now)
+async def _own(conn: Connection, who: Developer, id: str) -> App:
+    """An app of this developer, locked until the transaction ends. Raises NotFound."""
     found = await registrations.one(conn, who, id)
     await conn.fetch("SELECT 1 FROM app WHERE id = %s FOR UPDATE", (found.id,))
     app = await apps.find(conn, found.id) if found.proven else None
     if app is None:
         raise NotFound("There is no app of yours with this id")
     return app
+
+
+async def _slowly(conn: Connection, who: Developer, now: datetime) -> None:
+    """Count one act of this developer. Raises Throttled."""
+    key = f"developer-acts:{credentials.digest(who.email).hex()[:32]}"
+    if await guessing.too_many(conn, key, MOST_ACTS, now):
+        raise Throttled("Too many changes: wait a quarter of an hour", seconds=900)
+    await guessing.count(conn, key, now)
 
 
 # ---- the administrator's decision ------------------------------------------------------------------------------
