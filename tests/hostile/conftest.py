@@ -108,7 +108,7 @@ def filled(address: str, **more: str) -> str:
 
 def pages(application: Starlette, method: str = "GET") -> list[str]:
     """The addresses of all pages of people: not the machines' doors, not the files of the browser."""
-    skipped = ("/fhir", "/oauth/token", "/oauth/introspect", "/oauth/revoke", "/oauth/jwks", "/oauth/style", "/.well-known", "/health", "/static")  # fmt: skip
+    skipped = ("/fhir", "/oauth/token", "/oauth/introspect", "/oauth/revoke", "/oauth/register", "/oauth/jwks", "/oauth/style", "/.well-known", "/health", "/static")  # fmt: skip
     found = [o.partition(" ") for o in dict.fromkeys(doors.of_application(application))]
     return [path for verb, _, path in found if verb == method and not path.startswith(skipped)]
 

@@ -23,15 +23,30 @@ TENANT = arrival.TENANT
 View = Callable[[Request, Developer], Awaitable[Response]]
 
 
+def offers_form(request: Request) -> bool:
+    """Whether developers register on a page here."""
+    return getattr(request.app.state.settings, "developer_registration", "off") == "on"
+
+
+def offers_protocol(request: Request) -> bool:
+    """Whether programs register clients here (RFC 7591)."""
+    return getattr(request.app.state.settings, "dynamic_registration", "off") == "on"
+
+
 def offered(endpoint: Endpoint) -> Endpoint:
-    """The endpoint where the site lets developers register; else what any unknown address answers."""
+    """The endpoint where the site lets developers register in either way; else what any unknown address answers."""
 
     async def answer(request: Request) -> Response:
-        if getattr(request.app.state.settings, "developer_registration", "off") != "on":
-            return refusals.page(request, 404, [])
+        if not (offers_form(request) or offers_protocol(request)):
+            return nothing(request)
         return await endpoint(request)
 
     return answer
+
+
+def nothing(request: Request) -> Response:
+    """What an unknown address answers."""
+    return refusals.page(request, 404, [])
 
 
 def known(view: View) -> Endpoint:

@@ -30,6 +30,8 @@ async def page(request: Request) -> Response:
 @door.offered
 async def send(request: Request) -> Response:
     """Keep what was typed aside and send a link to the address; say the same where it was written to too often."""
+    if not door.offers_form(request):
+        return door.nothing(request)
     await door.sent(request)
     given = typed.read(await form(request), (*WHO, *typed.FIELDS))
     state = request.app.state
@@ -56,5 +58,5 @@ async def _form(request: Request, given: Mapping[str, str], issues: list[tuple[s
         request, "register.html", TITLE, status, values=values, issues=issues, errors=typed.errors_of(issues),
         kinds=typed.KINDS, audiences=typed.AUDIENCES, days=clearing.DECIDED.days,
         address=public_address(settings, request.url.scheme, request.url.netloc),
-        protocol=getattr(settings, "dynamic_registration", "off") == "on",
+        protocol=door.offers_protocol(request), form=door.offers_form(request),
     )  # fmt: skip
