@@ -233,9 +233,12 @@ async def test_a_link_is_asked_for_without_telling_who_is_known(
 
 
 async def test_a_site_that_does_not_offer_it_answers_like_an_unknown_page(
-    visitor: Client, app: Starlette
+    visitor: Client, sign_in: SignIn, app: Starlette
 ) -> None:
+    root = await sign_in("root")
+    assert "no mail server" in (await root.get("/apps")).text
     app.state.settings.developer_registration = "off"
+    assert "mail server" not in (await root.get("/apps")).text
     for method, path in (
         ("GET", "/developers"), ("POST", "/developers"), ("GET", "/developers/link"), ("POST", "/developers/open"),
         ("GET", "/developers/link/x"), ("GET", "/developers/apps"), ("POST", "/developers/apps/x"), ("POST", "/developers/leave"),

@@ -6,8 +6,9 @@ import asyncio
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
-from commonchart.access.developers import links, registrations
+from commonchart.access.developers import keeping, links, registrations
 from commonchart.access.developers.links import Developer
 from commonchart.access.oauth import apps
 from commonchart.fhir.outcome import Conflict, Invalid, NotFound, Refused, Throttled, Unauthenticated
@@ -89,6 +90,12 @@ async def test_no_app_is_called_like_another(database: Database, clock: Clock) -
     app = (await apps.listed(database, 1))[1]
     await apps.decide(database, ROOT, app.id, "refused", clock(), revision=app.revision, reason="no")
     await registrations.open_link(database, two.token, clock())
+    # and does not get it back while another has it
+    with pytest.raises(Conflict, match="looks like it"):
+        await apps.decide(database, ROOT, app.id, "approved", clock())
+    with pytest.raises(Conflict, match="looks like it"):
+        await keeping.change(database, DEE, app.id, replace(WANTED.app, about="Better"), clock())
+    assert (await apps.one(database, 1, app.id)).state == "refused"
 
 
 async def test_somebody_elses_registration_with_ones_address_is_never_proven_by_the_way(

@@ -158,7 +158,7 @@ async def secret(database: Database, who: Developer, id: str, now: datetime) -> 
 async def change(database: Database, who: Developer, id: str, wanted: NewApp, now: datetime) -> None:
     """Change what waits, or ask to change what is approved. `wanted` counts in FIELDS only.
 
-    Raises NotFound, Invalid by field, Conflict (nothing differs; disabled or withdrawn), Throttled.
+    Raises NotFound, Invalid by field, Conflict (nothing differs; disabled or withdrawn; the name taken), Throttled.
     """
     async with database.connection() as conn:
         app = await _own(conn, who, id)
@@ -168,6 +168,7 @@ async def change(database: Database, who: Developer, id: str, wanted: NewApp, no
         if app.state == "approved":
             await _beside(conn, app, asked, now)
         else:
+            await apps.name_is_free(conn, app.tenant, app.name, id)
             await _itself(conn, app, asked)
         kind: notices.Kind = "app-changing" if app.state == "approved" else "app-waiting"
         await notices.to_administrators(conn, who.tenant, kind, now)
@@ -288,9 +289,9 @@ async def decide_change(
 
 
 async def _apply(conn: Connection, found: Change) -> None:
-    apps_issues = apps.problems(found.asked)
-    if apps_issues:  # what may be registered has become less since it was asked
-        raise Invalid(issues=apps_issues)
+    issues = apps.problems(found.asked)
+    if issues:  # what may be registered has become less since it was asked
+        raise Invalid(issues=issues)
     await conn.fetch(
         f"UPDATE app SET {_SET}, revision = revision + 1 WHERE id = %s", (*_values(found.asked), found.app)
     )

@@ -19,7 +19,6 @@ from commonchart.access.oauth.apps import App, NewApp
 from commonchart.access.people import notices
 from commonchart.fhir.outcome import Conflict, Invalid, Issue, NotFound, Throttled
 from commonchart.record import site
-from commonchart.record.keys import hash64
 
 if TYPE_CHECKING:
     from commonchart.record.database import Connection, Database
@@ -35,7 +34,6 @@ MOST_WAITING = 10
 MOST_UNPROVEN = 300
 """Registrations that wait for their proof, of all addresses together, of one day."""
 OURS = "commonchart"
-TAKEN = "There is an app with this name, or with one that looks like it: choose another"
 OWN = "The name is that of this site: an app is not called like the practice"
 
 
@@ -110,8 +108,7 @@ async def register(
     async with database.connection() as conn:
         await links.slowly(conn, origin, now)
         issues = problems(wanted, await site.get(conn, tenant, site.NAME))
-        if not issues and await _taken(conn, tenant, wanted.app.name):
-            issues = [Issue("duplicate", TAKEN, "name")]
+        issues = issues or await _taken(conn, tenant, wanted.app.name)
     if issues:  # what was counted above stays counted
         raise Invalid(issues=issues)
     async with database.connection() as conn:
@@ -141,12 +138,13 @@ async def _not_full(conn: Connection, tenant: int, now: datetime) -> None:
         raise Throttled("Too many registrations wait for their proof. Try again tomorrow.", seconds=3600)
 
 
-async def _taken(conn: Connection, tenant: int, name: str) -> bool:
-    """Whether an app has this name, or one that looks like it. Of apps only: what was never proven holds no name."""
-    rows = await conn.fetch(
-        "SELECT name FROM app WHERE tenant = %s AND state NOT IN ('refused', 'withdrawn')", (tenant,)
-    )
-    return names.alike(name, (row[0] for row in rows))
+async def _taken(conn: Connection, tenant: int, name: str) -> list[Issue]:
+    """That the name is one of another app. Of apps only: what was never proven holds no name."""
+    try:
+        await apps.name_is_free(conn, tenant, name)
+    except Conflict as refusal:
+        return list(refusal.issues)
+    return []
 
 
 async def look(database: Database, token: str, now: datetime) -> Registration | None:
@@ -192,12 +190,10 @@ async def confirm(database: Database, who: Developer, id: str, now: datetime) ->
 
 async def _become(conn: Connection, who: Developer, id: str, now: datetime) -> App | None:
     """Make the app, in the transaction of the connection; nothing when it is one already."""
-    await conn.fetch("SELECT pg_advisory_xact_lock(%s)", (hash64(f"{who.tenant}\x1fapp names"),))
     found = await one(conn, who, id, lock=True)
     if found.proven is not None:
         return None
-    if await _taken(conn, who.tenant, found.asked.name):
-        raise Conflict("Meanwhile an app with this name was registered. Register yours under another name.")
+    await apps.name_is_free(conn, who.tenant, found.asked.name)
     await _room(conn, who)
     app = await apps.keep(conn, who.actor, id, found.asked, now, publisher=found.organization)
     await conn.fetch("UPDATE developer_registration SET proven = %s WHERE id = %s", (now, id))

@@ -19,6 +19,7 @@ from commonchart.access.actors import Actor
 from commonchart.access.oauth import assertions, names
 from commonchart.access.people import notices
 from commonchart.fhir.outcome import Conflict, Forbidden, Invalid, Issue, NotFound
+from commonchart.record.keys import hash64
 
 if TYPE_CHECKING:
     from commonchart.record.database import Connection, Database
@@ -192,6 +193,8 @@ async def decide(
             raise Conflict(CHANGED)
         if state != "approved":
             await end_grants(conn, id, "the app was disabled", now)
+        elif app.state == "refused":
+            await name_is_free(conn, actor.tenant, app.name, id)
         await notices.to_developer(conn, id, _TOLD[state], now, reason.strip())
         await audit.note(conn, actor, now, _DONE[state], id=id, detail=app.name)
     credentials.forget()
@@ -216,6 +219,23 @@ def _may_become(app: App, state: State, revision: int | None, reason: str) -> No
         if app.state != "waiting" or not app.publisher:
             raise Conflict("Only an app that a developer registered, and that waits, is refused")
         require_reason(reason)
+
+
+TAKEN = "There is an app with this name, or with one that looks like it: choose another"
+
+
+async def name_is_free(conn: Connection, tenant: int, name: str, besides: str = "") -> None:
+    """Raises Conflict where another app has this name, or one that looks like it; of two at the same moment one waits.
+
+    What was refused or withdrawn holds no name.
+    """
+    await conn.fetch("SELECT pg_advisory_xact_lock(%s)", (hash64(f"{tenant}\x1fapp names"),))
+    rows = await conn.fetch(
+        "SELECT name FROM app WHERE tenant = %s AND id <> %s AND state NOT IN ('refused', 'withdrawn')",
+        (tenant, besides),
+    )
+    if names.alike(name, (row[0] for row in rows)):
+        raise Conflict(TAKEN, at="name")
 
 
 def require_reason(reason: str) -> None:

@@ -6,6 +6,7 @@ What a developer registered or wants to change is decided by the revision that w
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from starlette.responses import Response
 
@@ -14,11 +15,15 @@ from commonchart.access.developers import keeping, registrations
 from commonchart.access.oauth import apps
 from commonchart.access.oauth.apps import App, State
 from commonchart.fhir.outcome import Invalid
+from commonchart.record import site
 from commonchart.web.apps import typed
 from commonchart.web.call import Call, go
 from commonchart.web.present import dates
 from commonchart.web.present.scopes import choices
 from commonchart.web.session import form, plain
+
+if TYPE_CHECKING:
+    from commonchart.record.database import Connection
 
 STATES = {
     "waiting": ("unknown", "Waits for approval"),
@@ -37,10 +42,23 @@ async def page(call: Call) -> Response:
     found = await apps.listed(database, tenant)
     async with database.single() as conn:
         changing = await keeping.waiting(conn, tenant)
+        mute = await _mute(call, conn)
     found.sort(key=lambda app: app.state != "waiting" and app.id not in changing)
     return call.page(
-        "apps/list.html", title="Apps", apps=found, states=STATES, audiences=dict(typed.AUDIENCES), changing=changing
+        "apps/list.html", title="Apps", apps=found, states=STATES, audiences=dict(typed.AUDIENCES), changing=changing,
+        mute=mute,
     )  # fmt: skip
+
+
+async def _mute(call: Call, conn: Connection) -> str:
+    """Why the links that developers wait for cannot be sent, "" where they can or none are offered."""
+    settings = call.request.app.state.settings
+    offered = (getattr(settings, name, "off") for name in ("developer_registration", "dynamic_registration"))
+    if "on" not in offered:
+        return ""
+    if not str(getattr(settings, "address", "")).startswith("https://"):
+        return "this site has no public https address"
+    return "" if await site.get(conn, call.actor.tenant, site.SMTP) else "this site has no mail server set up"
 
 
 async def new(call: Call) -> Response:
