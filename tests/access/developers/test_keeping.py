@@ -157,29 +157,6 @@ async def test_a_secret_is_there_when_it_is_approved_and_renewed_by_nobody_else(
         await keeping.secret(database, DEE, id, clock())
 
 
-async def test_what_was_not_proven_or_refused_is_forgotten(database: Database, clock: Clock) -> None:
-    refused, _ = await registered(database, clock())
-    await apps.decide(database, ROOT, refused, "refused", clock(), reason="Say more")
-    unproven, _ = await registrations.register(database, 1, wanted(app="Another diary"), "", clock())
-    keeps, _ = await registered(database, clock(), wanted(app="A third diary", email="kim@alder.example"))
-    clock.now += timedelta(days=7, minutes=1)
-    await job.drain(database, clock, None)
-    assert {one.registration.id for one in await keeping.listed(database, DEE)} == {refused}
-    # mended within the month, it waits again
-    await keeping.change(database, DEE, refused, APP, clock())
-    assert (await apps.one(database, 1, refused)).state == "waiting"
-    await apps.decide(database, ROOT, refused, "refused", clock(), reason="Still not")
-    clock.now += timedelta(days=31)
-    await job.drain(database, clock, None)
-    assert [app.id for app in await apps.listed(database, 1)] == [keeps]
-    async with database.single() as conn:
-        for table in ("developer_registration", "developer_link", "developer_change"):
-            rows = await conn.fetch(f"SELECT count(*) FROM {table}", ())
-            assert rows[0][0] == (1 if table == "developer_registration" else 0), table
-    assert (await acts(database)).count("clear-registrations") == 2
-    assert unproven != refused
-
-
 def test_every_field_of_an_app_is_changed_or_belongs_to_another_app() -> None:
     fixed = {"name", "kind", "audience"}
     assert set(keeping.FIELDS) | fixed == set(NewApp.__struct_fields__)
