@@ -6,7 +6,9 @@ import asyncio
 import os
 import secrets
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import psycopg
 import pytest
@@ -21,6 +23,7 @@ from tests.conftest import Clock
 from tests.developers import EMAIL, TYPED
 from tests.journeys import conftest as journeys
 from tests.journeys.conftest import Place, Visit
+from tests.smart import CHALLENGE
 from tests.web.conftest import PASSWORD
 
 pytestmark = pytest.mark.journey
@@ -39,7 +42,7 @@ def offered() -> Iterator[None]:
 def _app(url: str) -> Starlette:
     asyncio.run(journeys._prepared(url))
     settings = Settings(
-        data_dir=journeys.Path("/nowhere"), mode="network", secret=b"s" * 32, developer_registration="on"
+        data_dir=Path("/nowhere"), mode="network", secret=b"s" * 32, developer_registration="on"
     )
     return build(settings, Database.opened_later(url), Clock())
 
@@ -69,7 +72,9 @@ def root(browser: Browser, address: str) -> Iterator[Visit]:
     context.close()
 
 
-def test_from_a_form_to_an_app_and_its_end(dee: Visit, root: Visit, place: Place, address: str) -> None:
+def test_from_a_form_to_an_app_and_its_end(
+    dee: Visit, root: Visit, visit: Visit, place: Place, address: str
+) -> None:
     page: Any = dee.go("/developers")
     _looked(dee, "developers")
     _typed(page, {**TYPED, "redirect_uris": "http://diary.example"})
@@ -102,6 +107,7 @@ def test_from_a_form_to_an_app_and_its_end(dee: Visit, root: Visit, place: Place
     desk.get_by_role("button", name="Approve").click()
     expect(desk.get_by_text("Approved", exact=True)).to_be_visible()
 
+    _allowed(visit, address, mine.rpartition("/")[2])
     page.goto(mine)
     page.get_by_role("button", name="Show the secret").press("Enter")
     expect(page.get_by_role("status")).to_contain_text("shown this once")
@@ -128,6 +134,18 @@ def test_from_a_form_to_an_app_and_its_end(dee: Visit, root: Visit, place: Place
     _looked(dee, "developers-withdrawn")
     desk.reload()
     _looked(root, "developers-gone")
+
+
+def _allowed(visit: Visit, address: str, id: str) -> None:
+    """Whoever is asked to allow it reads whose app it is, and where it sends them."""
+    asked = {
+        "response_type": "code", "client_id": id, "redirect_uri": "https://diary.example/callback", "state": "s", "scope": TYPED["scopes"],
+        "aud": f"{address}/fhir", "code_challenge": CHALLENGE, "code_challenge_method": "S256", "chosen_patient": "ines",
+    }  # fmt: skip
+    page: Any = visit.go(f"/oauth/authorize?{urlencode(asked)}")
+    expect(page.get_by_text("Birch Labs, by its own word; diary.example.")).to_be_visible()
+    expect(page.get_by_role("link", name="Privacy policy")).to_have_attribute("rel", "noopener noreferrer")
+    _looked(visit, "developers-consent")
 
 
 def test_without_scripts_and_by_keyboard(browser: Browser, place: Place, address: str) -> None:
