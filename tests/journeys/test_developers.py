@@ -143,7 +143,7 @@ def _allowed(visit: Visit, address: str, id: str) -> None:
         "aud": f"{address}/fhir", "code_challenge": CHALLENGE, "code_challenge_method": "S256", "chosen_patient": "ines",
     }  # fmt: skip
     page: Any = visit.go(f"/oauth/authorize?{urlencode(asked)}")
-    expect(page.get_by_text("Birch Labs, by its own word; diary.example.")).to_be_visible()
+    expect(page.get_by_text("Birch Labs, diary.example. It calls itself so;")).to_be_visible()
     expect(page.get_by_role("link", name="Privacy policy")).to_have_attribute("rel", "noopener noreferrer")
     _looked(visit, "developers-consent")
 

@@ -134,7 +134,7 @@ async def test_from_a_form_to_an_app_that_people_allow_and_its_end(
     }  # fmt: skip
     sage = await sign_in("sage")
     consent = (await sage.get(f"/oauth/authorize?{urlencode(asked)}")).text
-    assert "<b>Birch Labs</b>, by its own word; diary.example." in consent
+    assert "<b>Birch Labs</b>, diary.example. It calls itself so; Alder Street approved the app" in consent
     assert 'href="https://diary.example/privacy" rel="noopener noreferrer"' in consent
 
     wider = {**TYPED, "redirect_uris": "https://evil.example/cb", "scopes": "user/*.cruds"}
