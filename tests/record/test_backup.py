@@ -46,6 +46,10 @@ def filled(database_url: str) -> str:
             [AWKWARD, NOW],
         )
         conn.execute(
+            "INSERT INTO membership (id, tenant, actor, org, role, asked, since) VALUES ('m', 1, 'u', 'org', 'clinician', %s, %s)",
+            [NOW, NOW],
+        )
+        conn.execute(
             "INSERT INTO credential (sha256, kind, actor, client, created, expires, used) "
             "VALUES ('\\x00ff', 'token', 'u', 'c', %s, 'infinity', %s)",
             [NOW, NOW],

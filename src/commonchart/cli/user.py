@@ -9,9 +9,10 @@ from pathlib import Path
 import click
 
 from commonchart import settings
-from commonchart.access import users
+from commonchart.access import credentials, users
 from commonchart.access.people import breached, factors, links, staff
 from commonchart.access.people.links import Link, Person
+from commonchart.access.people.staff import Asked
 from commonchart.access.records import Records
 from commonchart.cli.app import ROOT
 from commonchart.cli.open import awaited, data_option, opened, opened_by, settings_of
@@ -59,8 +60,41 @@ async def create(
 async def list_(data: Path | None) -> None:
     """Every account with its role and state."""
     async with opened(data) as database:
+        working: dict[str, list[users.User]] = {}
+        for one in await users.working(database, TENANT):
+            working.setdefault(one.id, []).append(one)
         for one in await users.everyone(database):
-            click.echo(f"{one.login:30} {one.role:14} {'' if one.active else 'ended'}".rstrip())
+            for place in working.get(one.id, [one]):
+                of = place.org if len(working.get(one.id, ())) > 1 else ""
+                click.echo(f"{one.login:30} {place.role:14} {of if one.active else 'ended'}".rstrip())
+
+
+@user.command()
+@click.argument("login")
+@click.option("--role", type=click.Choice(staff.ROLES), required=True, help="What they may do there.")
+@click.option("--organization", required=True, help="Id of the other Organization.")
+@data_option
+@awaited
+async def ask(login: str, role: str, organization: str, data: Path | None) -> None:
+    """Ask somebody with an account to work for another organization too; it counts once they say yes in their pages."""
+    async with opened(data) as database:
+        await staff.ask(_ours(database), Asked(login, role, organization))
+    click.echo(f"{login} is asked, and answers under Whom you act for.")
+
+
+@user.command(name="end-membership")
+@click.argument("login")
+@click.option("--organization", required=True, help="Id of the Organization that they leave.")
+@data_option
+@awaited
+async def end_membership(login: str, organization: str, data: Path | None) -> None:
+    """End what somebody does and holds for one organization; the rest goes on. With the last one the account ends."""
+    async with opened(data) as database:
+        found = await users.find(database, login)
+        async with database.single() as conn:
+            place = await credentials.only_one(conn, found.id, organization)
+        await staff.leave(_ours(database), found.id, place)
+    click.echo(f"{login} works for {organization} no more, and everything they held for it has ended.")
 
 
 @user.command()

@@ -108,7 +108,7 @@ async def stay(call: Call) -> Response:
 def _state(session: Session, now: datetime) -> dict[str, Any]:
     until = session.until or now
     return {
-        "left": max(0, int((until - now).total_seconds())), "last": session.last == until, "user": session.actor.user,
+        "left": max(0, int((until - now).total_seconds())), "last": session.last == until, "user": session.actor.membership or session.actor.user,
         "csrf": session.csrf,
     }  # fmt: skip
 

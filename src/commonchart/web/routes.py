@@ -63,7 +63,7 @@ from commonchart.web.clinician import (
     would_see,
     writing,
 )
-from commonchart.web.people import forgotten, roles, users, welcome
+from commonchart.web.people import forgotten, roles, users, welcome, working
 from commonchart.web.portal import table
 from commonchart.web.portal.door import staff
 from commonchart.web.session import Endpoint, View, guarded, signed_in
@@ -100,6 +100,7 @@ READING: dict[str, View] = {
     ),
     "/patients/{patient}/would-see": would_see.page,
     "/account": accounts.account,
+    "/acting-for": working.page,
     "/apps": app_registry.page,
     "/patients/{patient}/apps": gallery.page,
     "/campaigns": campaigns.listing,
@@ -192,6 +193,7 @@ WRITING: dict[str, tuple[View, View]] = {
     "/apps/new": (app_registry.new, app_registry.create),
     "/apps/{app}": (app_registry.one, stepped_up(app_registry.act, "decide on an app")),
     "/users/new": (users.new, stepped_up(users.create, "let somebody in")),
+    "/users/ask": (users.asking, stepped_up(users.ask, "ask somebody to work here")),
     "/users/{user}": (users.one, stepped_up(users.act, "change an account")),
     "/users/{user}/end": (users.ending, stepped_up(users.end, "end an account")),
     "/patients/new": (registration.new_patient, registration.create_patient),
@@ -199,6 +201,8 @@ WRITING: dict[str, tuple[View, View]] = {
 # After the addresses that a writing page may claim, such as visits/new.
 LAST: dict[str, View] = {"/patients/{patient}/visits/{visit}": sections.visit}
 SIGNED_POST: dict[str, View] = {
+    "/acting-for": working.switch,
+    "/acting-for/answer": stepped_up(working.answer, "answer for whom you work"),
     "/account": accounts.save_account,
     "/sign-out": accounts.sign_out,
     "/patients/{patient}/apps/launch": gallery.launch,

@@ -73,7 +73,17 @@ async def kinds(conn: Connection, user: str) -> frozenset[str]:
     return frozenset(one.kind for one in found)
 
 
-async def must_have(conn: Connection, tenant: int, role: str) -> bool:
+async def must_have(conn: Connection, tenant: int, user: str) -> bool:
+    """Whether the site asks for a second factor in any of the roles of this user, whatever they act as now."""
+    roles = (await decisions.get(conn, tenant, REQUIRED)).split()
+    cursor = await conn.execute(
+        f"SELECT 1 FROM membership m WHERE m.actor = %s AND m.role = ANY(%s) AND {credentials.IN_FORCE} LIMIT 1",
+        (user, roles),
+    )
+    return await cursor.fetchone() is not None
+
+
+async def asked_of(conn: Connection, tenant: int, role: str) -> bool:
     """Whether the site asks everybody in this role for a second factor."""
     return role in (await decisions.get(conn, tenant, REQUIRED)).split()
 
@@ -232,7 +242,7 @@ async def take_away(conn: Connection, by: Actor, user: str, now: datetime) -> in
 async def remove(database: Database, actor: Actor, id: str, now: datetime) -> None:
     """End a factor; with the last one the recovery codes end too.
 
-    Raises NotFound, Conflict for the last one of somebody whose role must have one.
+    Raises NotFound, Conflict for the last one of somebody one of whose roles must have one.
     """
     async with database.connection() as conn:
         cursor = await conn.execute(
@@ -243,7 +253,7 @@ async def remove(database: Database, actor: Actor, id: str, now: datetime) -> No
         if row is None:
             raise NotFound("There is no such factor")
         if not await kinds(conn, actor.user):
-            if await must_have(conn, actor.tenant, actor.role):
+            if await must_have(conn, actor.tenant, actor.user):
                 raise Conflict("Your role must have a second factor: add another one before you remove this")
             await conn.execute(
                 "UPDATE factor SET ended = %s WHERE actor = %s AND ended IS NULL", (now, actor.user)

@@ -85,7 +85,7 @@ async def _next(post: Post, tenant: int, day: date, site: Policy) -> int:
 async def _sent(post: Post, one: Digest, site: Policy) -> bool:
     """Send it; False when there is nothing to say, or nowhere to say it."""
     async with post.database.single() as conn:
-        asked = Actor(one.tenant, one.user, "", "clinician", "", "digest")
+        asked = Actor(one.tenant, one.user, "", "clinician", one.org, "digest")
         actor = await standing(conn, asked)
         found = await store.read(conn, one.tenant, "Practitioner", actor.practitioner or "")
         server = await mail.server_of(conn, one.tenant)
@@ -95,7 +95,7 @@ async def _sent(post: Post, one: Digest, site: Policy) -> bool:
     text = await _text(records, one, f"{post.base.rstrip('/')}/digest")
     if not addresses or not text:
         return False
-    id = uuid5(NAMESPACE_URL, f"commonchart:digest:{one.tenant}:{one.user}:{one.kind}:{one.day}")
+    id = uuid5(NAMESPACE_URL, f"commonchart:digest:{one.tenant}:{one.user}:{one.org}:{one.kind}:{one.day}")
     subject = f"{site.practice or 'Commonchart'}: {'your week' if one.kind == 'week' else 'your day'}"
     await mail.send(server, mail.Mail(addresses[0].lines[0], subject, text, str(id)), post.clock())
     return True

@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from commonchart.access.actors import Actor
 from commonchart.access.outreach.policy import policy_of
-from commonchart.access.standing import standing
+from commonchart.access.standing import whichever
 from commonchart.care.outreach import reach
 from commonchart.exchange.outreach import mail
 from commonchart.exchange.outreach.outcome import InDoubt, NeverTaken, NotTaken
@@ -82,7 +82,7 @@ async def _sent(post: Post, one: Notice) -> str:
         site = await policy_of(conn, one.tenant)
         if "email" not in site.ready:
             return "this site has no mail server set up"
-        actor = await standing(conn, Actor(one.tenant, one.user, "", "clinician", "", "critical"))
+        actor = await whichever(conn, Actor(one.tenant, one.user, "", "clinician", "", "critical"))
         found = await store.read(conn, one.tenant, "Practitioner", actor.practitioner or "")
         server = await mail.server_of(conn, one.tenant)
     body = json.decode(found.body) if found is not None and found.body else {}

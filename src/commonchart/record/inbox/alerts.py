@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -97,6 +97,17 @@ async def open_ones(conn: Connection, tenant: int) -> list[Alert]:
         (tenant,),
     )
     return [Alert(*row) for row in rows]
+
+
+async def elsewhere(conn: Connection, tenant: int, user: str, orgs: Sequence[str]) -> dict[str, int]:
+    """How many open alerts are addressed to somebody, by organisation, of those given: a number and no more."""
+    if not orgs:
+        return {}
+    rows = await conn.fetch(
+        "SELECT org, count(*) FROM critical_alert WHERE tenant = %s AND owner = %s AND state = 'open' AND org = ANY(%s) GROUP BY org",
+        (tenant, user, list(orgs)),
+    )
+    return {row[0]: row[1] for row in rows}
 
 
 async def tenants(conn: Connection) -> list[int]:

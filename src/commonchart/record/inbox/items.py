@@ -104,10 +104,11 @@ async def drop(conn: Connection, tenant: int, patient: str, item: str) -> None:
 
 
 async def orphaned(conn: Connection, reason: str) -> int:
-    """Open items of users who are not active any more fall into the pool; how many."""
+    """Open items of users who work no more for whom they were addressed to fall into the pool; how many."""
     cursor = await conn.execute(
         "UPDATE inbox_item i SET owner = '', owner_by = %s FROM app_user u WHERE u.tenant = i.tenant AND u.id = i.owner "
-        "AND NOT u.active AND i.state = 'open' AND i.owner <> ''",
+        "AND NOT (u.active AND EXISTS (SELECT 1 FROM membership m WHERE m.actor = u.id AND (m.org = i.org OR i.org = '') "
+        "AND m.since IS NOT NULL AND m.ended IS NULL)) AND i.state = 'open' AND i.owner <> ''",
         (reason,),
     )
     return cursor.rowcount
