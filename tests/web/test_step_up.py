@@ -17,7 +17,7 @@ ASKING = {
     "/registries/{registry}/export.csv", "/reports/access/csv", "/reports/alerts.csv", "/medication-rules", "/emergency/{patient}",
     "/persons/{one}/{other}", "/rules/{rule}", "/rules/{rule}/try", "/schedules", "/apps/{app}", "/exchange/begin",
     "/account/factors/app", "/account/password", "/account/factors", "/users/new", "/users/{user}", "/users/{user}/end",
-    "/patients/{patient}/disclosures.csv",
+    "/users/ask", "/acting-for/answer", "/patients/{patient}/disclosures.csv",
 }  # fmt: skip
 
 

@@ -175,7 +175,7 @@ async def _one(
     return call.page(
         "people/user.html", status, idle=False, title=account.name, row=_row(account), account=account, values=_values(account, sent),
         issues=issues, errors=dict(issues), roles=_roles(), channels=CHANNELS, orgs=await staff.organisations(call.records),
-        names=await _names(call, [one.org for one in whole.places]), places=[_row(one) for one in whole.places],
+        names=await _names(call, [one.org for one in whole.places]), works=[_row(one) for one in whole.places],
         holds=_holds(whole.held), theirs=account.accepted and not account.elsewhere, created=dates.stamp(account.created), said=SAID.get(call.request.query_params.get("said", ""), ""),
         own=account.id == call.actor.user, reset=account.password,
     )  # fmt: skip
