@@ -274,7 +274,7 @@ async def pages(url: str, rounds: int) -> None:
     database = await Database.open(url)
     now = datetime.now(UTC)
     began = time.perf_counter()
-    async with database.dedicated() as conn:
+    async with database.dedicated(owner=True) as conn:
         await conn.set_autocommit(False)
         await kept.count(conn, 1, now.date(), now)
         await conn.commit()

@@ -26,6 +26,8 @@ from commonchart.fhir.validate import validate
 from commonchart.record.database import Database
 from commonchart.record.embedded import Embedded
 from commonchart.record.upgrade import migrate
+from commonchart.search.compile import Statement
+from commonchart.search.compile import compile as compiled
 from commonchart.search.query import parse
 
 PAIRS = 200
@@ -57,7 +59,7 @@ async def filled(database: Database, patients: int, each: int) -> None:
             bodies += [observation(p, n) for n in range(each)]
             bodies += [referral] if p % 4 == 1 else []
             await loader.commit([Put(validate(body), body["id"]) for body in bodies])
-    async with database.dedicated() as conn:
+    async with database.dedicated(owner=True) as conn:
         await conn.execute("VACUUM ANALYZE")
 
 
@@ -99,13 +101,41 @@ async def costs(database: Database, patients: int, each: int, rounds: int) -> No
             print(f"{way:22} {name:26} {median:7.3f} ms  {median / first:5.2f}")
 
 
+async def walled(url: str, database: Database, patients: int, each: int, rounds: int) -> None:
+    """The same statements of a clinician within their bounds, and as the owner whom no policy of the tables binds."""
+    records = Records(database, ACTORS["practice, clinician"], now)
+    owner = await Database.open(url, owner=True)
+    query = parse("Observation", [("code", "http://loinc.org|4548-4"), ("_count", "50")])
+    ways: dict[str, Callable[[int], Statement]] = {
+        "read": lambda n: read_statement(records.readable, "Observation", f"o-{n % patients}-{n % each}"),
+        "search of a patient": lambda n: compiled(parse("Observation", [("patient", f"p{n % patients}"), ("_count", "20")]), records.visible),
+        "search by code": lambda n: compiled(query, records.visible),
+    }  # fmt: skip
+    for way, made in ways.items():
+        found: dict[str, list[float]] = {"behind the wall": [], "without it": []}
+        for _ in range(rounds):
+            for name, used in (("behind the wall", records.database), ("without it", owner)):
+
+                async def one(n: int) -> None:
+                    asked = made(n)  # noqa: B023
+                    async with used.single() as conn:  # noqa: B023
+                        await conn.fetch(asked.sql, asked.args)
+
+                found[name] += (await timed(45, one))[5:]
+        behind, without = (statistics.median(times) for times in found.values())
+        print(
+            f"{way:22} behind the second wall {behind:.3f} ms, without {without:.3f} ms: {behind / without:.2f}"
+        )
+    await owner.close()
+
+
 async def audited(database: Database, patients: int, each: int, rounds: int) -> None:
     """A read of the program with its audit row, against the same statement alone."""
     records = Records(database, ACTORS["practice, clinician"], now)
 
     async def bare(n: int) -> None:
         asked = read_statement(records.readable, "Observation", f"o-{n % patients}-{n % each}")
-        async with database.single() as conn:
+        async with records.database.single() as conn:
             await conn.fetch(asked.sql, asked.args)
 
     with_row, without = list[float](), list[float]()
@@ -166,6 +196,7 @@ async def run(url: str, asked: argparse.Namespace) -> None:
     database = await Database.open(url)
     await filled(database, asked.patients, asked.each)
     await costs(database, asked.patients, asked.each, asked.rounds)
+    await walled(url, database, asked.patients, asked.each, asked.rounds)
     await audited(database, asked.patients, asked.each, asked.rounds)
     p = await told_apart(database, asked.patients)
     print(f"{PAIRS} pairs, Mann-Whitney p = {p:.3f}: {'not told apart' if p > LEVEL else 'TOLD APART'}")

@@ -88,7 +88,7 @@ async def run(url: str, items: int, people: int) -> None:
         database, tenant=1, login="wren", name="Wren", role="clinician", org="alder", now=now(), password=WORD
     )
     await filled(database, items, people)
-    async with database.dedicated() as conn:
+    async with database.dedicated(owner=True) as conn:
         await conn.execute("VACUUM ANALYZE")
     records = Records(database, users.actor(user, "bench"), now)
     chosen = settings.Settings(places.BUILD, database_url=url, secret=b"s" * 32)

@@ -40,7 +40,7 @@ async def filled(database: Database, scale: int) -> None:
     print(
         f"{scale} patients: seeding {assessed - began:.0f} s, due lists {time.perf_counter() - assessed:.0f} s"
     )
-    async with database.dedicated() as conn:
+    async with database.dedicated(owner=True) as conn:
         await conn.set_autocommit(True)
         await conn.execute("VACUUM ANALYZE")
 

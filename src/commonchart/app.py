@@ -19,6 +19,7 @@ from commonchart.fhir.outcome import Refused, Throttled
 from commonchart.ops import health
 from commonchart.ops.headers import Headed
 from commonchart.ops.limiting import Addresses
+from commonchart.record.bounds import Bounds
 from commonchart.record.database import Database
 from commonchart.rest import health_cards, health_links, oauth, websocket
 from commonchart.rest import http as rest
@@ -29,7 +30,10 @@ from commonchart.web.rendering import secured
 
 
 def build(settings: Settings, database: Database, clock: Callable[[], datetime]) -> Starlette:
-    """The application: FHIR API, pages, health. It opens nothing; `database` connects when it is first used."""
+    """The application: FHIR API, pages, health. It opens nothing; `database` connects when it is first used.
+
+    Whatever is asked through it stays within the site's tenant.
+    """
     application = Starlette(
         routes=[
             *rest.routes(),
@@ -53,7 +57,7 @@ def build(settings: Settings, database: Database, clock: Callable[[], datetime])
     # such a redirect would name the host that the request claims to ask
     application.router.redirect_slashes = False
     application.state.settings = settings
-    application.state.database = database
+    application.state.database = database.bound(Bounds(settings.tenant))
     application.state.clock = clock
     return application
 

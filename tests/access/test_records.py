@@ -292,7 +292,9 @@ async def test_what_fails_on_the_way_leaves_nothing_even_where_the_commit_goes_a
     async with records.database.single() as conn:
         before = await conn.fetch("SELECT count(*), max(seq) FROM change")
     with monkeypatch.context() as patch:
-        patch.setattr(audit, "of_writes", lambda *_: [("INSERT INTO audit (at) VALUES (NULL)", ())])
+        patch.setattr(
+            audit, "of_writes", lambda *_: [("INSERT INTO audit (at, tenant) VALUES (NULL, 1)", ())]
+        )
         with pytest.raises(psycopg.errors.NotNullViolation):
             await records.commit([Create(validate(body))])
     async with records.database.single() as conn:

@@ -63,7 +63,7 @@ def test_overdue_is_said_of_the_parameter() -> None:
 def test_what_cannot_be_read_is_a_doubt_and_never_the_value() -> None:
     cell = diabetes(a1c("p", "6.8", "2026-08-01"), a1c("p", "57", "2026-11-01", unit="", n=2)).cells["a1c"]
     assert (cell.text, cell.within, cell.status) == ("6.8", "none", "cannot-tell")
-    assert cell.doubt == "57 on 2026-11-01: no unit"
+    assert cell.doubt == "57 on 01-Nov-2026: no unit"
     assert all(value < 10 for _, value in cell.points)
 
 

@@ -160,7 +160,7 @@ async def test_from_being_asked_to_the_end_in_one_and_the_other_goes_on(
     page = (await root.get(f"/users/{id}")).text
     assert "birch" not in page.lower().replace("kim of birch", "")
     with pytest.raises(NotFound):
-        await staff.leave(alder, id, await place_of(database, "kim", "birch"))
+        await staff.leave(alder, id, membership=await place_of(database, "kim", "birch"))
     with pytest.raises(Conflict, match="last administrator"):
         await staff.change(alder, users.id_of("root"), Change("Root", "nurse", "alder"))
 

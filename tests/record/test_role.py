@@ -12,7 +12,8 @@ from psycopg.errors import InsufficientPrivilege
 from commonchart.access import audit, users
 from commonchart.fhir.outcome import Invalid
 from commonchart.record import audit_months
-from commonchart.record.database import ROLE, Database
+from commonchart.record.bounds import PATIENT_ROLE, PROGRAM_ROLE, ROLE, Bounds
+from commonchart.record.database import Database
 from commonchart.record.upgrade import migrate
 from tests.databases import Databases
 
@@ -27,19 +28,24 @@ CHANGES = (
 )
 
 
-async def test_the_program_is_nobody_in_the_database(database: Database, database_url: str) -> None:
-    async with database.single() as conn:
+@pytest.mark.parametrize(
+    "bounds", [Bounds(None), Bounds(1), Bounds(1, patients=("p",))], ids=lambda one: one.role
+)
+async def test_the_program_is_nobody_in_the_database(
+    database: Database, database_url: str, bounds: Bounds
+) -> None:
+    async with database.bound(bounds).single() as conn:
         rows = await conn.fetch(
             "SELECT current_user, rolsuper OR rolbypassrls OR rolcreatedb OR rolcreaterole OR rolcanlogin FROM pg_roles "
             "WHERE rolname = current_user"
         )
-    assert rows == [(ROLE, False)]
+    assert rows == [(bounds.role, False)]
     with psycopg.connect(database_url) as owner:
         assert owner.execute(
-            "SELECT count(*) FROM pg_class WHERE relowner = %s::regrole", (ROLE,)
+            "SELECT count(*) FROM pg_class WHERE relowner = %s::regrole", (bounds.role,)
         ).fetchone() == (0,)
         assert owner.execute(
-            "SELECT count(*) FROM pg_proc WHERE proowner = %s::regrole", (ROLE,)
+            "SELECT count(*) FROM pg_proc WHERE proowner = %s::regrole", (bounds.role,)
         ).fetchone() == (0,)
 
 
@@ -89,6 +95,10 @@ def test_an_owner_who_may_not_make_roles(empty_database: Databases) -> None:
         migrate(url)
     with psycopg.connect(empty_database.url(name), autocommit=True) as conn:
         conn.execute(f"GRANT {ROLE} TO {owner}".encode())
+    with pytest.raises(Invalid, match="GRANT commonchart_program, commonchart_patient TO"):
+        migrate(url)
+    with psycopg.connect(empty_database.url(name), autocommit=True) as conn:
+        conn.execute(f"GRANT {PROGRAM_ROLE}, {PATIENT_ROLE} TO {owner}".encode())
     assert migrate(url)
     with psycopg.connect(empty_database.url(name), autocommit=True) as conn:
         conn.execute(f"REASSIGN OWNED BY {owner} TO CURRENT_USER".encode())

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from commonchart.web.portal.due import plain
 from commonchart.web.present import due
 
 TODAY = date(2026, 11, 18)
@@ -30,8 +31,8 @@ WHY = {
 
 def row(status: str, title: str = "HbA1c", **more: Any) -> SimpleNamespace:
     given = {"rule": "a1c", "title": title, "status": status, "due_on": None, "overdue_on": None, "until": None, "next_change_on": None,
-             "why": json.dumps(WHY), "pack": "us-adult", "version": "2026.1", "assessed_at": datetime(2026, 11, 18, 6, 10, tzinfo=UTC)}  # fmt: skip
-    return SimpleNamespace(kind="monitoring", **given | more)
+             "why": json.dumps(WHY), "pack": "us-adult", "version": "2026.1", "assessed_at": datetime(2026, 11, 18, 6, 10, tzinfo=UTC), "kind": "monitoring"}  # fmt: skip
+    return SimpleNamespace(**given | more)
 
 
 def test_what_asks_for_something_comes_first_and_is_counted_in_words() -> None:
@@ -129,3 +130,44 @@ def test_what_was_reviewed_comes_before_what_was_not() -> None:
     plain = json.dumps(WHY | {"review": "reviewed"})
     rail = due.rail([row("due", "A", rule="a"), row("due", "B", rule="b", why=plain)], TODAY)
     assert [item.title for item in rail.open] == ["B", "A"]
+
+
+def test_the_rail_shows_few_at_once_and_counts_every_one() -> None:
+    plain = json.dumps(WHY | {"review": "reviewed"})
+    rows = [row("overdue", f"O{n:02}", rule=f"o{n}") for n in range(20)]
+    rows += [row("overdue", "Reviewed", rule="r", why=plain)]
+    rows += [row("due", f"D{n}", rule=f"d{n}") for n in range(6)]
+    rows += [row("cannot-tell", f"C{n}", rule=f"c{n}") for n in range(9)]
+    rail = due.rail([*rows, row("due-soon", "S", rule="s")], TODAY)
+    groups = rail.groups
+    assert [(one.status, one.words, len(one.first), len(one.rest), one.shut) for one in groups] == [
+        ("overdue", "21", 8, 13, False),
+        ("due", "6", 4, 2, False),
+        ("cannot-tell", "9", 0, 9, True),
+        ("due-soon", "1", 0, 1, True),
+    ]
+    assert groups[0].first[0].title == "Reviewed"
+    assert groups[0].rest_words == "13 more not reviewed"
+    assert groups[2].rest_words == "9 not reviewed"
+    assert [*(i for one in groups for i in (*one.first, *one.rest))] == list(rail.open)
+    assert len(rail.explained) == 12
+
+
+def test_with_nothing_overdue_what_cannot_be_told_stands_open() -> None:
+    uncoded = json.dumps(WHY | {"asks": ["sexually-active"], "question": "Have you had sex?"})
+    rail = due.rail([row("cannot-tell", f"T{n}", rule=f"t{n}", why=uncoded) for n in range(3)], TODAY)
+    (only,) = rail.groups
+    assert (only.words, len(only.asks), only.shut) == ("1 to ask", 1, False)
+
+
+def test_a_vaccine_has_its_everyday_name_at_home_and_orders_to_staff_are_no_questions() -> None:
+    why = {"plain": "Protects against Zoster.", "question": "Decide together with the patient"}
+    shot = plain(due.item(row("due", "Zoster, dose 1", kind="immunization", why=json.dumps(why))))
+    assert shot.title == "Shingles shot (Zoster, dose 1)"
+    assert shot.text.startswith("Protects against shingles, a painful rash. We have no record of one.")
+    open_ = plain(due.item(row("cannot-tell", "COVID-19", kind="immunization", why=json.dumps(why))))
+    assert open_.title == "COVID-19 shot"
+    assert "Decide together" not in open_.text
+    assert open_.text.endswith("ask us.")
+    asked = plain(due.item(row("cannot-tell", "Lungs", why=json.dumps(WHY | {"question": "Do you smoke?"}))))
+    assert "The question: Do you smoke?" in asked.text

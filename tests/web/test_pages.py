@@ -416,5 +416,7 @@ async def test_the_whole_due_list_explains_every_rule(sage: Client) -> None:
     assert "Would satisfy it" in page
     one = (await sage.get("/patients/ines/due?rule=uacr")).text
     assert re.search(r'id="uacr"><details open>', one)
+    assert 'class="grp" open><summary>' in page
+    assert page.count('class="due"') == page.count('class="due" id=') + page.count("until this is known")
     for query in ("show=overdue", "show=up-to-date&start=0", "start=99999", "start=x", "show=nonsense"):
         assert (await sage.get(f"/patients/ines/due?{query}")).status_code == 200

@@ -132,6 +132,40 @@ async def test_the_flowsheet_and_the_trend_mark_it(sage: Client, odd: None) -> N
     assert "rejected" in (await sage.get("/patients/ines/results")).text
 
 
+async def test_the_summary_shows_the_newest_that_counts_and_says_what_does_not(
+    sage: Client, odd: None
+) -> None:
+    page = (await sage.get("/patients/ines")).text
+    latest = page[page.index('id="h-r"') : page.index("</table>", page.index('id="h-r"'))]
+    assert "4.1" in latest
+    assert "01-Oct-2026" in latest
+    assert ">14<" not in latest
+    assert f'<a href="{ONE}">Potassium 14 mmol/L</a>, 10-Nov-2026' in page
+    await decided(sage, decision="rejected")
+    assert ONE not in (await sage.get("/patients/ines")).text
+    sheet = (await sage.get("/patients/ines/results")).text
+    assert "Counts for nothing" not in sheet
+    await decided(sage, decision="undone")
+
+
+async def test_a_patient_is_not_told_a_doubted_number_as_a_fact(
+    sage: Client, sign_in: SignIn, odd: None
+) -> None:
+    ines = await sign_in("ines")
+    home = (await ines.get("/me")).text
+    assert "14 mmol" not in home
+    assert "4.1 mmol" in home
+    listed = (await ines.get("/me/results")).text
+    assert "May be wrong: we are checking it" in listed
+    one = (await ines.get("/me/results/odd")).text
+    assert "This result may be wrong" in one
+    assert "Talk to us about this today" not in one
+    assert "14" not in (await ines.get("/me/results/old")).text.split("The numbers")[1].split("</table>")[0]
+    await decided(sage, decision="rejected")
+    assert "This result is wrong" in (await ines.get("/me/results/odd")).text
+    assert "Found to be wrong" in (await ines.get("/me/record/results")).text
+
+
 async def test_only_those_who_may_change_results_decide(sign_in: SignIn, odd: None) -> None:
     desk = await sign_in("desk")
     assert (await desk.get("/quarantine")).status_code == 403

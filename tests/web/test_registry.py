@@ -146,7 +146,7 @@ async def test_a_condition_registry(sage: Client, listed: None) -> None:
     assert "high, alert" in page
     assert re.search(r"HbA1c in range: \d+ % \(\d+ of \d+ with a value that counts; 2 without\)", page)
     whole = (await sage.get("/registries/diabetes?show=all&sort=-a1c")).text
-    assert "<s>57 on 2026-11-01</s>" in whole
+    assert "<s>57 on 01-Nov-2026</s>" in whole
     assert 'aria-label="HbA1c: 6.6, 6.4 %"' in whole
     empty = (await sage.get("/registries/anticoagulation")).text
     assert "Nobody belongs to this registry" in empty
@@ -164,6 +164,11 @@ async def test_the_dashboard_leads_to_patients_and_back(sage: Client, listed: No
     assert "PERSON-HIGH" in there
     assert 'href="/dashboard?clinician=other&amp;all=yes"' in there
     assert "Weekly panel report" in page
+    found_rules = (await sage.get("/dashboard?kind=monitoring&q=HBA1C")).text
+    assert "rule=a1c" in found_rules
+    assert re.search(r"\d rules?, greatest gap first", found_rules)
+    assert not re.search(r'href="/registry\?rule=(?!a1c)', found_rules)
+    assert "No rule that is asked of anybody here fits." in (await sage.get("/dashboard?q=gout")).text
     outside = (await sage.get("/registry?status=all&back=https://evil.example/dashboard")).text
     assert (
         "evil.example" not in outside.split("</main>")[0].split('name="back"')[0]

@@ -7,6 +7,7 @@ import pytest
 
 from commonchart.access.people import breached
 from commonchart.record.database import Database
+from commonchart.web.portal import table
 from commonchart.web.routes import READING, SHARED, SHARED_POST, SIGNED_POST, WRITING
 from commonchart.web.session import View
 from tests.conftest import Clock
@@ -17,7 +18,8 @@ ASKING = {
     "/registries/{registry}/export.csv", "/reports/access/csv", "/reports/alerts.csv", "/medication-rules", "/emergency/{patient}",
     "/persons/{one}/{other}", "/rules/{rule}", "/rules/{rule}/try", "/schedules", "/apps/{app}", "/exchange/begin",
     "/account/factors/app", "/account/password", "/account/factors", "/users/new", "/users/{user}", "/users/{user}/end",
-    "/users/ask", "/acting-for/answer", "/patients/{patient}/disclosures.csv",
+    "/users/ask", "/acting-for/answer",
+    "/patients/{patient}/disclosures.csv", "/patients/{patient}/label/{rtype}/{id}/lift/{label}", "/me/sharing/link",
 }  # fmt: skip
 
 
@@ -28,11 +30,12 @@ def _asks(view: View) -> bool:
 def test_what_is_dangerous_asks_first() -> None:
     found = {
         path
-        for table in (READING, SHARED, SHARED_POST, SIGNED_POST)
-        for path, view in table.items()
+        for views in (READING, SHARED, SHARED_POST, SIGNED_POST)
+        for path, view in views.items()
         if _asks(view)
     }
     found |= {path for path, (_, store) in WRITING.items() if _asks(store)}
+    found |= {path for path, _, view in table.views() if _asks(view)}
     assert found == ASKING
     downloads = {path for path in READING if path.endswith((".csv", "/csv", "/file"))}
     assert downloads <= found

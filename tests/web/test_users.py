@@ -16,6 +16,7 @@ from commonchart.access.actors import Actor
 from commonchart.record import site
 from commonchart.record.connection import Connection
 from commonchart.record.database import Database
+from commonchart.record.keys import patient_key
 from commonchart.web.people import letters
 from tests.conftest import Clock
 from tests.outreach import mail_server
@@ -138,12 +139,27 @@ async def test_ending_says_that_results_wait(sign_in: SignIn, database: Database
     async with database.single() as conn:
         await conn.execute(
             "INSERT INTO inbox_item (pk, tenant, patient, item, owner, kind, title, content, version, partial, batch, received, state) "
-            "VALUES (1, 1, 'ines', 'Observation/x', %s, 1, 't', '{}', 'v', false, false, now(), 'open')",
-            (id,),
+            "VALUES (%s, 1, 'ines', 'Observation/x', %s, 1, 't', '{}', 'v', false, false, now(), 'open')",
+            (patient_key("ines"), id),
         )
     page = (await root.get(f"/users/{id}/end")).text
     assert "1 open result addressed to them" in page
     assert "Results wait for this person" in page
+    assert (
+        "<strong>1 abnormal.</strong>" in page
+        and '<option value="pool">Everybody of the organization</option>' in page
+    )
+    async with database.single() as conn:
+        await conn.execute("UPDATE inbox_item SET kind = 0 WHERE item = 'Observation/x'")
+    asked = await sent(root, f"/users/{id}/end")
+    assert (
+        asked.status_code == 422 and 'href="#to"' in asked.text and "choose who takes them over" in asked.text
+    )
+    assert (await sent(root, f"/users/{id}/end", to="pool")).status_code == 303
+    async with database.single() as conn:
+        assert await conn.fetch("SELECT owner, owner_by FROM inbox_item WHERE item = 'Observation/x'") == [
+            ("", "was handed over from Sage Person by Root Person")
+        ]
 
 
 @pytest.mark.parametrize("login", ["sage", "desk", "ines"])

@@ -37,3 +37,8 @@ class Actor(Struct, frozen=True):
     app: str = ""
     context: str | None = None
     membership: str = ""
+
+
+def nobody(tenant: int, client: str = "web") -> Actor:
+    """Somebody who was not recognised, at the door of this tenant."""
+    return Actor(tenant, "", "", "system", "", client)

@@ -72,7 +72,7 @@ async def members(records: Records) -> dict[str, int]:
         if alone
         else f"SELECT g.registry, count(*) {_FROM} WHERE {scope} GROUP BY 1"
     )
-    async with records.database.single() as conn:
+    async with records.whole.single() as conn:
         cursor = await conn.execute(sql, [records.actor.tenant] if alone else args)
         found = {name: int(n) for name, n in await cursor.fetchall()}
     return {name: found.get(name, 0) for name in built_in().by_name}
@@ -86,7 +86,7 @@ async def listed(records: Records, asked: Asked, *, as_of: date, limit: int, off
         raise NotFound("There is no such registry")
     if offset + limit > MOST_ROWS:
         raise TooCostly(f"Only the first {MOST_ROWS:,} rows can be turned to: narrow the list, or export it")
-    async with records.database.connection() as conn:
+    async with records.whole.connection() as conn:
         chips, control = await _counts(conn, records, asked, as_of)
         found = await _rows(conn, records, asked, registry, as_of, limit, offset)
         await _noted(conn, records, "condition-registry", asked, found)
@@ -103,7 +103,7 @@ async def exported(records: Records, asked: Asked, *, as_of: date, limit: int) -
     registry = built_in().by_name.get(asked.registry)
     if registry is None:
         raise NotFound("There is no such registry")
-    async with records.database.connection() as conn:
+    async with records.whole.connection() as conn:
         found = await _rows(conn, records, asked, registry, as_of, limit + 1, 0)
         await _noted(conn, records, "export-registry", asked, found)
     if len(found) > limit:

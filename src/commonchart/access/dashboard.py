@@ -88,7 +88,7 @@ Counted = tuple[str, str, str, str, str, str, int]
 async def panel_of(records: Records, asked: Asked) -> Panel:
     """The dashboard. Raises Forbidden: it is not for patients."""
     await panels.allowed(records, "dashboard")
-    async with records.database.connection() as conn:
+    async with records.whole.connection() as conn:
         await audit.note(
             conn,
             records.actor,

@@ -127,7 +127,7 @@ async def registry(
     await panels.allowed(records)
     if offset + limit > MOST_ROWS:
         raise TooCostly(f"Only the first {MOST_ROWS:,} rows can be turned to: narrow the list, or export it")
-    async with records.database.connection() as conn:
+    async with records.whole.connection() as conn:
         statuses, attention, ranges = await _counted(conn, records, filters, as_of)
         total = attention if filters.attention else sum(statuses[one] for one in filters.statuses or ORDER)
         rules = await _rules(conn, records, filters, as_of)
@@ -141,7 +141,7 @@ async def exported(
 ) -> list[RegistryRow]:
     """Every row that fits, for taking it out of the house: the audit row names everybody. Raises as `registry`, TooCostly."""
     await panels.allowed(records)
-    async with records.database.connection() as conn:
+    async with records.whole.connection() as conn:
         rows = await _told(conn, records, await _rows(conn, records, filters, as_of, limit + 1, 0))
         await _noted(conn, records, action, filters, sorted({row.due.patient for row in rows}))
     if len(rows) > limit:
@@ -160,7 +160,7 @@ async def selected(
     """Patient -> rules of everything in the registry that fits, for acting on all of it. Raises as `registry`, TooCostly."""
     await panels.allowed(records)
     where, args = _shown(records, filters, as_of)
-    async with records.database.connection() as conn:
+    async with records.whole.connection() as conn:
         cursor = await conn.execute(
             f"SELECT d.patient, array_agg(d.rule ORDER BY d.rule) {_FROM} WHERE {where} "
             "GROUP BY d.patient ORDER BY d.patient LIMIT %s",

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from commonchart.access import policy
 from commonchart.access.actors import Actor
-from commonchart.care.labels import labels_of, mask
+from commonchart.care.labels import mask
+from commonchart.care.labels_by_hand import kept
 from commonchart.fhir import json
 from commonchart.fhir.outcome import Forbidden, NotFound
 from commonchart.record.rows import Stored, Write
@@ -24,7 +25,7 @@ PAGES = "web"
 def changeable(actor: Actor, old: Stored) -> None:
     """Raises NotFound for a living version that is hidden from the actor by its labels, Forbidden for another's."""
     hidden = mask(*policy.HIDDEN.get(actor.role, ()))
-    if hidden and old.actor != actor.user and labels_of(json.decode(old.body or b"{}")) & hidden:
+    if hidden and old.actor != actor.user and kept(json.decode(old.body or b"{}")) & hidden:
         raise NotFound(f"There is no {old.rtype} with this id")
     beyond = policy.visible(actor).beyond
     if beyond is not None and beyond.org is not None and old.org != beyond.org:

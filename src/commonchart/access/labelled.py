@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from commonchart.access import audit
+from commonchart.care import labels_by_hand
 from commonchart.care.labels import UNREAD, labels, members
+from commonchart.fhir import json
+from commonchart.record import store
 from commonchart.record.connection import Asked
 from commonchart.record.keys import token
 from commonchart.record.rows import Write
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
 
 ROUNDS = 4
 # search parameters by which a resource refers to what it is made of (`care.labels.MEMBERS`)
-_REFERRING = (
+REFERRING = (
     "result", "has-member", "derived-from", "entry", "item", "target", "diagnosis", "condition", "reason-reference",
     "related", "medication", "indication", "based-on", "report",
 )  # fmt: skip
@@ -34,12 +37,30 @@ async def raised(conn: Connection, tenant: int, writes: Sequence[Write]) -> list
     if not made_of:
         return list(writes)
     own = {(one.rtype, one.id): one.index.labels for one in writes if one.body is not None}
+    own |= await _lifted(
+        conn, tenant, writes, {key for keys in made_of.values() for key in keys if own.get(key)}
+    )
     wanted = sorted({key for keys in made_of.values() for key in keys} - set(own))
     masks = own | await _stored(conn, tenant, wanted)
     for _ in range(ROUNDS):
         if not _spread(writes, made_of, masks):
             break
-    return [_with(one, masks[one.rtype, one.id]) if n in made_of else one for n, one in enumerate(writes)]
+    return [
+        _with(one, masks[one.rtype, one.id], taken(masks, made_of[n])) if n in made_of else one
+        for n, one in enumerate(writes)
+    ]
+
+
+async def _lifted(
+    conn: Connection, tenant: int, writes: Sequence[Write], keys: Iterable[Key]
+) -> dict[Key, int]:
+    """The labels of those that something else is made of in the same batch, less what was lifted of them."""
+    stored = await store.read_many(conn, tenant, sorted(keys))
+    lifts = {key: labels_by_hand.lifts(json.decode(one.body or b"{}")) for key, one in stored.items()}
+    bodies = {(one.rtype, one.id): one.body or {} for one in writes if not one.judged}
+    return {
+        key: labels_by_hand.kept(bodies[key], held) for key, held in lifts.items() if held and key in bodies
+    }
 
 
 def _spread(writes: Sequence[Write], made_of: Mapping[int, list[Key]], masks: dict[Key, int]) -> bool:
@@ -55,10 +76,18 @@ def _spread(writes: Sequence[Write], made_of: Mapping[int, list[Key]], masks: di
     return grown
 
 
-def _with(write: Write, mask: int) -> Write:
-    if mask == write.index.labels:
+def _with(write: Write, mask: int, taken: int) -> Write:
+    if not taken and mask == write.index.labels:
         return write
-    return replace(write, index=replace(write.index, labels=mask))
+    return replace(write, index=replace(write.index, labels=write.index.labels | mask), taken=taken)
+
+
+def taken(masks: Mapping[Key, int], keys: Iterable[Key]) -> int:
+    """The labels of these together."""
+    found = 0
+    for key in keys:
+        found |= masks.get(key, 0)
+    return found
 
 
 async def _stored(conn: Connection, tenant: int, keys: Sequence[Key]) -> dict[Key, int]:
@@ -86,7 +115,7 @@ def raising(tenant: int, writes: Sequence[Write]) -> list[Asked]:
     for one in writes:
         mask = one.index.labels
         if mask and one.body is not None:
-            hashes = [token(param, f"{one.rtype}/{one.id}") for param in _REFERRING]
+            hashes = [token(param, f"{one.rtype}/{one.id}") for param in REFERRING]
             asked.append((_RAISE, (mask, tenant, hashes, mask, mask)))
     return asked
 

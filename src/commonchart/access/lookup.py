@@ -46,7 +46,7 @@ async def find(records: Records, family: str, given: str, born: date | None, num
     digest = hmac.new(
         records.key, "\n".join((fold(family), fold(given), str(born), number.strip())).encode(), sha256
     ).hexdigest()  # fmt: skip
-    async with records.database.connection() as conn:
+    async with records.whole.connection() as conn:
         await conn.execute("SELECT pg_advisory_xact_lock(%s)", (hash64(f"emergency-lookup {actor.user}"),))
         often = await conn.fetch(
             "SELECT count(*) FROM emergency_lookup WHERE tenant = %s AND actor = %s AND at > %s",
@@ -92,7 +92,7 @@ async def found_before(records: Records, patient: str) -> Stored:
     """A patient whom this user found within the last minutes. Raises Forbidden, NotFound."""
     await required(records)
     actor, now = records.actor, records.clock()
-    async with records.database.connection() as conn:
+    async with records.whole.connection() as conn:
         rows = await conn.fetch(
             f"SELECT {_R} FROM resource r WHERE {_OPEN} AND r.id = %s AND EXISTS (SELECT 1 FROM emergency_lookup l "
             "WHERE l.tenant = r.tenant AND l.actor = %s AND l.at > %s AND r.id = ANY(l.found))",

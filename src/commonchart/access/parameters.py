@@ -19,17 +19,17 @@ from commonchart.search.index import extended
 from commonchart.search.parameters import Offered
 
 if TYPE_CHECKING:
-    from commonchart.record.database import Connection, Database
+    from commonchart.record.database import Connection, Database, Pool
 
 FRESH_SECONDS = 5.0
 
-_known: WeakKeyDictionary[Database, dict[int, tuple[float, Offered]]] = WeakKeyDictionary()
+_known: WeakKeyDictionary[Pool, dict[int, tuple[float, Offered]]] = WeakKeyDictionary()
 
 
 async def offered(database: Database, tenant: int, conn: Connection | None = None) -> Offered:
     """What the tenant's clients may search by, at most some seconds old."""
     now = asyncio.get_running_loop().time()
-    found = _known.get(database, {}).get(tenant)
+    found = _known.get(database.pool, {}).get(tenant)
     if found is not None and now - found[0] < FRESH_SECONDS:
         return found[1]
     if conn is not None:
@@ -37,7 +37,7 @@ async def offered(database: Database, tenant: int, conn: Connection | None = Non
     else:
         async with database.single() as own:
             made = await read(own, tenant)
-    _known.setdefault(database, {})[tenant] = (now, made)
+    _known.setdefault(database.pool, {})[tenant] = (now, made)
     return made
 
 
@@ -61,7 +61,7 @@ async def register(
         if write.rtype != "SearchParameter":
             continue
         made = custom.own(write.body, write.id) if write.body is not None else None
-        _known.pop(database, None)
+        _known.pop(database.pool, None)
         if made is None:
             await reindex.drop(conn, tenant, write.id)
             continue

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
-from commonchart.access import emergency, policy, trail
+from commonchart.access import emergency, labelling, policy, trail
 from commonchart.access.actors import FOR_A_PATIENT, Actor
 from commonchart.access.people import links
 from commonchart.care.labels import labels, mask
@@ -94,6 +94,8 @@ def rights() -> tuple[Right, ...]:
         Right("See what other organizations share by treatment relationship or consent", policy.SHARED_WITH),
         Right("Open a record in an emergency (break-glass)", emergency.ROLES),
         Right("Read the audit trail, review break-glass", trail.REVIEWERS),
+        Right("Mark an entry as sensitive", labelling.PUTTERS),
+        Right("Lift a sensitive label, or put one back", labelling.LIFTERS),
         Right("Look after accounts, apps, exports and subscriptions", links.ADMINISTRATORS),
         Right("See only one's own record, or that of whom one acts for", FOR_A_PATIENT),
         Right("See sensitive facts that one wrote oneself, whatever their label", staff),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from functools import cache
+from functools import cache, lru_cache
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -18,6 +18,7 @@ from commonchart.access.actors import FOR_A_PATIENT, Actor
 from commonchart.access.consent import purposes_of
 from commonchart.care.labels import UNREAD, mask
 from commonchart.fhir.definitions import r4
+from commonchart.record.bounds import Bounds
 from commonchart.search.visible import Beyond, Part, Visible
 
 READ = frozenset({"read", "search", "history"})
@@ -153,6 +154,14 @@ def visible(actor: Actor, now: datetime | None = None, *, letters: str = "s") ->
     if own is None or "r" not in letters or not _is_self(actor, "read", own[0]):
         return seen
     return replace(seen, within=(*(seen.within or ()), Part(frozenset({own[0]}), id=own[1])))
+
+
+@lru_cache(maxsize=4096)
+def bounds(actor: Actor) -> Bounds:
+    """Within what PostgreSQL itself holds what the actor reads: tenant, labels, and for a patient their own record."""
+    seen = _visible(actor, None)
+    patients = None if seen.everything else tuple(sorted(seen.patients))
+    return Bounds(seen.tenant, seen.hidden, seen.deciding, seen.author, patients)
 
 
 def own_resource(actor: Actor) -> tuple[str, str] | None:

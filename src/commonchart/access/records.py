@@ -31,10 +31,11 @@ from commonchart.access import (
 )
 from commonchart.access.actors import Actor
 from commonchart.access.medications import gate
-from commonchart.access.writes import Create, Delete, Put, Wanted, over, type_of, write_of
+from commonchart.access.writes import Create, Delete, Put, Wanted, over, type_of, unjudged, write_of
 from commonchart.fhir import json
 from commonchart.fhir.outcome import Conflict, Forbidden, Gone, Issue, NotFound
 from commonchart.record import store
+from commonchart.record.bounds import Bounds
 from commonchart.record.connection import Asked
 from commonchart.record.keys import hash64, patient_key
 from commonchart.record.reindex import Run, runs
@@ -70,12 +71,12 @@ class HistoryPage(Struct, frozen=True):
 
 
 class Records:
-    """What one actor may see and change. `clock` is the only source of time; `key` signs search cursors."""
+    """What one actor may see and change, and `database` within those bounds. `clock` is the only source of time; `key` signs search cursors."""
 
     def __init__(
         self, database: Database, actor: Actor, clock: Callable[[], datetime], *, key: bytes = b"commonchart"
     ) -> None:
-        self.database = database
+        self.database = database.bound(policy.bounds(actor))
         self.actor = actor
         self.clock = clock
         self.key = key
@@ -89,6 +90,11 @@ class Records:
     @visible.setter
     def visible(self, narrower: Visible) -> None:
         self._visible = narrower
+
+    @property
+    def whole(self) -> Database:
+        """The database within the actor's tenant only: for what is written, and for checks that must know what is hidden."""
+        return self.database.bound(Bounds(self.actor.tenant))
 
     @property
     def readable(self) -> Visible:
@@ -220,7 +226,7 @@ class Records:
 
         `once`: there is one write, and nothing after it, so that it may be committed in its own round trip.
         """
-        async with self.database.connection() as conn:
+        async with self.whole.connection() as conn:
             yield Transaction(self, conn, source, once)
 
     async def commit(self, wanted: Sequence[Wanted], *, source: str = "") -> list[Written]:
@@ -376,6 +382,10 @@ class Transaction:
         await own.checked(self, writes)
         return await self._store(writes, self.records.clock())
 
+    async def write_labels(self, writes: Sequence[Write]) -> list[Written]:
+        """Store versions of which only the labels are others: `labelling` has decided who may. Raises Stale, Forbidden."""
+        return await self._store(writes, self.records.clock())
+
     async def write_prepared(self, writes: Sequence[Write], modifiers: Sequence[str] = ()) -> list[Written]:
         """Store what the loader validated and extracted in other processes. Raises as `write` does.
 
@@ -392,18 +402,21 @@ class Transaction:
         records, actor = self.records, self.records.actor
         stamp = Stamp(actor.tenant, actor.org, actor.user, now, self.source)
         known = await parameters.offered(records.database, actor.tenant, self.conn)
+        final: dict[Key, Write] = {}
 
         def replacing(old: Stored, new: Write) -> Write:
-            permitted.replaces(actor, old, new)
-            guarding.changeable(actor, old)
+            if not old.deleted:
+                permitted.replaces(actor, old, new)
+                guarding.changeable(actor, old)
             made = over(old, new)
+            final[made.rtype, made.id] = made
             return made if made is new else parameters.indexed(made, known)
 
-        writes = [parameters.indexed(one, known) for one in writes]
+        writes = [parameters.indexed(unjudged(one), known) for one in writes]
         writes = await labelled.raised(self.conn, actor.tenant, writes)
-        before = labelled.raising(actor.tenant, writes)
 
         def trail(written: Sequence[Written]) -> list[Asked]:
+            before = labelled.raising(actor.tenant, [final.get((one.rtype, one.id), one) for one in writes])
             kept = [
                 *relationships.keeping(actor.tenant, written, now),
                 *consents.keeping(actor.tenant, written, now),

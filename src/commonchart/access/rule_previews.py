@@ -93,7 +93,7 @@ async def begin(records: Records, rule: str, choice: Choice) -> Preview:
     """
     await rules.deciding(records)
     actor, now = records.actor, records.clock()
-    async with records.database.connection() as conn:
+    async with records.whole.connection() as conn:
         await record.alone(conn, actor.tenant)
         before = (await record.active(conn, actor.tenant)).pack
         known = {one.n for one in await record.versions(conn, actor.tenant, rule)}
@@ -116,7 +116,7 @@ async def begin(records: Records, rule: str, choice: Choice) -> Preview:
 async def of_rule(records: Records, rule: str) -> Preview:
     """The latest preview of a rule. Raises Forbidden, NotFound."""
     await rules.reading(records)
-    async with records.database.connection() as conn:
+    async with records.whole.connection() as conn:
         found = await previews.of_rule(conn, records.actor.tenant, rule)
     if found is None:
         raise NotFound("No preview of this rule has been made")
@@ -129,7 +129,7 @@ async def dates(records: Records, one: Preview) -> int:
 
 
 async def _count(records: Records, one: Preview, group: str) -> int:
-    async with records.database.connection() as conn:
+    async with records.whole.connection() as conn:
         cursor = await conn.execute(
             f"SELECT count(*) FROM rule_preview_change c WHERE c.tenant = %s AND c.preview = %s AND {_GROUP_SQL[group]}",
             (one.tenant, one.id),
@@ -154,7 +154,7 @@ async def people(
         where += f" AND EXISTS (SELECT 1 FROM panel_member p WHERE p.pk = c.pk AND p.patient = c.patient AND {scope})"
         values += more
     columns = ", ".join(f"r.{name}" for name in VERSION_COLUMNS.split(", "))
-    async with records.database.connection() as conn:
+    async with records.whole.connection() as conn:
         cursor = await conn.execute(f"SELECT count(*) {where}", values)
         found = await cursor.fetchone()
         cursor = await conn.execute(

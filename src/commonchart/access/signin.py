@@ -12,8 +12,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from commonchart.access import audit, credentials, passwords
-from commonchart.access.actors import Actor
-from commonchart.access.people import factors, guessing, passkeys, sessions
+from commonchart.access.actors import Actor, nobody
+from commonchart.access.people import factors, guessing, notices, passkeys, sessions
 from commonchart.access.people.guessing import Origin
 from commonchart.access.people.sessions import ABSOLUTE, IDLE
 from commonchart.fhir.outcome import Invalid, Throttled, Unauthenticated
@@ -310,7 +310,7 @@ async def _failed(
     waiting: bool,
 ) -> None:  # fmt: skip
     """Count and note a failure. The same statements run for a name that nobody has."""
-    who = _actor(row) if row else Actor(0, "", "", "system", "", "web")
+    who = _actor(row) if row else nobody(database.tenant)
     detail = "waiting" if waiting else "wrong password or inactive" if row else "unknown user"
     async with database.connection() as conn:
         if not waiting:
@@ -369,6 +369,7 @@ async def change_password(
         )
         await credentials.end_all(conn, actor.user, now, but=token)
         await audit.note(conn, actor, now, "password", detail="by its owner")
+        await notices.note(conn, actor.user, "password", now)
     credentials.forget()
 
 

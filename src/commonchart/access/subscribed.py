@@ -36,8 +36,9 @@ async def seen(conn: Connection, actor: Actor, rtype: str, id: str, vid: int, no
     if not policy.allowed(actor, "read", rtype):
         return None
     statement = version_statement(policy.visible(actor, now, letters="r"), rtype, id, vid)
-    row = await (await conn.execute(statement.sql, statement.args)).fetchone()
-    return store.row_stored(row) if row else None
+    async with conn.within(policy.bounds(actor)):
+        rows = await conn.fetch(statement.sql, statement.args)
+    return store.row_stored(rows[0]) if rows else None
 
 
 async def subscriber(conn: Connection, tenant: int, user: str, org: str, id: str) -> Actor:

@@ -12,7 +12,7 @@ from psycopg.errors import UniqueViolation
 
 from commonchart.access import audit, credentials, passwords
 from commonchart.access.actors import Actor, Role
-from commonchart.access.people import leaving
+from commonchart.access.people import leaving, notices
 from commonchart.fhir.outcome import Conflict, Invalid, NotFound
 
 if TYPE_CHECKING:
@@ -159,11 +159,12 @@ async def set_password(database: Database, login: str, password: str, now: datet
     """A new password; every session and token of the user ends. Raises NotFound, Invalid."""
     user = await find(database, login)
     secret = await passwords.hashed(password)
-    async with database.single() as conn:
+    async with database.connection() as conn:
         await conn.execute(
             "UPDATE app_user SET password = %s, failures = 0, locked_until = NULL WHERE id = %s",
             (secret, user.id),
         )
+        await notices.note(conn, user.id, "password", now)
     await credentials.revoke_all(database, user.id, now)
 
 

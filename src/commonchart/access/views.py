@@ -41,7 +41,7 @@ async def save(records: Records, name: str, filters: Filters, *, shared: bool) -
     await panels.allowed(records)
     actor, now = records.actor, records.clock()
     kept = replace(filters, picked=())
-    async with records.database.connection() as conn:
+    async with records.whole.connection() as conn:
         mine = await views.listed(conn, actor.tenant, actor.user, actor.org)
         view = View(
             actor.tenant, uuid4().hex, actor.user, actor.org, shared, _name(name, mine), msgspec.json.encode(kept).decode(), now

@@ -9,6 +9,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
+from commonchart.care import labels_by_hand
 from commonchart.fhir import json
 from commonchart.fhir.outcome import Conflict
 from commonchart.fhir.validate import Valid
@@ -84,12 +85,32 @@ def type_of(wanted: Wanted) -> str:
 
 
 def over(old: Stored, new: Write) -> Write:
-    """What may replace a living version: a signed note is only added to, and labels are only raised. Raises Conflict."""
-    if old.rtype == "DocumentReference":
+    """What may come after a version: a signed note is only added to, and labels are only raised. Raises Conflict.
+
+    What was lifted by hand stays lifted. `old` with `deleted` is the version before a deletion.
+    """
+    if old.rtype == "DocumentReference" and not old.deleted:
         keep_signed(old, new.body)
-    if new.body is None or new.relabels or b'"security":[' not in (old.body or b""):
+    if new.body is None or new.judged:
         return new
-    return _labelled(old, new, new.body)
+    before = old.body or b""
+    if not new.relabels and b'"security":[' in before:
+        new = _labelled(old, new, new.body)
+    return _lifted(old, new) if labels_by_hand.LIFTED.encode() in before else new
+
+
+def _lifted(old: Stored, new: Write) -> Write:
+    """The write with what was lifted of the version before, as far as it carries the same codes."""
+    body = labels_by_hand.lifting(new.body or {}, labels_by_hand.lifts(json.decode(old.body or b"{}")))
+    mask = labels_by_hand.kept(body) | new.taken
+    return replace(new, body=body, index=replace(new.index, labels=mask))
+
+
+def unjudged(write: Write) -> Write:
+    """The write without lifted labels, which nobody sends."""
+    if write.judged or write.body is None or not labels_by_hand.lifts(write.body):
+        return write
+    return replace(write, body=labels_by_hand.lifting(write.body, {}))
 
 
 def _labelled(old: Stored, new: Write, body: dict[str, Any]) -> Write:

@@ -106,8 +106,8 @@ def _known() -> _Known:
 def labels_of(resource: Mapping[str, Any]) -> int:
     """The mask of a resource: of its codes anywhere, contained ones too, and of what its sender says."""
     found = security_mask((resource.get("meta") or {}).get("security") or ())
-    for system, code in _codings(resource):
-        found |= _of_code(system, code)
+    for system, code in codings(resource):
+        found |= code_mask(system, code)
     return found
 
 
@@ -117,7 +117,8 @@ def security_mask(security: Iterable[Mapping[str, Any]]) -> int:
     return _union(known.get(str(one.get("code", "")), 0) for one in security)
 
 
-def _of_code(system: str, code: str) -> int:
+def code_mask(system: str, code: str) -> int:
+    """The mask of one code."""
     known = _known()
     if system in _ICD:
         plain = code.replace(".", "").upper()
@@ -134,7 +135,7 @@ def _union(masks: Iterable[int]) -> int:
     return found
 
 
-def _codings(value: Any) -> Iterator[tuple[str, str]]:
+def codings(value: Any) -> Iterator[tuple[str, str]]:
     """(system, code) of every coding in a value."""
     if type(value) is dict:
         code, system = value.get("code"), value.get("system")
@@ -142,18 +143,18 @@ def _codings(value: Any) -> Iterator[tuple[str, str]]:
             yield system, code
         for held in value.values():
             if type(held) is dict or type(held) is list:
-                yield from _codings(held)
+                yield from codings(held)
     elif type(value) is list:
         for one in value:
-            yield from _codings(one)
+            yield from codings(one)
 
 
-def members(resource: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """(type, id) of what a resource is made of or is about, whose labels it takes on."""
+def members(resource: Mapping[str, Any], named: frozenset[str] = MEMBERS) -> list[tuple[str, str]]:
+    """(type, id) of what a resource is made of or is about, whose labels it takes on; under the elements `named`."""
     found = {
         tuple(text.split("/")[:2])
         for name, value in resource.items()
-        for text in _references(value, name in MEMBERS)
+        for text in _references(value, name in named, named)
         if text.count("/") >= 1 and "://" not in text
     }
     return sorted(
@@ -161,13 +162,13 @@ def members(resource: Mapping[str, Any]) -> list[tuple[str, str]]:
     )
 
 
-def _references(value: Any, wanted: bool) -> Iterator[str]:
+def _references(value: Any, wanted: bool, named: frozenset[str]) -> Iterator[str]:
     if type(value) is dict:
         text = value.get("reference")
         if wanted and type(text) is str:
             yield text
         for name, held in value.items():
-            yield from _references(held, wanted or name in MEMBERS)
+            yield from _references(held, wanted or name in named, named)
     elif type(value) is list:
         for one in value:
-            yield from _references(one, wanted)
+            yield from _references(one, wanted, named)

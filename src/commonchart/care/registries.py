@@ -22,6 +22,7 @@ from commonchart.care.accuracy import Measured
 from commonchart.care.assess import Due, last_done, measured_within
 from commonchart.care.calendar import add_months
 from commonchart.care.chart import Chart
+from commonchart.care.explain import shown_day
 from commonchart.care.monitoring import Limits, limits_of, measurements, shown, unusable
 from commonchart.care.results import within
 from commonchart.care.rules import BUILT_IN, PACKS
@@ -259,7 +260,7 @@ def _retracted(one: Measured) -> bool:
 def _said(one: Measured) -> str:
     value = one.raw if one.raw is not None else one.fact.value
     text = f"{value:f}" if value is not None else one.fact.words[:20] or "no number"
-    return f"{text} on {one.fact.shown[:10]}"
+    return f"{text} on {shown_day(one.fact)}"
 
 
 def _points(found: Sequence[Measured]) -> tuple[tuple[date, Decimal], ...]:

@@ -11,6 +11,7 @@ import click
 from commonchart import settings
 from commonchart.access import credentials, users
 from commonchart.access.people import breached, factors, links, staff
+from commonchart.access.people.handing_over import POOL
 from commonchart.access.people.links import Link, Person
 from commonchart.access.people.staff import Asked
 from commonchart.access.records import Records
@@ -93,7 +94,7 @@ async def end_membership(login: str, organization: str, data: Path | None) -> No
         found = await users.find(database, login)
         async with database.single() as conn:
             place = await credentials.only_one(conn, found.id, organization)
-        await staff.leave(_ours(database), found.id, place)
+        await staff.leave(_ours(database), found.id, POOL, place)
     click.echo(f"{login} works for {organization} no more, and everything they held for it has ended.")
 
 

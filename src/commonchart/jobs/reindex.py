@@ -6,8 +6,11 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from commonchart.access import consents, relationships
 from commonchart.access.parameters import indexed, read
+from commonchart.care import labels_by_hand
 from commonchart.fhir import json
 from commonchart.record import reindex, store
 from commonchart.record.reindex import Row, Run
@@ -47,7 +50,8 @@ async def _made(conn: Connection, rows: list[Row]) -> list[tuple[Row, Index]]:
         if row.tenant not in known:
             known[row.tenant] = await read(conn, row.tenant)
         body = json.decode(row.body.encode())
-        write = Write(row.rtype, row.id, body, extract(row.rtype, body))
+        index = replace(extract(row.rtype, body), labels=labels_by_hand.kept(body))
+        write = Write(row.rtype, row.id, body, index)
         out.append((row, indexed(write, known[row.tenant]).index))
     return out
 

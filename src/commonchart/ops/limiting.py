@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from commonchart.access.actors import Actor
+from commonchart.access.actors import nobody
 from commonchart.access.limits import Limits, limits_of, refuse
 from commonchart.fhir.outcome import Refused
 from commonchart.settings import client_address
@@ -16,7 +16,6 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 FREE = ("/health", "/static/")
-NOBODY = Actor(0, "", "", "system", "", "web")
 TRY_LATER = 1013
 
 
@@ -56,7 +55,9 @@ class Addresses:
             await send({"type": "websocket.close", "code": TRY_LATER})
             return
         try:
-            await refuse(limits, state.database, NOBODY, state.clock(), "address", address, wait)
+            await refuse(
+                limits, state.database, nobody(state.database.tenant), state.clock(), "address", address, wait
+            )
         except Refused as refusal:
             await self._answer(scope, refusal)(scope, receive, send)
 

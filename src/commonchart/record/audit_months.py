@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 from typing import TYPE_CHECKING
 
-from commonchart.record.database import ROLE
+from commonchart.record.bounds import PROGRAM_ROLE, ROLE
 
 if TYPE_CHECKING:
     from commonchart.record.database import Connection
@@ -56,6 +56,9 @@ async def make(conn: Connection, month: date) -> None:
     await conn.execute(
         f"CREATE TABLE {name} (LIKE audit INCLUDING DEFAULTS); "
         f"REVOKE ALL ON {name} FROM {ROLE}; GRANT SELECT, INSERT ON {name} TO {ROLE}; "
+        f"ALTER TABLE {name} ENABLE ROW LEVEL SECURITY; ALTER TABLE {name} FORCE ROW LEVEL SECURITY; "
+        f"CREATE POLICY owner ON {name} TO CURRENT_USER USING (true); "
+        f"CREATE POLICY program ON {name} TO {PROGRAM_ROLE} USING (true); "
         "LOCK TABLE audit_rest IN ACCESS EXCLUSIVE MODE; "
         f"WITH moved AS (DELETE FROM audit_rest WHERE at >= '{month}+00' AND at < '{following(month)}+00' RETURNING {COLUMNS}) "
         f"INSERT INTO {name} ({COLUMNS}) SELECT {COLUMNS} FROM moved; "

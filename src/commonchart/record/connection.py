@@ -7,15 +7,18 @@ and `together` speak to libpq directly: what is asked together goes out together
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from functools import lru_cache
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import psycopg
-from psycopg import AsyncConnection, InterfaceError, OperationalError, errors
+from psycopg import AsyncConnection, AsyncCursor, AsyncTransaction, InterfaceError, OperationalError, errors
 from psycopg.adapt import PyFormat, Transformer
 from psycopg.pq import ConnStatus, ExecStatus, TransactionStatus
+
+from commonchart.record.bounds import Bounds, setting
 
 if TYPE_CHECKING:
     from psycopg.pq.abc import PGresult
@@ -24,10 +27,12 @@ if TYPE_CHECKING:
 
 Row = tuple[Any, ...]
 Asked = tuple[str, Sequence[Any]]
+_Made = tuple[bytes, Sequence[Any], tuple[int, ...], Sequence[Any] | None]
 
 PREPARE_FROM = 4
 MOST_KINDS = 500
 BEGIN: Asked = ("BEGIN", ())
+BEGIN_SNAPSHOT: Asked = ("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", ())
 COMMIT: Asked = ("COMMIT", ())
 ROLLBACK: Asked = ("ROLLBACK", ())
 
@@ -46,11 +51,16 @@ class _Kind:
 
 
 class Connection(AsyncConnection[Row]):
-    """One connection to PostgreSQL, used by one task at a time."""
+    """One connection to PostgreSQL, used by one task at a time.
+
+    `bounds` are set in each transaction as it begins; without them nobody's record can be read.
+    """
 
     def __init__(self, *given: Any, **options: Any) -> None:
         super().__init__(*given, **options)
         self.keys: Keys | None = None
+        self.bounds: Bounds | None = None
+        self.begin = BEGIN
         self._kinds: dict[tuple[bytes, tuple[int, ...]], _Kind] = {}
         self._numbers = count()
         self._values = Transformer(self)
@@ -72,14 +82,62 @@ class Connection(AsyncConnection[Row]):
         status = self.pgconn.transaction_status
         if status == TransactionStatus.ACTIVE:
             raise InterfaceError("this connection is in use")
-        begins = not self.autocommit and status == TransactionStatus.IDLE
+        first = self._first() if status == TransactionStatus.IDLE else []
         try:
-            results = await self._known([BEGIN, *asked] if begins else asked)
+            results = await self._known([*first, *asked])
         except BaseException:
             if self.pgconn.transaction_status not in _SETTLED:
                 self.pgconn.finish()  # nobody would hear the rest of the answer
             raise
-        return [self._rows(result) for result in results[1 if begins else 0 :]]
+        return [self._rows(result) for result in results[len(first) :]]
+
+    def _first(self) -> list[Asked]:
+        """What a transaction begins with; in autocommit mode what is sent together is one."""
+        begin = [] if self.autocommit else [self.begin]
+        return begin if self.bounds is None else [*begin, setting(self.bounds)]
+
+    async def hold(self, bounds: Bounds) -> None:
+        """Hold what is left of the open transaction, and those that follow, within these bounds."""
+        self.bounds = bounds
+        if self.pgconn.transaction_status == TransactionStatus.INTRANS:
+            await self.together([setting(bounds)])
+
+    @asynccontextmanager
+    async def within(self, bounds: Bounds) -> AsyncIterator[None]:
+        """Within other bounds for a while, in the same transaction."""
+        before = self.bounds
+        await self.hold(bounds)
+        try:
+            yield
+        finally:
+            if before is not None:
+                await self.hold(before)
+
+    async def begun(self) -> None:
+        """Begin the transaction, within the bounds, where none is open: before a cursor of psycopg's own is used."""
+        if not self.autocommit and self.pgconn.transaction_status == TransactionStatus.IDLE:
+            await self.together([])
+
+    async def execute(self, *given: Any, **options: Any) -> AsyncCursor[Row]:
+        """As psycopg's, within the bounds also where each statement is a transaction of its own."""
+        if self.bounds is None or self.pgconn.transaction_status != TransactionStatus.IDLE:
+            return await super().execute(*given, **options)
+        if not self.autocommit:
+            await self.begun()
+            return await super().execute(*given, **options)
+        async with self.transaction():
+            return await super().execute(*given, **options)
+
+    @asynccontextmanager
+    async def transaction(
+        self, savepoint_name: str | None = None, force_rollback: bool = False
+    ) -> AsyncIterator[AsyncTransaction]:
+        """As psycopg's, within the bounds."""
+        outer = self.pgconn.transaction_status == TransactionStatus.IDLE
+        async with super().transaction(savepoint_name, force_rollback) as opened:
+            if outer and self.bounds is not None:
+                await self.together([setting(self.bounds)])
+            yield opened
 
     async def _known(self, asked: Sequence[Asked]) -> list[PGresult]:
         """The results, also where psycopg made PostgreSQL forget what is prepared (it does after a DROP)."""
@@ -94,9 +152,10 @@ class Connection(AsyncConnection[Row]):
     async def _exchange(self, asked: Sequence[Asked]) -> list[PGresult]:
         """Send everything, and wait for the result of each."""
         pgconn = self.pgconn
+        made = [self._made(sql, args) for sql, args in asked]
         pgconn.enter_pipeline_mode()
         try:
-            sent = [self._send(sql, args) for sql, args in asked]
+            sent = [self._send(*one) for one in made]
             pgconn.pipeline_sync()
             while pgconn.flush():
                 await self._writable()
@@ -106,12 +165,18 @@ class Connection(AsyncConnection[Row]):
                 pgconn.exit_pipeline_mode()
         return self._good(sent, iter(results))
 
-    def _send(self, sql: str, args: Sequence[Any]) -> tuple[_Kind, bytes | None]:
-        """Put one statement into what goes out; its kind, and the name that it is prepared under now, if it is."""
+    def _made(self, sql: str, args: Sequence[Any]) -> _Made:
+        """One statement as it is sent; raises for arguments that do not fit, before anything has gone out."""
         query, formats = _query(sql, len(args))
-        values = self._values.dump_sequence(args, formats) if args else []
-        types: tuple[int, ...] = tuple(self._values.types or ()) if args else ()
-        how = self._values.formats if args else None
+        if not args:
+            return query, [], (), None
+        values = self._values.dump_sequence(args, formats)
+        return query, values, tuple(self._values.types or ()), self._values.formats
+
+    def _send(
+        self, query: bytes, values: Sequence[Any], types: tuple[int, ...], how: Sequence[Any] | None
+    ) -> tuple[_Kind, bytes | None]:
+        """Put one statement into what goes out; its kind, and the name that it is prepared under now, if it is."""
         kind = self._kinds.get((query, types))
         if kind is None:
             kind = self._kinds[query, types] = _Kind()

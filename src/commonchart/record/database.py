@@ -7,6 +7,7 @@ record must answer again as soon as PostgreSQL does; and a stale connection is t
 from __future__ import annotations
 
 import asyncio
+import copy
 import select
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -16,22 +17,80 @@ from psycopg import errors
 from psycopg.pq import TransactionStatus
 
 from commonchart.fhir.outcome import Busy, TooCostly
-from commonchart.record.connection import COMMIT, ROLLBACK, Connection
+from commonchart.record.bounds import PROGRAM, ROLE, Bounds
+from commonchart.record.connection import BEGIN, BEGIN_SNAPSHOT, COMMIT, ROLLBACK, Asked, Connection
 from commonchart.record.sealed import Keys
 
 __all__ = ["Connection", "Database", "raise_refusal"]
 
 STATEMENT_SECONDS = 30
 SESSION = "-c TimeZone=UTC -c DateStyle=ISO -c jit=off -c lock_timeout=10s -c idle_in_transaction_session_timeout=60s"
-ROLE = "commonchart_app"
-"""What the program works as: it owns no table, and of the audit trail it may only add and read (migration 0025)."""
 AWAY = "The database cannot be reached just now; nothing was stored. Try again in a moment."
+
+
+class Pool:
+    """Connections that are lent and given back, and the places for them."""
+
+    def __init__(self, url: str, session: str, size: int, patience: float, keys: Keys | None) -> None:
+        self.url = url
+        self.keys = keys
+        self._session = session
+        self._patience = patience
+        self._places = asyncio.Semaphore(size)
+        self._idle: list[Connection] = []
+        self._closed = False
+
+    def close(self) -> None:
+        """Close what is idle; what is still lent out is closed when it comes back."""
+        self._closed = True
+        while self._idle:
+            self._idle.pop().pgconn.finish()
+
+    async def take(self) -> Connection:
+        """A connection, which `give_back` must follow."""
+        await self._place()
+        try:
+            conn = self._live() or await _connect(self.url, self._session)
+            conn.keys = self.keys
+            return conn
+        except BaseException as error:
+            self._places.release()
+            raise_refusal(error)
+            raise
+
+    def give_back(self, conn: Connection) -> None:
+        """End what `take` began."""
+        conn.bounds = None
+        if self._closed or conn.worn or conn.pgconn.transaction_status != TransactionStatus.IDLE:
+            conn.pgconn.finish()
+        else:
+            self._idle.append(conn)
+        self._places.release()
+
+    async def _place(self) -> None:
+        if not self._places.locked():
+            await self._places.acquire()
+            return
+        try:
+            async with asyncio.timeout(self._patience):
+                await self._places.acquire()
+        except TimeoutError:
+            raise Busy("Too much is asked of the database at once. Try again in a moment.") from None
+
+    def _live(self) -> Connection | None:
+        while self._idle:
+            conn = self._idle.pop()
+            if not _hung_up(conn):
+                return conn
+            conn.pgconn.finish()
+        return None
 
 
 class Database:
     """A pool of connections. `connection()` is a transaction; `single()` is for one statement that commits itself.
 
-    They work as ROLE, or as the `owner` of the tables, which only the months of the audit trail need.
+    They work as ROLE, within `bounds`: the program's own at first (every tenant), narrower after `bound`. Or as the `owner`
+    of the tables, which only the months of the audit trail need.
     """
 
     def __init__(
@@ -44,13 +103,10 @@ class Database:
         owner: bool = False,
     ) -> None:
         self.url = url
-        self.keys = keys
+        self.bounds: Bounds | None = None if owner else PROGRAM
         self._owned = f"{SESSION} -c statement_timeout={statement_seconds}s"
         self._session = self._owned if owner else f"{self._owned} -c role={ROLE}"
-        self._patience = patience
-        self._places = asyncio.Semaphore(size)
-        self._idle: list[Connection] = []
-        self._closed = False
+        self.pool = Pool(url, self._session, size, patience, keys)
 
     @classmethod
     async def open(
@@ -81,22 +137,40 @@ class Database:
         """A Database that connects when first used, for a server process that must start while PostgreSQL is away."""
         return cls(url, size, patience, STATEMENT_SECONDS, keys)
 
+    def bound(self, bounds: Bounds) -> Database:
+        """The same connections, lent within these bounds."""
+        narrower = copy.copy(self)
+        narrower.bounds = bounds
+        return narrower
+
+    @property
+    def keys(self) -> Keys | None:
+        """What seals the secrets that are kept."""
+        return self.pool.keys
+
+    @keys.setter
+    def keys(self, keys: Keys | None) -> None:
+        self.pool.keys = keys
+
+    @property
+    def tenant(self) -> int:
+        """The tenant that it is bound to; 0, which is nobody's, for the program's own."""
+        return (self.bounds.tenant if self.bounds else None) or 0
+
     async def close(self) -> None:
         """Close what is idle; what is still lent out is closed when it comes back."""
-        self._closed = True
-        while self._idle:
-            self._idle.pop().pgconn.finish()
+        self.pool.close()
 
-    def connection(self) -> AbstractAsyncContextManager[Connection]:
+    def connection(self, *, snapshot: bool = False) -> AbstractAsyncContextManager[Connection]:
         """A connection in a transaction: committed at the end, rolled back when the block raises.
 
-        Raises Busy when PostgreSQL is away, full or restarting, TooCostly when a statement takes too long.
+        `snapshot`: it only reads, and all as of one moment. Raises Busy when PostgreSQL is away, full or restarting, TooCostly when a statement takes too long.
         """
-        return _Lent(self, autocommit=False)
+        return _Lent(self, BEGIN_SNAPSHOT if snapshot else BEGIN)
 
     def single(self) -> AbstractAsyncContextManager[Connection]:
         """A connection in autocommit mode: each statement is its own transaction, without BEGIN and COMMIT round trips."""
-        return _Lent(self, autocommit=True)
+        return _Lent(self, None)
 
     @asynccontextmanager
     async def dedicated(self, *, owner: bool = False) -> AsyncIterator[Connection]:
@@ -110,64 +184,30 @@ class Database:
             async with conn:
                 await conn.set_autocommit(True)
                 await conn.execute("SET statement_timeout = 0")
+                conn.bounds = None if owner else self.bounds
                 yield conn
         except psycopg.Error as error:
             raise_refusal(error)
             raise
 
-    async def take(self) -> Connection:
-        """A connection of the pool, which `give_back` must follow."""
-        await self._place()
-        try:
-            conn = self._live() or await _connect(self.url, self._session)
-            conn.keys = self.keys
-            return conn
-        except BaseException as error:
-            self._places.release()
-            raise_refusal(error)
-            raise
-
-    def give_back(self, conn: Connection) -> None:
-        """End what `take` began."""
-        if self._closed or conn.worn or conn.pgconn.transaction_status != TransactionStatus.IDLE:
-            conn.pgconn.finish()
-        else:
-            self._idle.append(conn)
-        self._places.release()
-
-    async def _place(self) -> None:
-        if not self._places.locked():
-            await self._places.acquire()
-            return
-        try:
-            async with asyncio.timeout(self._patience):
-                await self._places.acquire()
-        except TimeoutError:
-            raise Busy("Too much is asked of the database at once. Try again in a moment.") from None
-
-    def _live(self) -> Connection | None:
-        while self._idle:
-            conn = self._idle.pop()
-            if not _hung_up(conn):
-                return conn
-            conn.pgconn.finish()
-        return None
-
 
 class _Lent:
     """A loan from the pool. A class, not a generator: it is on the path of every read."""
 
-    __slots__ = ("_autocommit", "_conn", "_database")
+    __slots__ = ("_begin", "_bounds", "_conn", "_pool")
     _conn: Connection
 
-    def __init__(self, database: Database, *, autocommit: bool) -> None:
-        self._database = database
-        self._autocommit = autocommit
+    def __init__(self, database: Database, begin: Asked | None) -> None:
+        self._pool = database.pool
+        self._bounds = database.bounds
+        self._begin = begin
 
     async def __aenter__(self) -> Connection:
-        self._conn = conn = await self._database.take()
-        if conn.autocommit is not self._autocommit:
-            await conn.set_autocommit(self._autocommit)
+        self._conn = conn = await self._pool.take()
+        conn.bounds = self._bounds
+        conn.begin = self._begin or BEGIN
+        if conn.autocommit is not (self._begin is None):
+            await conn.set_autocommit(self._begin is None)
         return conn
 
     async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
@@ -182,7 +222,7 @@ class _Lent:
             raise_refusal(error or late)
             raise
         finally:
-            self._database.give_back(conn)
+            self._pool.give_back(conn)
         raise_refusal(error)
 
 

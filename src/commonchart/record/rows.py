@@ -71,6 +71,8 @@ class Write(Struct, frozen=True):
 
     `relabels`: the security labels of the version before are given up where this one does not carry them.
     `ours`: the id was made for this Write just now, so that nobody else can know it.
+    `judged`: what it says of lifted labels was decided (`care.labels_by_hand`), and is not what somebody sent.
+    `author`: who wrote what it says, where that is not who commits it. `taken`: labels of what it is made of.
     """
 
     rtype: str
@@ -82,6 +84,9 @@ class Write(Struct, frozen=True):
     skip_unchanged: bool = False
     relabels: bool = False
     ours: bool = False
+    judged: bool = False
+    author: str = ""
+    taken: int = 0
 
 
 class Written(Struct, frozen=True):

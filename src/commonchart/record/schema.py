@@ -29,6 +29,7 @@ PATIENT_SHARDED = frozenset(
         "quarantine",
         "quarantine_answer",
         "rule_preview_change",
+        "label_act",
     }
 )
 LOOK_UP = frozenset(
@@ -99,6 +100,7 @@ LOCAL = frozenset(
         "sign_in_failures",
         "passkey_answer",
         "share_link",
+        "account_notice",
         "share_file",
     }
 )

@@ -12,9 +12,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
-from psycopg import sql
 
-from commonchart.care.labels import labels_of
+from commonchart.care import labels_by_hand
 from commonchart.fhir import json
 from commonchart.fhir.dates import instant
 from commonchart.fhir.outcome import Conflict, Gone, NotFound, Stale
@@ -99,7 +98,8 @@ async def write(
 ) -> list[Written]:
     """Store one batch in the connection's transaction, in order; what each Write became, in order.
 
-    `over` is asked about every Write that replaces a living version: what shall be stored instead, or it refuses.
+    `over` is asked about every Write that replaces a version, or comes after a deletion (then it gets the version before
+    that, with `deleted` set): what shall be stored instead, or it refuses.
     `also` gives what else is told the database of what was written, in the same round trip. With `last` the transaction
     is committed in it too, where all of it is one round trip; else whoever opened it commits as ever.
     Raises Stale (if_match), Conflict (must_be_new, or an id that another source holds), NotFound and Gone for
@@ -136,8 +136,8 @@ async def _write(
     held = [(w.rtype, w.id) for w in writes if (w.rtype, w.id) not in claimed]
     sources = await _lock(conn, stamp.tenant, held)
     current = await read_many(conn, stamp.tenant, held)
-    living = {key: one for key, one in current.items() if not one.deleted}
-    writes = [over(living[w.rtype, w.id], w) if (w.rtype, w.id) in living else w for w in writes]
+    last = await _before_deletion(conn, stamp.tenant, current, writes)
+    writes = [over(last[w.rtype, w.id], w) if (w.rtype, w.id) in last else w for w in writes]
     writes = [w if w.body is not None else _ended(w, current.get((w.rtype, w.id))) for w in writes]
     written = [
         _decide(stamp, w, current.get((w.rtype, w.id)), sources.get((w.rtype, w.id), "")) for w in writes
@@ -149,6 +149,20 @@ async def _write(
         before += _labelling(stamp.tenant, [w for w, s in moving if (s.rtype, s.id) in replaced])
         await _fill(conn, before, _rows(stamp.tenant, moving), also(written), last)
     return written
+
+
+async def _before_deletion(
+    conn: Connection, tenant: int, current: Mapping[Key, Stored], writes: Sequence[Write]
+) -> dict[Key, Stored]:
+    """The version that each write comes after: the living one, or the one that was deleted."""
+    found = {key: one for key, one in current.items() if not one.deleted}
+    for one in writes:
+        now = current.get((one.rtype, one.id))
+        if now is not None and now.deleted and one.body is not None:
+            before = await vread(conn, tenant, one.rtype, one.id, now.vid - 1)
+            if before is not None:
+                found[one.rtype, one.id] = replace(before, deleted=True)
+    return found
 
 
 _CLAIM = "INSERT INTO resource_loc (tenant, rtype, id, pk, source) VALUES (%s, %s, %s, %s, %s)"
@@ -225,7 +239,7 @@ def _check(stamp: Stamp, write: Write, now: Stored | None, source: str) -> None:
 
 def _ended(write: Write, now: Stored | None) -> Write:
     """A deletion with the labels of what it ends: that there was something is as sensitive as what it was."""
-    labels = labels_of(json.decode(now.body)) if now is not None and now.body else 0
+    labels = labels_by_hand.kept(json.decode(now.body)) if now is not None and now.body else 0
     return replace(write, index=Index(labels=labels))
 
 
@@ -245,7 +259,7 @@ def _after(recorded: datetime, now: Stored | None) -> datetime:
 def _version(stamp: Stamp, write: Write, vid: int, recorded: datetime, body: bytes | None) -> Stored:
     index = write.index
     return Stored(
-        write.rtype, write.id, vid, recorded, stamp.org, stamp.actor, stamp.source, body is None, body,
+        write.rtype, write.id, vid, recorded, stamp.org, write.author or stamp.actor, stamp.source, body is None, body,
         index.patient, index.status, index.code, index.category, index.date_lo, index.date_hi,
     )  # fmt: skip
 
@@ -438,13 +452,22 @@ _INSERT_MANY = {
 
 
 async def _copy(conn: Connection, table: str, rows: Sequence[tuple[Any, ...]]) -> None:
-    statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(
-        sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, _columns(table)))
+    """By way of a temporary table of the connection's, since nothing is copied into one that has policies."""
+    columns, staged = (
+        ", ".join(_columns(table)),
+        f"{table}_for_{conn.bounds.role if conn.bounds else 'owner'}",
     )
-    async with conn.cursor() as cursor, cursor.copy(statement) as copy:
+    kinds = ", ".join(f"{name} {kind}" for name, kind in zip(_columns(table), _types(table), strict=True))
+    made = f"CREATE TEMPORARY TABLE IF NOT EXISTS {staged} ({kinds}) ON COMMIT DELETE ROWS"
+    await conn.together([("SET LOCAL client_min_messages = warning", ()), (made, ())])
+    async with (
+        conn.cursor() as cursor,
+        cursor.copy(f"COPY {staged} FROM STDIN (FORMAT BINARY)".encode()) as copy,
+    ):
         copy.set_types(_types(table))
         for row in rows:
             await copy.write_row(row)
+    await conn.fetch(f"INSERT INTO {table} ({columns}) SELECT {columns} FROM {staged}")
 
 
 # ---- history ---------------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from commonchart.access import audit
-from commonchart.access.actors import Actor
+from commonchart.access.actors import nobody
 from commonchart.access.oauth import clients, id_tokens, tokens
 from commonchart.access.oauth.apps import App
 from commonchart.access.oauth.assertions import Key
@@ -125,8 +125,8 @@ async def _answered(served: Served, request: Request) -> dict[str, Any] | None:
         failures.failed(client, address)
         if isinstance(refusal, UnknownClient):
             async with state.database.single() as conn:
-                nobody = Actor(0, "", "", "system", "", f"app:{client[:100]}")
-                await audit.note(conn, nobody, now, "token", outcome=audit.MINOR, detail="client not proven")
+                who = nobody(state.database.tenant, f"app:{client[:100]}")
+                await audit.note(conn, who, now, "token", outcome=audit.MINOR, detail="client not proven")
         raise
 
 

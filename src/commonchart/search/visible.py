@@ -125,8 +125,8 @@ class Visible(Struct, frozen=True):
         parts: list[Condition] = [(f"{alias}.tenant = %s", [self.tenant])]
         if not self.everything:
             parts.append((f"{alias}.patient = ANY(%s)", [sorted(self.patients)]))
-        if self._deciding:
-            parts.append(_unlabelled(alias, self._deciding, ""))
+        if self.deciding:
+            parts.append(_unlabelled(alias, self.deciding, ""))
         if self.within is not None:
             parts.append(_any(_due_within(alias, part) for part in self.within))
         if self.beyond is not None:
@@ -159,7 +159,7 @@ class Visible(Struct, frozen=True):
         return self.everything and not narrowed and not (self.beyond and self.beyond.refused)
 
     @property
-    def _deciding(self) -> int:
+    def deciding(self) -> int:
         """The hidden labels that a worked-out answer may rest on."""
         return self.hidden & ~mask(*UNDECISIVE)
 
@@ -167,7 +167,7 @@ class Visible(Struct, frozen=True):
     def whole(self) -> bool:
         """Whether everything that answers rest on may be seen, so that stored answers and counts may be shown as they are."""
         open_ = self.everything and self.types is None and self.within is None and self.beyond is None
-        return open_ and not self._deciding
+        return open_ and not self.deciding
 
     def scope(self) -> list[Any]:
         """Everything but the moment, in a fixed order: equal where the same may be seen at the same time."""

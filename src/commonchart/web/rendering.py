@@ -13,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse, Response
 
 from commonchart.web import assets
-from commonchart.web.present import dates
+from commonchart.web.present import dates, values
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -41,7 +41,7 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters.update(day=_day, ago=dates.ago)
+    made.filters.update(day=_day, ago=dates.ago, unit=values.tidy)
     made.globals.update(asset=assets.url, htmx=assets.has("vendor/htmx.js"))
     return made
 

@@ -13,6 +13,7 @@ from commonchart.access.withheld import Split, nothing_hidden, withheld
 from commonchart.care.medications.from_fhir import OBSERVATIONS, record
 from commonchart.care.medications.inputs import Record, Withheld
 from commonchart.care.medications.pack import built_in
+from commonchart.record.bounds import Bounds
 from commonchart.record.due import referenced_medications
 from commonchart.record.keys import token
 from commonchart.record.people import linked_on
@@ -46,6 +47,13 @@ async def known(
 
     `pending` are resources that are about to be stored, which take the place of their stored versions.
     """
+    async with conn.within(Bounds(actor.tenant)):
+        return await _known(conn, actor, now, patient, as_of, pending)
+
+
+async def _known(
+    conn: Connection, actor: Actor, now: datetime, patient: str, as_of: date, pending: Iterable[Body]
+) -> Known | None:
     same = await linked_on(conn, actor.tenant, patient)
     split = await withheld(conn, actor, now, same, TYPES, TOKENS)
     new = {_key(one): one for one in pending}

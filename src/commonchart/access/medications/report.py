@@ -140,7 +140,7 @@ async def events(records: Records, period: Period, rule: str) -> list[Event]:
     await _allowed(records)
     where, args = _where(records, period)
     scope, of_whom = panels.each(records.visible)
-    async with records.database.connection() as conn:
+    async with records.whole.connection() as conn:
         cursor = await conn.execute(
             f"SELECT e.at, e.patient, coalesce(u.name, e.actor), e.about, e.title, {_STATE}, e.reason {_FROM} WHERE {where} "
             f"AND e.rule = %s AND EXISTS (SELECT 1 FROM (SELECT e.pk, e.tenant, e.patient) p WHERE {scope}) "

@@ -86,7 +86,7 @@ async def refreshed(records: Records, patient: str) -> None:
     Where the worker is at it already nobody waits for it: what it has not seen it is told of by the feed.
     """
     tenant = records.actor.tenant
-    async with records.database.connection() as conn:
+    async with records.whole.connection() as conn:
         free = await conn.fetch("SELECT pg_try_advisory_xact_lock(%s)", (_lock(tenant, patient),))
         if free[0][0]:
             await _review(conn, tenant, patient, records.clock())

@@ -16,7 +16,7 @@ import pyotp
 from msgspec import Struct
 
 from commonchart.access import audit, credentials
-from commonchart.access.people import cipher
+from commonchart.access.people import cipher, notices
 from commonchart.fhir.outcome import Conflict, Invalid, NotFound
 from commonchart.record import site as decisions
 
@@ -143,6 +143,7 @@ async def confirm(database: Database, secret: bytes, actor: Actor, code: str, no
             "UPDATE factor SET confirmed = %s, counter = %s WHERE id = %s", (now, step, row[0])
         )
         await audit.note(conn, actor, now, "factor-added", detail="totp")
+        await notices.note(conn, actor.user, "factor-added", now)
         return await renew(conn, secret, actor, now)
 
 
@@ -172,6 +173,7 @@ async def renew(conn: Connection, secret: bytes, actor: Actor, now: datetime) ->
             (uuid4().hex, actor.tenant, actor.user, _kept(secret, actor.user, code)[0], now, now),
         )
     await audit.note(conn, actor, now, "recovery-codes")
+    await notices.note(conn, actor.user, "codes", now)
     return codes
 
 
@@ -236,6 +238,7 @@ async def take_away(conn: Connection, by: Actor, user: str, now: datetime) -> in
     await conn.execute("UPDATE factor SET ended = %s WHERE actor = %s AND ended IS NULL", (now, user))
     await credentials.end_all(conn, user, now)
     await audit.note(conn, by, now, "factor-removed", id=user, detail="all, for somebody else")
+    await notices.note(conn, user, "factor-removed", now)
     return cursor.rowcount
 
 
@@ -259,3 +262,4 @@ async def remove(database: Database, actor: Actor, id: str, now: datetime) -> No
                 "UPDATE factor SET ended = %s WHERE actor = %s AND ended IS NULL", (now, actor.user)
             )
         await audit.note(conn, actor, now, "factor-removed", detail=row[0])
+        await notices.note(conn, actor.user, "factor-removed", now)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from commonchart.access import credentials
+from commonchart.access.people import notices
 from commonchart.fhir.outcome import Throttled
 
 if TYPE_CHECKING:
@@ -93,6 +94,8 @@ async def succeeded(conn: Connection, user: str, origin: Origin, known: bool, no
         (credentials.digest(cookie), user, now),
     )
     await conn.execute("UPDATE app_user SET failures = 0, locked_until = NULL WHERE id = %s", (user,))
+    if not known:
+        await notices.note(conn, user, "browser", now)
     return cookie
 
 

@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from commonchart.access import audit, credentials, passwords, policy, users
 from commonchart.access.actors import Actor
-from commonchart.access.people import guessing
+from commonchart.access.people import guessing, notices
 from commonchart.fhir.outcome import Forbidden, Invalid, Issue, NotFound, Throttled
 
 if TYPE_CHECKING:
@@ -282,5 +282,6 @@ async def accept(
         await credentials.end_all(conn, found.user, now)
         who = Actor(found.tenant, found.user, found.name, found.role, found.org, "web")  # type: ignore[arg-type]
         await audit.note(conn, who, now, "password", detail=f"by {found.kind}")
+        await notices.note(conn, found.user, "password", now)
     credentials.forget()
     return found

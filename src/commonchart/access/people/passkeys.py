@@ -25,7 +25,7 @@ from webauthn.helpers.structs import (
 )
 
 from commonchart.access import audit
-from commonchart.access.people import cipher, factors
+from commonchart.access.people import cipher, factors, notices
 from commonchart.fhir.outcome import Invalid, Unauthenticated
 
 if TYPE_CHECKING:
@@ -102,6 +102,7 @@ async def keep(
          made.credential_id, made.sign_count, now, now),
     )  # fmt: skip
     await audit.note(conn, actor, now, "factor-added", detail="passkey")
+    await notices.note(conn, actor.user, "factor-added", now)
 
 
 async def add(

@@ -15,7 +15,8 @@ from msgspec import Struct
 
 from commonchart.access import audit, credentials, users
 from commonchart.access.credentials import IN_FORCE, LAST_USED
-from commonchart.access.people import factors, leaving, links
+from commonchart.access.people import factors, handing_over, leaving, links, notices
+from commonchart.access.people.handing_over import Leaver, Waiting
 from commonchart.access.people.leaving import Ends, Place
 from commonchart.access.people.links import Channel, Link, Person, administrator
 from commonchart.fhir.outcome import Conflict, Invalid, Issue, NotFound
@@ -176,29 +177,39 @@ async def organisations(records: Records) -> list[str]:
         return [row[0] for row in await cursor.fetchall()]
 
 
-class Whole(Struct, frozen=True):
-    """An account as it was last acted with, what its person holds, and the places of work that the administrator sees.
+async def one(records: Records, id: str, membership: str = "") -> tuple[Account, Ends]:
+    """An account as it was last acted with, or in one place of work, and what its person holds, or holds there.
 
-    What is held elsewhere is not counted.
+    What is held where the administrator does not reach is not counted. Raises Forbidden, NotFound.
     """
-
-    account: Account
-    held: Ends
-    places: tuple[Account, ...]
-
-
-async def one(records: Records, id: str, membership: str = "") -> Whole:
-    """An account, or what of it ends with one place of work. Raises Forbidden, NotFound."""
     await administrator(records)
     now, actor = records.clock(), records.actor
     async with records.database.connection() as conn:
-        places = await _places(conn, actor, id)
-        account = _chosen(places, membership)
+        account = await _found(conn, actor, id, membership)
         alone = account.elsewhere or bool(membership)
         place = Place(account.membership, account.org) if alone else None
         held = await leaving.held(conn, actor.tenant, id, now, place)
         await audit.note(conn, actor, now, "read-user", id=id)
-    return Whole(account, held, tuple(places))
+    return account, held
+
+
+async def places(records: Records, id: str) -> list[Account]:
+    """Where somebody works, of what the administrator sees, the one last acted for first. Raises Forbidden, NotFound."""
+    await administrator(records)
+    async with records.database.single() as conn:
+        return await _places(conn, records.actor, id)
+
+
+async def waiting(records: Records, account: Account, membership: str = "") -> Waiting:
+    """The results that wait for somebody by urgency, and who may take them over. Raises Forbidden."""
+    await administrator(records)
+    async with records.database.single() as conn:
+        only = account.elsewhere or bool(membership)
+        return await handing_over.waiting(conn, records.actor, _leaver(account, only=only))
+
+
+def _leaver(one: Account, *, only: bool) -> Leaver:
+    return Leaver(one.id, one.name, one.org, only)
 
 
 async def _places(conn: Connection, actor: Actor, id: str, *, lock: bool = False) -> list[Account]:
@@ -356,6 +367,8 @@ async def change(records: Records, id: str, wanted: Change) -> Account:
                 (wanted.name.strip(), wanted.email.strip(), wanted.practitioner.strip() or None, id),
             )
         await audit.note(conn, actor, now, "change-user", id=id, detail=_told(before, wanted)[:1000])
+        if wanted.email.strip() != before.email:
+            await notices.note(conn, id, "email", now, before=before.email)
         await credentials.tell(conn)
         after = await _found(conn, actor, id, before.membership)
     credentials.forget()
@@ -430,37 +443,50 @@ async def _not_the_last(conn: Connection, actor: Actor, before: Account, at: str
         raise Conflict("This is the last administrator who can sign in: make another one first", at=at)
 
 
-async def leave(records: Records, id: str, membership: str = "") -> Ends:
-    """Somebody leaves, or one place of work: everything they hold, or hold for it, ends at once. What they held.
+async def leave(records: Records, id: str, to: str = "", membership: str = "") -> Ends:
+    """Somebody leaves, or one place of work: everything they hold, or hold for it, ends at once; what they held.
 
-    Whoever also works elsewhere leaves only the organisation of this administrator. Raises Forbidden, NotFound, Conflict.
+    What waits for them goes to a user or to `handing_over.POOL`. Whoever also works elsewhere leaves only the organisation of
+    this administrator. Raises Forbidden, NotFound, Conflict; Invalid (to whom).
     """
     await administrator(records)
     now, actor = records.clock(), records.actor
     if id == actor.user:
         raise Conflict("Nobody ends their own account: ask another administrator")
     async with records.database.connection() as conn:
-        places = await _places(conn, actor, id, lock=True)
-        before = _chosen(places, membership)
+        every = await _places(conn, actor, id, lock=True)
+        before = _chosen(every, membership)
         _no_program(before)
         if not before.active:
             raise Conflict("This account has ended already")
-        for one in [before] if membership else places:
+        for one in [before] if membership else every:
             if one.role == "administrator" and one.active and one.accepted:
                 await _not_the_last(conn, actor, one, "")
         place = Place(before.membership, before.org)
         alone = before.elsewhere or bool(membership)
         held = await leaving.held(conn, actor.tenant, id, now, place if alone else None)
+        handed = await _handed(conn, actor, now, [before] if alone else every, to, only=alone)
+        whole = True
         if alone:
             whole = await leaving.end_one(conn, actor.tenant, id, place, actor.user, now)
         else:
             await leaving.end(conn, actor.tenant, id, actor.user, now)
-            whole = True
-        done = "deactivate" if whole else "end-membership"
         detail = before.role if whole else f"{before.role} of {before.org}"
-        await audit.note(conn, actor, now, done, id=id, detail=detail)
+        detail = f"{detail}, handed over: {handed}" if handed else detail
+        await audit.note(conn, actor, now, "deactivate" if whole else "end-membership", id=id, detail=detail)
     credentials.forget()
     return held
+
+
+async def _handed(
+    conn: Connection, actor: Actor, now: datetime, every: list[Account], to: str, *, only: bool
+) -> int:
+    """Hand over what waits where somebody leaves: to whom was chosen where they last acted, elsewhere to all who work there."""
+    first, *rest = [one for one in every if one.active and one.accepted] or every[:1]
+    handed = 0
+    for one in rest:
+        handed += await handing_over.hand_over(conn, actor, now, _leaver(one, only=True), handing_over.POOL)
+    return handed + await handing_over.hand_over(conn, actor, now, _leaver(first, only=only), to)
 
 
 async def back(records: Records, id: str, *, channel: Channel) -> Link:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from commonchart.access import audit, passwords, signin, users
-from commonchart.access.actors import Actor
+from commonchart.access.actors import Actor, nobody
 from commonchart.access.portal import proxies
 from commonchart.access.signin import Session
 from commonchart.fhir.outcome import Conflict, Invalid, NotFound, Unauthenticated
@@ -154,7 +154,7 @@ async def _living(database: Database, text: str, now: datetime) -> tuple[str, ..
         )
         if not rows:
             await audit.note(
-                conn, Actor(0, "", "", "system", "", "web"), now, "redeem", outcome=audit.MINOR, detail="unknown code"
+                conn, nobody(database.tenant), now, "redeem", outcome=audit.MINOR, detail="unknown code"
             )  # fmt: skip
             raise Unauthenticated(WRONG)
     return tuple(rows[0])

@@ -117,8 +117,7 @@ async def verify(
         **public,
         **{keys.name_of(bytes.fromhex(c.public)): bytes.fromhex(c.public) for c in checkpoints if c.stands()},
     }
-    async with database.connection() as conn:
-        await conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    async with database.connection(snapshot=True) as conn:
         await conn.execute("SET LOCAL statement_timeout = 0")
         work = _Verifying(conn, trusted, archived or Archived())
         await work.walk(checkpoints, progress)

@@ -103,7 +103,8 @@ class Limits:
 
 
 def _cited(reading: Reading, name: str) -> Source:
-    return Source(reading.ref, f"{name} {_short(reading.value)} {reading.unit} on {reading.day.isoformat()}")
+    unit = reading.unit.replace("{1.73_m2}", "1.73 m²")
+    return Source(reading.ref, f"{name} {_short(reading.value)} {unit} on {reading.day:%d-%b-%Y}")
 
 
 def limits(of: Limits) -> Iterator[Found]:

@@ -141,6 +141,7 @@ async def _export(database: Database, conn: Connection, clock: Clock, place: Pla
     done = [one.rtype if one.kind == "output" else one.kind for one in have]
     job = write.job(wanted, seen, readable, run.at, place.made("export", run.id), done)
     n, resources = len(have), sum(one.resources for one in have if one.kind == "output")
+    await conn.hold(policy.bounds(actor))
     async for made in write.files(conn, job, still):
         async with database.connection() as own:
             for one in made:

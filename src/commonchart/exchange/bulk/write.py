@@ -134,7 +134,7 @@ async def _copied(
     copying = f"COPY ({statement.sql}) TO STDOUT (FORMAT csv, DELIMITER E'\\x02', QUOTE E'\\x01')"
     count, unlooked, looked = 0, 0, time.monotonic()
     write = file.write
-    async with conn.cursor() as cursor, cursor.copy(copying, statement.args) as copy:
+    async with conn.transaction(), conn.cursor() as cursor, cursor.copy(copying, statement.args) as copy:
         async for row in copy:
             count += 1
             unlooked += write(row if keep is None else subset(bytes(row), keep) + b"\n")

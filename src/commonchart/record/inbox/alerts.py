@@ -110,6 +110,16 @@ async def elsewhere(conn: Connection, tenant: int, user: str, orgs: Sequence[str
     return {row[0]: row[1] for row in rows}
 
 
+async def readdressed(conn: Connection, tenant: int, user: str, to: str, org: str | None = None) -> int:
+    """The open alerts of somebody (for one organisation) become another's, "" everybody's; how many. Their steps go on."""
+    cursor = await conn.execute(
+        "UPDATE critical_alert SET owner = %s WHERE tenant = %s AND owner = %s AND state = 'open' "
+        "AND (%s::text IS NULL OR org = %s)",
+        (to, tenant, user, org, org),
+    )
+    return cursor.rowcount
+
+
 async def tenants(conn: Connection) -> list[int]:
     """Who has open alerts, or notices to be sent."""
     rows = await conn.fetch(

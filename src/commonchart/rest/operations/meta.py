@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from commonchart.access.records import Put, Records
+from commonchart.access import labelling
+from commonchart.access.records import Put, Records, Transaction
 from commonchart.fhir import json
 from commonchart.fhir.outcome import Forbidden, Gone, Malformed, NotFound
 from commonchart.fhir.validate import validate
@@ -75,6 +76,8 @@ async def _changed(records: Records, asked: Asked, change: Any) -> Answer:
         if stored.deleted:
             raise Gone(f"This {asked.rtype} has been deleted")
         resource = json.decode(stored.body or b"{}")
+        if change is _without:
+            await _not_by_hand(records, tx, asked, given)
         meta = dict(resource.get("meta", {}))
         for name in LISTS:
             kept = change(meta.get(name, []), given.get(name, []))
@@ -82,6 +85,15 @@ async def _changed(records: Records, asked: Asked, change: Any) -> Answer:
         put = Put(validate({**resource, "meta": meta}), asked.id, stored.vid, relabels=True)
         (written,) = await tx.write([put])
     return _answer(json.decode(written.stored.body or b"{}")["meta"])
+
+
+async def _not_by_hand(records: Records, tx: Transaction, asked: Asked, given: dict[str, Any]) -> None:
+    """What somebody put by hand is lifted on its page, with a reason and a second look, or not at all."""
+    held = await labelling.held(tx.conn, records.actor.tenant, asked.rtype, asked.id)
+    if held & {one.get("code") for one in given.get("security", []) if isinstance(one, dict)}:
+        raise Forbidden(
+            "This label was put by hand: it is lifted on the page of the entry", at="meta.security"
+        )
 
 
 def _answer(meta: dict[str, Any]) -> Answer:

@@ -252,7 +252,7 @@ async def opened(call: Call, section: str, *, depth: int = 1, rail: bool = True)
     if rail and past is None and call.may("read", "Condition"):
         found = await due_rail(call, id)
         chart.due = None if chart.banner.died and not (found.open or found.asks or found.closed) else found
-        await learn_evidence(chart, chart.due.open[:12] if chart.due else ())
+        await learn_evidence(chart, chart.due.explained if chart.due else ())
     return chart
 
 

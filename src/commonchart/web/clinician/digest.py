@@ -10,6 +10,7 @@ from commonchart.access import digest
 from commonchart.access.outreach.policy import policy_of
 from commonchart.web.call import Call
 from commonchart.web.present import dates, due
+from commonchart.web.present.panels import of_everybody
 
 COLUMNS = ("overdue", "due", "due-soon", "cannot-tell", "up-to-date")
 
@@ -38,6 +39,6 @@ def _visitor(one: digest.Visitor, site: Any) -> dict[str, Any]:
 def _line(one: digest.Line, practitioner: str) -> dict[str, Any]:
     address = f"/registry?rule={one.rule}" + (f"&clinician={practitioner}" if practitioner else "")
     return {
-        "title": one.title, "done": one.done,
+        "title": of_everybody(one.title), "done": one.done,
         "cells": [(f"{address}&status={name}", name, one.statuses.get(name, 0)) for name in COLUMNS],
     }  # fmt: skip

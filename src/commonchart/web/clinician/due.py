@@ -15,10 +15,10 @@ from commonchart.fhir.outcome import Forbidden, NotFound
 from commonchart.web.call import Call
 from commonchart.web.clinician.chart import Chart, learn_evidence, opened
 from commonchart.web.present import courses, due, plans
-from commonchart.web.present.due import STATUSES, Item
+from commonchart.web.present.due import OPEN, STATUSES, Group, Item
 from commonchart.web.present.plans import Decision
 
-PAGE = 25
+EXPLAINED = 20
 DECISIONS = 1000
 READINGS = 200
 PATIENCE = 20
@@ -26,30 +26,40 @@ PATIENCE = 20
 
 
 async def page(call: Call) -> Response:
-    """Items by status, some at a time; stored rows only, no rule runs here."""
+    """Items by status, the first with their explanations; stored rows only, no rule runs here."""
     chart = await _opened(call, 1)
     if chart.past:
         return chart.page("chart/due.html", "Due list", **_nothing())
     found = await standing(call.records, chart.id)
     rail = due.rail(found.rows, call.today, await rules.in_use(call.records))
     items = (*rail.open, *rail.closed)
-    show = call.request.query_params.get("show", "")
-    wanted = [one for one in items if not show or one.status == show]
-    rule = call.request.query_params.get("rule", "")
-    at = next((n for n, one in enumerate(wanted) if one.rule == rule), None)
-    start = _start(call, len(wanted)) if at is None else at // PAGE * PAGE
-    shown = wanted[start : start + PAGE]
-    await learn_evidence(chart, shown)
-    decided = plans.by_rule(await decisions(chart))
+    params = call.request.query_params
+    show, rule = params.get("show", ""), params.get("rule", "")
+    groups = _groups(rail, show, rule)
+    await learn_evidence(chart, [one for found in groups for one in found.first])
     return chart.page(
-        "chart/due.html", "Due list", words=rail.words, chips=_chips(chart, items, show), items=shown, rule=rule,
-        asks=rail.asks if show in ("", "cannot-tell") and start == 0 else (), empty=rail.empty if not items else "None.",
-        off=await rules.switched_off(call.records),
-        newer=chart.url("due", show=show, start=max(0, start - PAGE)) if start else "",
-        older=chart.url("due", show=show, start=start + PAGE) if start + PAGE < len(wanted) else "",
-        paging=f"{start + 1} to {min(start + PAGE, len(wanted))} of {len(wanted)}", decided=decided, missing=missing(chart),
+        "chart/due.html", "Due list", words=rail.words, chips=_chips(chart, items, show), groups=groups, rule=rule,
+        empty=rail.empty if not items else "None.", off=await rules.switched_off(call.records),
+        decided=plans.by_rule(await decisions(chart)), missing=missing(chart),
         waiting=_waiting(call, found.waiting), worked_out=rail.worked_out,
     )  # fmt: skip
+
+
+def _groups(rail: due.Rail, show: str, rule: str) -> list[Group]:
+    """Every status that has anything, those that ask for nothing shut; `EXPLAINED` items carry their explanation, and the one asked for."""
+    left, out = EXPLAINED, []
+    for status in STATUSES:
+        found = [one for one in (*rail.open, *rail.closed) if one.status == status]
+        asks = rail.asks if status == "cannot-tell" else ()
+        if show not in ("", status) or not (found or asks):
+            continue
+        found.sort(key=lambda one: one.rule != rule)
+        asked_for = bool(found) and found[0].rule == rule
+        shut = not show and status not in OPEN and not asked_for
+        first = 0 if shut else max(left, int(asked_for))
+        out.append(due.group(status, found, first, asks, shut=shut))
+        left -= len(out[-1].first)
+    return out
 
 
 async def item(call: Call) -> Response:
@@ -138,15 +148,10 @@ def _waiting(call: Call, behind: bool) -> dict[str, object] | None:
 
 def _nothing() -> dict[str, Any]:
     return {
-        "words": "", "chips": [], "items": [], "rule": "", "asks": (), "newer": "", "older": "", "paging": "", "decided": {},
+        "words": "", "chips": [], "groups": [], "rule": "", "decided": {},
         "empty": "Not kept for past dates: what was due then is not worked out again with the rules of today.",
         "missing": [], "waiting": None, "worked_out": "",
     }  # fmt: skip
-
-
-def _start(call: Call, many: int) -> int:
-    text = call.request.query_params.get("start", "0")
-    return min(int(text), many) if text.isascii() and text.isdigit() and len(text) < 6 else 0
 
 
 def _chips(chart: Chart, items: tuple[Item, ...], show: str) -> list[tuple[str, str, int, bool]]:

@@ -78,7 +78,7 @@ def address(call: Call, **changes: Any) -> str:
         for name, value in call.request.query_params.items()
         if name not in ("page", "said") and value
     }
-    kept |= {name: str(value) for name, value in changes.items()}
+    kept |= {name: "" if value is None else str(value) for name, value in changes.items()}
     text = urlencode({name: value for name, value in kept.items() if value})
     return call.request.url.path + (f"?{text}" if text else "?")
 

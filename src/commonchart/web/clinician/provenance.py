@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Struct
 from starlette.responses import Response
 
+from commonchart.access import labelling
 from commonchart.access.inbox import reading
 from commonchart.fhir.json import encode
 from commonchart.fhir.outcome import Gone, Malformed, NotFound
@@ -17,6 +18,7 @@ from commonchart.web.clinician.chart import Chart, opened
 from commonchart.web.clinician.lookups import fact_of
 from commonchart.web.present import codes, consents, dates, events, medications, readings, values
 from commonchart.web.present.differences import Difference, differences
+from commonchart.web.present.label_acts import line
 from commonchart.web.present.tables import Fact, entered_in_error
 
 MOST = 50
@@ -79,11 +81,15 @@ async def fact(call: Call) -> Response:
         "deleted": shown.deleted,
         "newest": shown is found[0],
         "form": chart.form_for(here),
+        "labelling": labelling.may_put(call.actor) and here.rtype not in labelling.NOT_ENTRIES,
     }
     if call.partial:
         return chart.page("chart/fact-pop.html", **context, more=len(found))
+    acts = await labelling.acts_of(call.records, here.rtype, here.id)
+    by = {one.vid: one.actor for one in acts}
     context |= {
-        "versions": [_line(chart, one, shown) for one in found],
+        "versions": [_line(chart, one, shown, by.get(one.vid, one.actor)) for one in found],
+        "hands": [line(one, chart.lookups.people) for one in reversed(acts)],
         "changes": _changes(before, shown),
         "raw": pretty(here.body) if not shown.deleted else "",
         "whole": len(found) < MOST,
@@ -123,11 +129,11 @@ def _picked(call: Call, found: list[Stored]) -> tuple[Stored, Stored | None]:
     return found[n], found[n + 1] if n + 1 < len(found) else None
 
 
-def _line(chart: Chart, one: Stored, shown: Stored) -> Version:
+def _line(chart: Chart, one: Stored, shown: Stored, by: str) -> Version:
     return Version(
         one.vid,
         dates.stamp(one.recorded),
-        chart.lookups.people.get(one.actor, one.actor),
+        chart.lookups.people.get(by, by),
         chart.lookups.names.get(f"Organization/{one.org}", one.org) if chart.network else "",
         chart.url(f"facts/{one.rtype}/{one.id}", version=one.vid),
         one is shown,

@@ -34,12 +34,16 @@ async def sheet(call: Call) -> Response:
     drawn = flowsheet.sheet(found, whole=len(facts) >= total)
     await chart.name({one.fact.key: one.fact for one in found if one.day in drawn.days}.values())
     marks = await quarantine.marks(call.records, chart.id)
+    against = doubts(marks, facts)
     chips = [(chart.url("results", show=name), words, None, name == show) for name, words, _ in GROUPS]
     return chart.page(
         "chart/results.html",
         "Results and vitals",
         sheet=drawn,
-        doubts=_doubts(marks, facts),
+        doubts=against,
+        doubted=[one for one in found if one.fact.key in against and not against[one.fact.key].rejected],
+        elsewhere=sum(not one.rejected for one in marks.values())
+        - sum(not one.rejected for one in against.values()),
         heads=[(*flowsheet.heading(day), _letters(chart, facts, day)) for day in drawn.days],
         chips=chips,
         newer=chart.url("results", show=show) if before else "",
@@ -48,7 +52,7 @@ async def sheet(call: Call) -> Response:
     )
 
 
-def _doubts(marks: Mapping[str, Mark], facts: list[Fact]) -> dict[str, Mark]:
+def doubts(marks: Mapping[str, Mark], facts: list[Fact]) -> dict[str, Mark]:
     """What stands against the versions that are shown, by "Type/id"."""
     return {one.key: marks[one.key] for one in facts if one.key in marks and marks[one.key].vid == one.vid}
 
@@ -96,15 +100,15 @@ async def one_test(call: Call) -> Response:
     if not found:
         raise NotFound("There is no such test in this chart")
     n = offset // PAGE + 1
-    doubts = _doubts(await quarantine.marks(call.records, chart.id), facts)
+    against = doubts(await quarantine.marks(call.records, chart.id), facts)
     return chart.page(
         "chart/trend.html",
         found[0].name,
-        drawn=trend.chart([one for one in found if one.fact.key not in doubts]),
+        drawn=trend.chart([one for one in found if one.fact.key not in against]),
         unit=found[0].unit,
         range=found[0].range,
         shown=_changes(found),
-        doubts=doubts,
+        doubts=against,
         remarks=shown.remarks(built_in(), facts) if len(facts) <= PAGE else {},
         total=total if coded else len(found),
         why_not=_why_not(found),

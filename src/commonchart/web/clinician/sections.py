@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
 from msgspec.structs import replace
 from starlette.responses import Response
 
+from commonchart.access import quarantine
 from commonchart.access.medications import kept
+from commonchart.access.quarantine import Mark
 from commonchart.fhir.outcome import NotFound
 from commonchart.web.call import Call, go
 from commonchart.web.clinician.chart import Chart, opened
 from commonchart.web.clinician.lookups import fact_of
 from commonchart.web.clinician.provenance import version
+from commonchart.web.clinician.results import doubts
 from commonchart.web.clinician.stopping import Stopped, stored_check
 from commonchart.web.present import (
     allergies,
@@ -35,6 +39,8 @@ from commonchart.web.present.tables import Cell, Fact, Row, Table
 
 PAGE = 50
 BRIEF = 8
+KEEP = 2
+"""How many readings more than are shown are read of each test, since some may be in quarantine."""
 VITALS = (("Blood pressure", ("85354-9", "55284-4")), ("Heart rate", ("8867-4",)), ("Respiratory rate", ("9279-1",)),
           ("SpO₂", ("59408-5", "2708-6")), ("Temperature", ("8310-5", "8331-1")), ("Weight", ("29463-7", "3141-9")),
           ("Height", ("8302-2",)), ("BMI", ("39156-5",)))  # fmt: skip
@@ -49,17 +55,23 @@ async def summary(call: Call) -> Response:
     found, _ = await chart.facts(["Condition", "List"], limit=300)
     taken, _ = await chart.facts([*medications.KINDS, "List"], limit=300)
     seen, total = await chart.facts(["Encounter"], limit=5)
-    latest = await _latest(chart)
+    marks = await quarantine.marks(call.records, chart.id) if call.may("read", "Observation") else {}
+    vital, vitals_out = await _newest(chart, "vital-signs", 2 + KEEP, marks)
+    tests, tests_out = await _newest(chart, "laboratory", 8 + KEEP, marks)
+    latest = await _latest(chart, tests)
     visits = events.visits(seen, chart.lookups.names, "Recent visits", total)
     return chart.page(
         "chart/summary.html",
         "Summary",
-        vitals=await _vitals(chart),
+        vitals=await _vitals(chart, vital),
         problems=_cut(union.marked([problems.brief(found)], found)[0], BRIEF + 4),
         medicines=_cut(union.marked([medications.brief(taken, chart.lookups.names)], taken)[0], BRIEF + 4),
         latest=latest,
+        doubted=[one for one in (*vitals_out, *tests_out) if not marks[one.fact.key].rejected],
+        doubts=marks,
         ranges=any(one.range for one, *_ in latest),
         visits=visits,
+        said=call.request.query_params.get("said", ""),
     )
 
 
@@ -69,23 +81,30 @@ def _cut(table: Table, most: int) -> Table:
     return replace(table, rows=table.rows[:most], quiet=f"{table.quiet}, the first {most} here")
 
 
-async def _newest(chart: Chart, category: str, per_code: int) -> dict[str, list[readings.Reading]]:
-    """The newest readings of each test, newest first, without retracted ones."""
+async def _newest(
+    chart: Chart, category: str, per_code: int, marks: Mapping[str, Mark]
+) -> tuple[dict[str, list[readings.Reading]], list[readings.Reading]]:
+    """The newest readings of each test, newest first, without retracted ones; and those in quarantine or rejected, which count for nothing."""
+    if not chart.call.may("read", "Observation"):
+        return {}, []
     stored = await chart.call.records.latest(
         chart.id, categories=(category,), as_of=chart.as_of, per_code=per_code
     )
     facts = [fact_of(one) for one in stored]
+    against = doubts(marks, facts)
     found: dict[str, list[readings.Reading]] = {}
+    out = []
     for one in sorted(readings.readings(facts), key=lambda one: (one.day, one.at), reverse=True):
-        if not one.struck:
+        if one.fact.key in against:
+            out.append(one)
+        elif not one.struck:
             found.setdefault(one.key, []).append(one)
-    return found
+    return found, out
 
 
-async def _vitals(chart: Chart) -> list[tuple[str, readings.Reading, str]]:
-    if not chart.call.may("read", "Observation"):
-        return []
-    found = await _newest(chart, "vital-signs", 2)
+async def _vitals(
+    chart: Chart, found: Mapping[str, list[readings.Reading]]
+) -> list[tuple[str, readings.Reading, str]]:
     out = []
     for label, wanted in VITALS:
         series = next((series for key, series in found.items() if key.rsplit("|", 1)[-1] in wanted), None)
@@ -111,10 +130,9 @@ def _change(series: list[readings.Reading]) -> str:
     )
 
 
-async def _latest(chart: Chart) -> list[tuple[readings.Reading, trend.Spark | None, str, str]]:
-    if not chart.call.may("read", "Observation"):
-        return []
-    found = await _newest(chart, "laboratory", 8)
+async def _latest(
+    chart: Chart, found: Mapping[str, list[readings.Reading]]
+) -> list[tuple[readings.Reading, trend.Spark | None, str, str]]:
     first = sorted(
         found.values(), key=lambda series: (series[0].day, bool(series[0].flag.mark)), reverse=True
     )[:12]

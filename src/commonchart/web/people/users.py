@@ -11,6 +11,7 @@ import msgspec
 from starlette.responses import Response
 
 from commonchart.access.people import links, staff
+from commonchart.access.people.handing_over import POOL
 from commonchart.access.people.leaving import Ends
 from commonchart.access.people.links import Channel, Link, Person
 from commonchart.access.people.staff import Account, Asked, Change, Wanted
@@ -20,6 +21,7 @@ from commonchart.web.call import Call, go
 from commonchart.web.clinician.writing import texts
 from commonchart.web.people import letters, words
 from commonchart.web.present import dates
+from commonchart.web.present.inbox import KINDS
 
 PAGE = 50
 CHANNELS = [
@@ -134,33 +136,34 @@ async def act(call: Call) -> Response:
 
 async def ending(call: Call) -> Response:
     """What ends with the account, before it does."""
-    return await _ending(call, "")
+    return await _ending(call, [])
 
 
 async def end(call: Call) -> Response:
     """End it, or one place of work."""
-    id, place = call.request.path_params["user"], (await texts(call)).get("place", "")[:64]
+    id, sent = call.request.path_params["user"], await texts(call)
+    to, place = sent.get("to", ""), sent.get("place", "")[:64]
     try:
-        await staff.leave(call.records, id, place)
-    except Conflict as refusal:
-        return await _ending(call, refusal.issues[0].message, refusal.status, place)
+        await staff.leave(call.records, id, to, place)
+    except (Conflict, Invalid) as refusal:
+        return await _ending(call, _issues(refusal, ("to",)), refusal.status, to, place)
     return go(f"/users/{id}?said={'left' if place else 'ended'}")
 
 
-async def _ending(call: Call, wrong: str, status: int = 200, place: str = "") -> Response:
+async def _ending(
+    call: Call, issues: list[tuple[str, str]], status: int = 200, to: str = "", place: str = ""
+) -> Response:
     place = place or call.request.query_params.get("place", "")[:64]
-    whole = await staff.one(call.records, call.request.path_params["user"], place)
-    account, held = whole.account, whole.held
+    account, held = await staff.one(call.records, call.request.path_params["user"], place)
     place = account.membership if account.elsewhere else place
-    names = await _names(call, [account.org])
-    title = (
-        f"End the work of {account.name} for {names.get(account.org) or account.org}"
-        if place
-        else f"End the account of {account.name}"
-    )
+    waiting, names = await staff.waiting(call.records, account, place), await _names(call, [account.org])
+    title = f"End the work of {account.name} for {names.get(account.org) or account.org}"
     return call.page(
-        "people/ending.html", status, title=title, account=account, ends=words.counted(held), place=place,
-        stays=words.staying(held), results=held.results, issues=[("", wrong)] if wrong else [],
+        "people/ending.html", status, title=title if place else f"End the account of {account.name}", account=account,
+        ends=words.counted(held), place=place, stays=words.staying(held), waiting=[(KINDS[name], n) for name, n in waiting.kinds.items()],
+        must=bool(waiting.kinds.get("critical")),
+        heirs=[(POOL, "Everybody of the organization"), *{one.id: (one.id, f"{one.name} ({one.login})") for one in waiting.heirs}.values()],
+        issues=issues, errors=dict(issues), to=to,
     )  # fmt: skip
 
 
@@ -168,15 +171,14 @@ async def _one(
     call: Call, sent: Mapping[str, str], issues: list[tuple[str, str]], status: int = 200
 ) -> Response:
     id, shown = call.request.path_params["user"], call.request.query_params.get("place", "")[:64]
-    whole = await staff.one(call.records, id)
-    account = next(
-        (p for p in whole.places if p.membership == (sent.get("membership") or shown)), whole.account
-    )
+    every = await staff.places(call.records, id)
+    account = next((p for p in every if p.membership == (sent.get("membership") or shown)), every[0])
+    _, held = await staff.one(call.records, id)
     return call.page(
         "people/user.html", status, idle=False, title=account.name, row=_row(account), account=account, values=_values(account, sent),
         issues=issues, errors=dict(issues), roles=_roles(), channels=CHANNELS, orgs=await staff.organisations(call.records),
-        names=await _names(call, [one.org for one in whole.places]), works=[_row(one) for one in whole.places],
-        holds=_holds(whole.held), theirs=account.accepted and not account.elsewhere, created=dates.stamp(account.created), said=SAID.get(call.request.query_params.get("said", ""), ""),
+        names=await _names(call, [one.org for one in every]), works=[_row(one) for one in every],
+        holds=_holds(held), theirs=account.accepted and not account.elsewhere, created=dates.stamp(account.created), said=SAID.get(call.request.query_params.get("said", ""), ""),
         own=account.id == call.actor.user, reset=account.password,
     )  # fmt: skip
 

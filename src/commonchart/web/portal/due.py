@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import date
 from typing import Any
 
 from msgspec import Struct
@@ -21,6 +20,17 @@ GROUPS = (
     ("overdue", "over", "Overdue"), ("due", "new", "Due now"), ("cannot-tell", "ask", "We need to know"), ("due-soon", "off", "Coming up"),
     ("declined", "off", "You said no, or not now"), ("up-to-date", "ok", "Up to date"),
 )  # fmt: skip
+# What a vaccine group is called at home, and what it protects against. The name of the schedule stays beside it.
+VACCINES = {
+    "DTaP/Tdap/Td": ("Tetanus shot", "tetanus, diphtheria and whooping cough"), "HepB": ("Hepatitis B shot", "hepatitis B, which harms the liver"),
+    "HepA": ("Hepatitis A shot", "hepatitis A, which harms the liver"), "MMR": ("Measles shot", "measles, mumps and rubella"),
+    "Varicella": ("Chickenpox shot", "chickenpox"), "Zoster": ("Shingles shot", "shingles, a painful rash"),
+    "Pneumococcal": ("Pneumonia shot", "germs that can cause pneumonia"), "Influenza": ("Flu shot", "the flu"),
+    "HPV": ("HPV shot", "a virus that can cause cancer"), "Hib": ("Hib shot", "a germ that can cause meningitis in small children"),
+    "Polio": ("Polio shot", "polio"), "RSV": ("RSV shot", "a virus that can make breathing hard"), "COVID-19": ("COVID-19 shot", "COVID-19"),
+    "Meningococcal": ("Meningitis shot", "germs that can cause meningitis"), "Meningococcal B": ("Meningitis B shot", "a germ that can cause meningitis"),
+    "Rotavirus": ("Rotavirus drops", "a virus that gives babies diarrhea"),
+}  # fmt: skip
 _JOINED = {"deferred": "declined"}
 
 
@@ -79,7 +89,7 @@ async def due_list(me: Door) -> List:
             id,
             tag,
             words,
-            tuple(_item(one, me.today) for one in ready if _JOINED.get(one.status, one.status) == id),
+            tuple(plain(one) for one in ready if _JOINED.get(one.status, one.status) == id),
         )
         for id, tag, words in GROUPS
     ]
@@ -100,11 +110,32 @@ def asked_of(me: Door, found: Standing, pack: Any) -> list[questions.Asked]:
     return [one for one in asked if me.acting is None or not one.sensitive]
 
 
-def _item(one: present.Item, today: date) -> Item:
+def plain(one: present.Item) -> Item:
+    """An item in patient words: the everyday name of a vaccine, and no instruction that is meant for staff."""
     used = tuple(f"{fact.words}{f', {_said(fact.day)}' if fact.day else ''}" for fact in one.used)
     lines = dict(one.rule_lines)
     source = f"Advice from {lines['Authority']}." if lines.get("Authority") else ""
-    return Item(one.rule, one.title, _text(one), used, lines.get("States", ""), source)
+    return Item(one.rule, _title(one), _text(one), used, lines.get("States", ""), source)
+
+
+def _vaccine(one: present.Item) -> tuple[str, str] | None:
+    return VACCINES.get(one.title.split(", dose ")[0]) if one.kind == "immunization" else None
+
+
+def _title(one: present.Item) -> str:
+    """The title; of a vaccine its everyday name first: "Shingles shot (Zoster, dose 1)"."""
+    known = _vaccine(one)
+    same = known and known[0].split()[0] == one.title
+    return one.title if known is None else known[0] if same else f"{known[0]} ({one.title})"
+
+
+def _asked(one: present.Item) -> str:
+    """What we have to know: the question itself, where it is one that a patient can answer."""
+    if one.status != "cannot-tell" or not one.question:
+        return ""
+    if one.question.rstrip().endswith("?"):
+        return f"The question: {one.question}"
+    return "We have to find something out with you first: ask us."
 
 
 def _said(day: str) -> str:
@@ -116,9 +147,9 @@ def _said(day: str) -> str:
 def _text(one: present.Item) -> str:
     """A sentence: what it is, and the last time or that there is none."""
     parts: Iterable[str] = (
-        one.plain,
+        f"Protects against {known[1]}." if (known := _vaccine(one)) else one.plain,
         _last(one),
-        f"The question: {one.question}" if one.status == "cannot-tell" and one.question else "",
+        _asked(one),
         _when(one),
     )
     return " ".join(part for part in parts if part)

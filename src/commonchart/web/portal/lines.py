@@ -5,12 +5,13 @@ The same function draws what somebody else would see: only the Records differ.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from commonchart.access import policy, quarantine
 from commonchart.access.records import Records
 from commonchart.web.clinician.lookups import Lookups, fact_of
 from commonchart.web.portal import days, meaning
@@ -19,6 +20,10 @@ from commonchart.web.present.absence import is_absence, known_none
 from commonchart.web.present.tables import Fact, entered_in_error
 
 MOST = 300
+DOUBTED = {
+    False: ("ask", "May be wrong: we are checking it"),
+    True: ("off", "Found to be wrong: does not count"),
+}
 BRIEF = 6
 
 
@@ -212,13 +217,32 @@ async def sections(
             page = await records.facts(patient, kind.rtypes, limit=MOST, **how)
             found.append((kind, [fact_of(one) for one in page.items], page.total))
     every = [fact for _, facts, _ in found for fact in facts]
+    doubted = await checking(records, patient) if only in ("", "results") else {}
     await lookups.learn(records, every, {fact.org for fact in every})
-    return [_section(kind, facts, total, lookups, brief) for kind, facts, total in found]
+    return [_section(kind, facts, total, lookups, brief, doubted) for kind, facts, total in found]
 
 
-def _section(kind: _Kind, facts: Sequence[Fact], total: int, lookups: Lookups, brief: int | None) -> Section:
+def _believed(line: Line, fact: Fact, doubted: Mapping[tuple[str, int], bool]) -> Line:
+    rejected = doubted.get((fact.key, fact.vid))
+    return line if rejected is None else replace(line, tag=DOUBTED[rejected])
+
+
+async def checking(records: Records, patient: str) -> dict[tuple[str, int], bool]:
+    """("Type/id", version) of every result that is not believed: False while somebody has to look, True where it was rejected."""
+    if not policy.allowed(records.actor, "read", "Observation"):
+        return {}
+    marks = await quarantine.marks(records, patient)
+    return {(key, mark.vid): mark.rejected for key, mark in marks.items()}
+
+
+def _section(
+    kind: _Kind, facts: Sequence[Fact], total: int, lookups: Lookups, brief: int | None,
+    doubted: Mapping[tuple[str, int], bool],
+) -> Section:  # fmt: skip
     lines = [
-        _sourced(line, fact, lookups) for fact in facts if (line := kind.line(fact, lookups)) is not None
+        _sourced(_believed(line, fact, doubted), fact, lookups)
+        for fact in facts
+        if (line := kind.line(fact, lookups)) is not None
     ]
     none = known_none(facts, kind.rtypes[0]) if kind.none else ""
     shown = lines if brief is None else lines[:brief]

@@ -23,6 +23,8 @@ from commonchart.web.present.tables import Fact
 
 NEW = timedelta(days=90)
 LABORATORY = ("laboratory",)
+SPARE = 2
+"""How many results more than are shown are read of each test, since some may not be believed."""
 LOOKED = {
     "yes": "Your care team has looked at it.",
     "not yet": "Your care team has not looked at it yet.",
@@ -87,11 +89,13 @@ async def _news(me: Door) -> list[tuple[Reading, str, tuple[str, str]]]:
 
 
 async def _newest(me: Door, per_code: int, lo: datetime | None = None) -> list[list[Reading]]:
-    stored = await me.records.latest(me.patient, categories=LABORATORY, per_code=per_code)
+    stored = await me.records.latest(me.patient, categories=LABORATORY, per_code=per_code + SPARE)
+    doubted = await lines.checking(me.records, me.patient)
     series: dict[str, list[Reading]] = {}
     for one in readings.readings(fact_of(stored_one) for stored_one in stored):
         if (
             not one.struck
+            and (one.fact.key, one.fact.vid) not in doubted
             and one.fact.body.get("status") != "cancelled"
             and (lo is None or one.day >= lo.date().isoformat())
         ):
@@ -167,17 +171,20 @@ async def result(me: Door) -> Response:
     if not found or fact.body.get("status") in ("cancelled", "entered-in-error"):
         raise NotFound("There is no such result")
     one = found[0]
-    history = await _history(me, one)
+    doubted = await lines.checking(me.records, me.patient)
+    history = [r for r in await _history(me, one) if (r.fact.key, r.fact.vid) not in doubted]
+    rejected = doubted.get((fact.key, fact.vid))
+    believed = rejected is None
     lookups = Lookups()
     await lookups.learn(me.records, [fact], {fact.org})
     laboratory = ", ".join(values.reference(who, lookups.names) for who in fact.body.get("performer") or ())
     return me.page(
         "result.html", f"{meaning.name_of(one)}: {meaning.value(one)}", fact=fact, one=one, found=found, name=meaning.name_of(one),
-        value=meaning.value(one), tag=meaning.worst(found), plain=meaning.words_of(one), ruler=meaning.ruler(one),
-        course=meaning.course(history), history=history[:12], change=meaning.change([h for h in history if h.day <= one.day]),
+        value=meaning.value(one), tag=meaning.worst(found) if believed else lines.DOUBTED[bool(rejected)], rejected=rejected, plain=meaning.words_of(one), ruler=meaning.ruler(one) if believed else None,
+        course=meaning.course(history), history=history[:12], change=meaning.change([h for h in history if h.day <= one.day]) if believed else "",
         when=days.day(one.day), sent=days.of_date(fact.recorded.date()) if fact.recorded else "", laboratory=laboratory,
         looked=LOOKED[await looked_at(me.records, me.patient, fact.id)], tags=meaning.tag, day=days.day, said=meaning.value,
-        urgent=meaning.worst(found)[0] == "over", notes=[str(note.get("text", "")) for note in fact.body.get("note") or ()],
+        urgent=believed and meaning.worst(found)[0] == "over", notes=[str(note.get("text", "")) for note in fact.body.get("note") or ()],
     )  # fmt: skip
 
 

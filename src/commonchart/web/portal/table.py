@@ -18,12 +18,14 @@ from commonchart.web.portal import (
 )
 from commonchart.web.portal.door import ROOT, PortalView, portal
 from commonchart.web.session import Endpoint, View
+from commonchart.web.step_up import stepped_up
 
 
 class Page(Struct, frozen=True):
     """An address under the root: what it shows, what a form of it does, and who may come.
 
     `alone`: also somebody without a record of their own. `full`: not with a limited right. `own`: only the patient.
+    `asks`: what they are about to do when `act` asks first who they are.
     """
 
     path: str
@@ -32,6 +34,7 @@ class Page(Struct, frozen=True):
     alone: bool = False
     full: bool = False
     own: bool = False
+    asks: str = ""
 
 
 PAGES = (
@@ -47,7 +50,7 @@ PAGES = (
     Page("/disclosures", disclosures.page, full=True),
     Page("/disclosures.csv", disclosures.download, full=True),
     Page("/sharing", sharing.page, full=True),
-    Page("/sharing/link", links.new, links.make, own=True),
+    Page("/sharing/link", links.new, links.make, own=True, asks="let somebody into your record by a link"),
     Page("/sharing/{share}", sharing.preview, own=True),
     Page("/sharing/{share}/stop", sharing.stopping, sharing.stop, own=True),
     Page("/sharing/{share}/again", sharing.again, sharing.share, own=True),
@@ -74,5 +77,9 @@ def views() -> list[tuple[str, str, View]]:
         for root in (ROOT,) if page.own else (ROOT, f"{ROOT}/for/{{grant}}"):
             for method, view in (("GET", page.show), ("POST", page.act)):
                 if view is not None:
-                    out.append((f"{root}{page.path}", method, portal(view, alone=page.alone, full=page.full)))
+                    shown = portal(view, alone=page.alone, full=page.full)
+                    asked = page.asks and method == "POST"
+                    out.append(
+                        (f"{root}{page.path}", method, stepped_up(shown, page.asks) if asked else shown)
+                    )
     return out

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -19,6 +19,8 @@ STATUSES = {
     "deferred": ("not", "Deferred"), "declined": ("not", "Declined"), "up-to-date": ("done", "Up to date"), "excluded": ("not", "Excluded"), "not-applicable": ("not", "Not applicable"),
 }  # fmt: skip
 SHARED = 3
+AT_ONCE = 12
+MOST_OVERDUE = 8
 OPEN = ("overdue", "due", "cannot-tell", "due-soon")
 _WORDS = {"overdue": "overdue", "due": "due", "cannot-tell": "cannot tell", "due-soon": "soon"}
 
@@ -63,6 +65,26 @@ class Ask(Struct, frozen=True):
     titles: tuple[str, ...]
 
 
+class Group(Struct, frozen=True):
+    """What has one status: `first` stands there with its explanation, `rest` behind one line that counts it; `shut` when all does."""
+
+    status: str
+    mark: str
+    word: str
+    words: str
+    first: tuple[Item, ...]
+    rest: tuple[Item, ...]
+    asks: tuple[Ask, ...] = ()
+    shut: bool = False
+
+    @property
+    def rest_words(self) -> str:
+        """What is behind the line: how many, and whether any of them was reviewed."""
+        n = len(self.rest)
+        unreviewed = " not reviewed" if all(one.unreviewed for one in self.rest) else ""
+        return f"{n}{' more' if self.first else ''}{unreviewed}"
+
+
 class Rail(Struct, frozen=True):
     """The whole list: what asks for something, what several rules wait for, what asks for nothing, and the sentence over it."""
 
@@ -72,6 +94,37 @@ class Rail(Struct, frozen=True):
     words: str
     worked_out: str
     empty: str
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        """What asks for something, the most urgent first: few are shown at once, and every one is in a count."""
+        left, out = AT_ONCE, []
+        for status in OPEN:
+            found = [one for one in self.open if one.status == status]
+            asks = self.asks if status == "cannot-tell" else ()
+            shut = status not in ("overdue", "due") and left < AT_ONCE
+            first = 0 if shut else min(left, MOST_OVERDUE if status == "overdue" else left)
+            if found or asks:
+                out.append(group(status, found, first, asks, shut=shut))
+                left -= len(out[-1].first)
+        return tuple(out)
+
+    @property
+    def explained(self) -> tuple[Item, ...]:
+        """The items that are shown with their explanation."""
+        return tuple(one for found in self.groups for one in found.first)
+
+
+def group(
+    status: str, found: Sequence[Item], first: int, asks: Sequence[Ask] = (), *, shut: bool = False
+) -> Group:
+    """The items of one status, the `first` of them at once."""
+    mark, word = STATUSES[status]
+    said = [f"{len(found)}"] if found else []
+    said += [f"{len(asks)} to ask"] if asks else []
+    return Group(
+        status, mark, word, ", ".join(said), tuple(found[:first]), tuple(found[first:]), tuple(asks), shut
+    )
 
 
 def rail(rows: Iterable[Any], today: date, pack: Pack | None = None) -> Rail:

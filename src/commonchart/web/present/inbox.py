@@ -24,7 +24,7 @@ TRENDS = {
 }
 ACTS = {
     "signed": "Signed", "seen": "Acknowledged, not signed: it was not final", "undone": "Taken back", "forwarded": "Forwarded",
-    "took": "Taken over", "commented": "Comment", "ordered": "Ordered", "notified": "Patient told", "acknowledged": "Critical value acknowledged",
+    "handed": "Handed over", "took": "Taken over", "commented": "Comment", "ordered": "Ordered", "notified": "Patient told", "acknowledged": "Critical value acknowledged",
 }  # fmt: skip
 
 
@@ -79,8 +79,8 @@ def first(judged: Judged) -> Line:
 
 
 def brief(text: str) -> str:
-    """A value in a narrow cell."""
-    return text if len(text) <= 24 else f"{text[:23].rstrip()}…"
+    """A value in a narrow cell, which may wrap; what is cut ends in an ellipsis."""
+    return text if len(text) <= 90 else f"{text[:89].rstrip()}…"
 
 
 def sub(judged: Judged) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import date
 
@@ -18,6 +19,14 @@ _FLAGS = {
     ("alert", "H"): Flag("HH", "high, alert"), ("alert", "L"): Flag("LL", "low, alert"),
     ("alert", ""): Flag("AA", "alert"), ("out", ""): Flag("A", "out of range"),
 }  # fmt: skip
+
+
+_DOSE = re.compile(r", dose \d+$")
+
+
+def of_everybody(title: str) -> str:
+    """The title of a rule as it is for everybody: a vaccine's without the dose that one patient is at."""
+    return _DOSE.sub("", title)
 
 
 class Shown(Struct, frozen=True):

@@ -17,6 +17,7 @@ _UNITS = {
     "[degF]": "°F",
     "mm[Hg]": "mmHg",
     "{score}": "",
+    "mL/min/{1.73_m2}": "mL/min/1.73 m²",
     "1": "",
 }
 
@@ -64,8 +65,12 @@ def short(text: str) -> str:
 
 def unit(quantity: Mapping[str, Any]) -> str:
     """The unit as written, tidied where UCUM brackets would be read aloud."""
-    text = str(quantity.get("unit") or quantity.get("code") or "")
-    return _UNITS.get(text, text)
+    return tidy(str(quantity.get("unit") or quantity.get("code") or ""))
+
+
+def tidy(unit: str) -> str:
+    """A unit as it is read: `mL/min/1.73 m²`, not the UCUM braces."""
+    return _UNITS.get(unit, unit)
 
 
 def quantity(value: Mapping[str, Any] | None) -> str:

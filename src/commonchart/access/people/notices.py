@@ -1,0 +1,68 @@
+"""What somebody is told of their own account by e-mail: that something changed by which one gets in, and when.
+
+The row is committed with the act; the worker sends it. It holds no name, nothing of a patient, and nothing secret.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Literal
+from uuid import uuid4
+
+from msgspec import Struct
+
+from commonchart.record.changes import CHANNEL
+
+if TYPE_CHECKING:
+    from commonchart.record.database import Connection
+
+Kind = Literal["password", "factor-added", "factor-removed", "codes", "email", "browser"]
+KEPT = timedelta(days=30)
+GIVEN_UP = timedelta(days=1)
+
+
+class Notice(Struct, frozen=True):
+    """One e-mail to one address."""
+
+    id: str
+    tenant: int
+    kind: Kind
+    address: str
+    at: datetime
+
+
+async def note(conn: Connection, user: str, kind: Kind, now: datetime, *, before: str = "") -> None:
+    """Tell somebody, in the transaction of the connection; at the address `before` too. Without an address nobody is told.
+
+    New recovery codes that come with a factor are told with it.
+    """
+    await conn.execute(
+        "INSERT INTO account_notice (id, tenant, actor, kind, address, at, next_try) "
+        "SELECT %s || '-' || a.n, u.tenant, u.id, %s, a.address, %s, %s FROM app_user u, "
+        "unnest(ARRAY[u.email, %s]) WITH ORDINALITY AS a(address, n) WHERE u.id = %s AND a.address <> '' "
+        "AND NOT (a.n = 2 AND a.address = u.email) AND NOT (%s = 'codes' AND EXISTS (SELECT 1 FROM account_notice o "
+        "WHERE o.actor = u.id AND o.at = %s AND o.kind = 'factor-added'))",
+        (uuid4().hex, kind, now, now, before, user, kind, now),
+    )
+    await conn.execute("SELECT pg_notify(%s, '')", (CHANNEL,))
+
+
+async def take(conn: Connection, now: datetime, until: datetime) -> Notice | None:
+    """The next that waits, which nobody else takes before `until`; what is long over is forgotten."""
+    await conn.execute("DELETE FROM account_notice WHERE at < %s", (now - KEPT,))
+    rows = await conn.fetch(
+        "UPDATE account_notice SET next_try = %s WHERE id = (SELECT id FROM account_notice WHERE state = 'waiting' "
+        "AND next_try <= %s ORDER BY next_try LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING id, tenant, kind, address, at",
+        (until, now),
+    )
+    return Notice(*rows[0]) if rows else None
+
+
+async def settle(conn: Connection, one: Notice, state: str, error: str, again: datetime | None) -> None:
+    """What became of it; tried `again`, but not for longer than GIVEN_UP after the act."""
+    if again is not None and again > one.at + GIVEN_UP:
+        state, again = "failed", None
+    await conn.execute(
+        "UPDATE account_notice SET state = %s, error = %s, next_try = %s WHERE id = %s",
+        (state, error[:400], again, one.id),
+    )

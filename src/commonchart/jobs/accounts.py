@@ -1,0 +1,27 @@
+"""Telling users of changes to their own accounts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import TYPE_CHECKING, Protocol
+
+from commonchart.exchange.outreach import account_notices
+from commonchart.exchange.outreach.notices import Post
+
+if TYPE_CHECKING:
+    from commonchart.record.database import Database
+
+
+class Site(Protocol):
+    """What is needed of `jobs.worker.Site`."""
+
+    @property
+    def base_url(self) -> str:
+        """The address that a link leads to."""
+        ...
+
+
+async def drain(database: Database, clock: Callable[[], datetime], site: Site) -> int:
+    """Send one; 0 when none waits."""
+    return await account_notices.round_of(Post(database, clock, site.base_url))

@@ -1,0 +1,57 @@
+"""What waits for somebody who leaves goes to a colleague or to everybody, in the moment they leave, and says so."""
+
+from __future__ import annotations
+
+import pytest
+
+from commonchart.access.inbox import reading
+from commonchart.access.people import staff
+from commonchart.access.people.handing_over import POOL
+from commonchart.fhir.outcome import Invalid
+from commonchart.jobs import worker
+from commonchart.record.database import Database
+from tests.conftest import Clock
+from tests.inbox import Ward, lab
+
+BASED = [{"reference": "ServiceRequest/o1"}]
+
+
+async def test_results_are_handed_over_with_the_leaving_or_nobody_leaves(
+    database: Database, clock: Clock
+) -> None:
+    ward = await Ward(database, clock).open()
+    await ward.put(lab("k1", value="6.9", basedOn=BASED), lab("k2", basedOn=BASED))
+    await worker.drain(database, clock)
+    wren, otto, ruth = ward.users["wren"], ward.users["otto"], ward.as_("ruth")
+    account, _ = await staff.one(ruth, wren.id)
+    waiting = await staff.waiting(ruth, account)
+    assert (waiting.kinds, waiting.total) == ({"critical": 1, "normal": 1}, 2)
+    assert otto.id in {one.id for one in waiting.heirs} and wren.id not in {one.id for one in waiting.heirs}
+    for to in ("", wren.id, ward.users["ruth"].id, "nobody"):
+        with pytest.raises(Invalid):
+            await staff.leave(ruth, wren.id, to)
+    assert (await staff.one(ruth, wren.id))[0].active
+    assert (await ward.open_item("Observation/k1")).owner == wren.id
+    await staff.leave(ruth, wren.id, otto.id)
+    listed = await reading.listed(ward.as_("otto"))
+    assert {one.item.item: one.item.owner for one in listed.lines} == {
+        "Observation/k1": otto.id,
+        "Observation/k2": otto.id,
+    }
+    assert listed.whose == {"mine": 2}
+    (alert,) = (await reading.one(ward.as_("otto"), "ada", "Observation/k1")).alerts
+    assert alert.owner == otto.id
+    (act,) = (await reading.one(ward.as_("otto"), "ada", "Observation/k2")).acts
+    assert (act.act, act.actor, act.note) == (
+        "handed", ward.users["ruth"].id, f"from {wren.name} to {otto.name} by {ruth.actor.name}",
+    )  # fmt: skip
+    async with database.single() as conn:
+        rows = await conn.fetch(
+            "SELECT id, patients, detail FROM audit WHERE action = 'hand-over' ORDER BY id", ()
+        )
+    assert [tuple(row) for row in rows] == [(n, ["ada"], f"{wren.id} -> {otto.id}") for n in ("k1", "k2")]
+    # to everybody
+    await staff.leave(ruth, otto.id, POOL)
+    listed = await reading.listed(ward.as_("kim"))
+    assert listed.whose == {"pool": 2}
+    assert "was handed over from" in listed.lines[0].item.owner_by
