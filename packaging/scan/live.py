@@ -3,6 +3,8 @@
 Both are run from throw-away environments (`uv tool run`), never from this project's: sqlmap and wapiti are GPL. What they find
 is written to FOLDER; docs/safety/scans.md says what was done about it. Usage: live.py FOLDER [sqlmap] [wapiti]
 
+SCAN_ONLY is a regular expression of the addresses that sqlmap tries, SCAN_WHO the readers that wapiti is, for what a run before
+could not finish.
 """
 
 from __future__ import annotations
@@ -116,6 +118,7 @@ def sqlmap(address: str, data: Path, folder: Path) -> None:
         patient = client.get("/fhir/Patient?_count=1").json()["entry"][0]["resource"]["id"]
     asked = [(p, f"Cookie: {clinician}") for p in PAGES] + [(p, f"Cookie: {root}") for p in REPORTS]
     asked += [(p, bearer) for p in API]
+    asked = [one for one in asked if re.search(os.environ.get("SCAN_ONLY", ""), one[0])]
     with ThreadPoolExecutor(3) as pool:
         for said in pool.map(lambda one: _one(address, patient, folder, *one), list(enumerate(asked))):
             print(said, flush=True)
@@ -156,7 +159,7 @@ def wapiti(address: str, folder: Path) -> None:
         signed = ["-H", f"Cookie: {session(address, ACCOUNTS[who])}"] if who in ACCOUNTS else []
         start = {"patient": "/me", "nobody": "/sign-in"}.get(who, "/patients?q=an")
         options = ["-u", address + start, "--scope", "domain", "-m", MODULES, "-x", f"{address}/sign-out", "--max-scan-time", SECONDS,
-                   "--max-attack-time", ATTACK_SECONDS, "--max-links-per-page", "30", "-d", "3", "--store-session", str(folder / f"session-{who}"), "-f", "json",
+                   "--max-attack-time", ATTACK_SECONDS, "--max-links-per-page", "30", "-d", "3", "--tasks", "4", "--store-session", str(folder / f"session-{who}"), "-f", "json",
                    "-o", str(folder / f"wapiti-{who}.json"), "--no-bugreport", "-v", "1", *signed]  # fmt: skip
         done = subprocess.run([*WAPITI, *options], capture_output=True, text=True, stdin=subprocess.DEVNULL)
         (folder / f"wapiti-{who}.log").write_text(done.stdout + done.stderr)
@@ -169,10 +172,10 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     with demonstration() as (address, data):
-        if not wanted or "wapiti" in wanted:
-            wapiti(address, folder)
         if not wanted or "sqlmap" in wanted:
             sqlmap(address, data, folder)
+        if not wanted or "wapiti" in wanted:  # afterwards: as nobody it tries passwords until sign-in is held back
+            wapiti(address, folder)
 
 
 if __name__ == "__main__":

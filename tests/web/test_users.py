@@ -145,16 +145,14 @@ async def test_ending_says_that_results_wait(sign_in: SignIn, database: Database
     page = (await root.get(f"/users/{id}/end")).text
     assert "1 open result addressed to them" in page
     assert "Results wait for this person" in page
-    assert (
-        "<strong>1 abnormal.</strong>" in page
-        and '<option value="pool">Everybody of the organization</option>' in page
-    )
+    assert "<strong>1 abnormal.</strong>" in page
+    assert '<option value="pool">Everybody of the organization</option>' in page
     async with database.single() as conn:
         await conn.execute("UPDATE inbox_item SET kind = 0 WHERE item = 'Observation/x'")
     asked = await sent(root, f"/users/{id}/end")
-    assert (
-        asked.status_code == 422 and 'href="#to"' in asked.text and "choose who takes them over" in asked.text
-    )
+    assert asked.status_code == 422
+    assert 'href="#to"' in asked.text
+    assert "choose who takes them over" in asked.text
     assert (await sent(root, f"/users/{id}/end", to="pool")).status_code == 303
     async with database.single() as conn:
         assert await conn.fetch("SELECT owner, owner_by FROM inbox_item WHERE item = 'Observation/x'") == [
@@ -294,3 +292,12 @@ async def test_the_page_of_roles_says_what_the_policy_decides(sage: Client) -> N
             assert (said == "hidden") == (name in policy.HIDDEN[role]), (role, name)
         assert (cells[-2] != "shared as the rest") == (name in policy.BLOCKED_BETWEEN)
         assert (cells[-1] == "never") == (name in policy.NEVER_IN_EMERGENCY)
+    told_of: dict[str, set[str]] = {}
+    for row in re.findall(r"<tr>(.*?)</tr>", tables[2], re.S):
+        right = unescape(re.search(r'<th scope="row">(.*?)</th>', row, re.S)[1])  # type: ignore[index]
+        cells = [re.sub(r"<[^>]+>", "", cell).strip() for cell in re.findall(r"<td>(.*?)</td>", row, re.S)]
+        assert set(cells) <= {"yes", "–no"}
+        told_of[right] = {role for role, cell in zip(permissions.ROLES, cells, strict=True) if cell == "yes"}
+    assert told_of == {
+        right.words: right.roles for right in permissions.rights()
+    }  # tests/access/test_permissions.py: by acts

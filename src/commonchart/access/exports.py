@@ -20,6 +20,7 @@ from commonchart.fhir.definitions import r4
 from commonchart.fhir.outcome import Forbidden
 from commonchart.record.keys import patient_key, token
 from commonchart.search.compile import Statement, conditions
+from commonchart.search.index import OUTSIDE
 from commonchart.search.query import Query
 from commonchart.search.resolve import resolved
 
@@ -60,7 +61,7 @@ def readable_types(actor: Actor, compartment: bool) -> tuple[str, ...]:
 def patient_types() -> frozenset[str]:
     """The types of the patient compartment, Patient among them."""
     held = frozenset(t for t in r4().resource_types if r4().compartment("Patient").get(t))
-    return (held | {"Patient", "Provenance"}) - NOT_OF_PATIENTS
+    return (held | {"Patient", "Provenance", *OUTSIDE}) - NOT_OF_PATIENTS
 
 
 def bodies(visible: Visible, part: Part) -> Statement:

@@ -6,9 +6,10 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
-from commonchart.access import emergency, labelling, policy, trail
+from commonchart.access import emergency, labelling, persons, policy, rules, trail
 from commonchart.access.actors import FOR_A_PATIENT, Actor
 from commonchart.access.people import links
+from commonchart.access.portal import holds
 from commonchart.care.labels import labels, mask
 
 # what a group is called after one of its types; a group that policy makes anew is called by its first type until it stands here
@@ -97,6 +98,9 @@ def rights() -> tuple[Right, ...]:
         Right("Mark an entry as sensitive", labelling.PUTTERS),
         Right("Lift a sensitive label, or put one back", labelling.LIFTERS),
         Right("Look after accounts, apps, exports and subscriptions", links.ADMINISTRATORS),
+        Right("Decide which rules of care are used", frozenset(rules.DECIDING) & set(ROLES)),
+        Right("Say that two records are of one person, or are not", persons.DECIDING),
+        Right("Delay a result on its way to the patient, or release it", holds.ROLES),
         Right("See only one's own record, or that of whom one acts for", FOR_A_PATIENT),
         Right("See sensitive facts that one wrote oneself, whatever their label", staff),
     )

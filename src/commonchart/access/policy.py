@@ -254,7 +254,7 @@ _NOT_OPEN = frozenset(
     {
         "Patient", "Bundle", "Binary", "MessageHeader", "OperationOutcome", "Parameters", "Subscription", "Linkage",
         "Contract", "PaymentNotice", "PaymentReconciliation", "Task", "Group", "List", "VerificationResult",
-        "GuidanceResponse", "AuditEvent",
+        "GuidanceResponse", "AuditEvent", "Device",
     }
 )  # fmt: skip
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 MOST_WORDS = 500
 CURRENT_DAYS = 7
 """For how many days a preview says how things are."""
-_DECIDING = ("clinician", "administrator", "system")
+DECIDING = ("clinician", "administrator", "system")
 
 
 class Entry(Struct, frozen=True):
@@ -235,7 +235,7 @@ def _reason(text: str) -> str:
 async def deciding(records: Records) -> None:
     """Whether the actor may change rules. Raises Forbidden, NotFound."""
     await reading(records)
-    if records.actor.role not in _DECIDING:
+    if records.actor.role not in DECIDING:
         raise Forbidden("Only clinicians and administrators change rules")
 
 

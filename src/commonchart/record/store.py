@@ -136,8 +136,8 @@ async def _write(
     held = [(w.rtype, w.id) for w in writes if (w.rtype, w.id) not in claimed]
     sources = await _lock(conn, stamp.tenant, held)
     current = await read_many(conn, stamp.tenant, held)
-    last = await _before_deletion(conn, stamp.tenant, current, writes)
-    writes = [over(last[w.rtype, w.id], w) if (w.rtype, w.id) in last else w for w in writes]
+    earlier = await _before_deletion(conn, stamp.tenant, current, writes)
+    writes = [over(earlier[w.rtype, w.id], w) if (w.rtype, w.id) in earlier else w for w in writes]
     writes = [w if w.body is not None else _ended(w, current.get((w.rtype, w.id))) for w in writes]
     written = [
         _decide(stamp, w, current.get((w.rtype, w.id)), sources.get((w.rtype, w.id), "")) for w in writes

@@ -132,9 +132,7 @@ def _upgrade(url: str, at: str, goal: str) -> None:
         assert chain.heads == (head(),)
 
         def pending(_rev: object, _context: object) -> list[MigrationStep]:
-            return [
-                RevisionStep(chain, script, True) for script in scripts if at is None or script.revision > at
-            ]
+            return [RevisionStep(chain, script, True) for script in scripts if at < script.revision <= goal]
 
         context = MigrationContext.configure(
             connection, opts={"fn": pending, "transaction_per_migration": True}

@@ -421,12 +421,19 @@ _KEEP: dict[str, Keep] = {
 # ---- what the row itself carries -------------------------------------------------------------------------------
 
 
+# what is about a patient though the Patient compartment leaves it out: search finds these by their tokens
+OUTSIDE = {"Device": "patient"}
+
+
 def patient_of(rtype: str, resource: dict[str, Any]) -> str | None:
-    """The id of the patient that a resource is about: its own for a Patient, else by the compartment (`patient_parameter`)."""
+    """The id of the patient that a resource is about: its own for a Patient, else by the compartment (`patient_parameter`).
+
+    A Device is in no compartment of R4, and is a patient's all the same where it names one (US Core, implantable devices).
+    """
     if rtype == "Patient":
         found = resource.get("id")
         return str(found) if found else None
-    code = patient_parameter(rtype)
+    code = patient_parameter(rtype) or OUTSIDE.get(rtype, "")
     if not code:
         return None
     nodes = parameters(rtype)[code].step(root(resource))
