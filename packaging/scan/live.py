@@ -174,7 +174,9 @@ def main() -> None:
     with demonstration() as (address, data):
         if not wanted or "sqlmap" in wanted:
             sqlmap(address, data, folder)
-        if not wanted or "wapiti" in wanted:  # afterwards: as nobody it tries passwords until sign-in is held back
+        if (
+            not wanted or "wapiti" in wanted
+        ):  # afterwards: as nobody it tries passwords until sign-in is held back
             wapiti(address, folder)
 
 

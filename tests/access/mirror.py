@@ -19,6 +19,7 @@ from commonchart.fhir import json
 from commonchart.fhir.definitions import r4
 from commonchart.fhir.outcome import Refused
 from commonchart.fhir.validate import validate
+from commonchart.record.bounds import PROGRAM
 from commonchart.record.database import Database
 from commonchart.rest.bundle import bundle
 from commonchart.rest.exchange import Asked
@@ -78,6 +79,7 @@ async def mirrored(
     database: Database, clock: Clock, stored: World, links: Iterable[tuple[str, str]], expected: set[str]
 ) -> Records:
     """The second tenant with what is expected to be seen, asked by the program itself, which sees all of it."""
+    database = database.bound(PROGRAM)
     records = Records(database, Actor(2, "m", "M", "system", "alder", "cli", network=False), clock)
     held = [body for _, body in stored if f"{body['resourceType']}/{body['id']}" in expected]
     await records.commit([Put(validate(body), body["id"]) for body in held])

@@ -117,3 +117,11 @@ def test_who_worked_for_one_organisation_works_for_it_as_before(empty_url: str) 
         assert conn.execute(acts.format("app_grant")).fetchall() == [("s",)]
         for table in ("draft", "recent_patient", "inbox_cover", "outreach_digest"):
             assert conn.execute(f"SELECT org FROM {table}").fetchall() == [("alder",)]
+
+
+def test_it_goes_no_further_than_it_was_told(empty_url: str) -> None:
+    """What an old backup is restored into: the schema that it was made with."""
+    assert migrate(empty_url, to="0011") is True
+    assert current(empty_url) == "0011"
+    assert migrate(empty_url) is True
+    assert current(empty_url) == head()

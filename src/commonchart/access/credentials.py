@@ -92,8 +92,8 @@ def digest(token: str) -> bytes:
 async def find(database: Database, token: str, kind: str) -> Found | None:
     """The credential if it is known and not revoked; the caller looks at its times."""
     async with database.single() as conn:
-        row = await (await conn.execute(_FIND, (digest(token), kind))).fetchone()
-    return _found(row) if row else None
+        rows = await conn.fetch(_FIND, (digest(token), kind))
+    return _found(rows[0]) if rows else None
 
 
 def _found(row: tuple[Any, ...]) -> Found:

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from commonchart.access.labelled import REFERRING, ROUNDS, taken
+from commonchart.access.labelled import REFERRING, ROUNDS, stored, taken
 from commonchart.care import labels_by_hand
-from commonchart.care.labels import MEMBERS, UNREAD, labels, members
+from commonchart.care.labels import MEMBERS, labels, members
 from commonchart.fhir import json
 from commonchart.record.due import READ
 from commonchart.record.keys import token
@@ -28,22 +28,12 @@ _MADE_OF = MEMBERS | {"basedOn", "diagnosis", "indication"}
 
 async def masks(conn: Connection, tenant: int, entry: Stored) -> tuple[int, dict[Key, int]]:
     """The labels of an entry that was read, and those of what it is made of that have any."""
-    found = await _labels(conn, tenant, [*_of(json.decode(entry.body or b"{}")), (entry.rtype, entry.id)])
+    found = await stored(conn, tenant, [*_of(json.decode(entry.body or b"{}")), (entry.rtype, entry.id)])
     return found.pop((entry.rtype, entry.id), 0), found
 
 
 def _of(body: Body) -> list[Key]:
     return members(body, _MADE_OF)
-
-
-async def _labels(conn: Connection, tenant: int, keys: Sequence[Key]) -> dict[Key, int]:
-    rows = await conn.fetch(
-        "SELECT r.rtype, r.id, r.labels FROM unnest(%s::text[], %s::text[]) AS k(rtype, id) "
-        "JOIN resource_loc l ON l.tenant = %s AND l.rtype = k.rtype AND l.id = k.id "
-        "JOIN resource r ON r.pk = l.pk AND r.tenant = l.tenant AND r.rtype = l.rtype AND r.id = l.id WHERE r.labels <> 0",
-        ([rtype for rtype, _ in keys], [id for _, id in keys], tenant),
-    )
-    return {(row[0], row[1]): row[2] & ~UNREAD for row in rows}
 
 
 async def _referring(conn: Connection, tenant: int, keys: Iterable[Key]) -> dict[Key, Body]:
@@ -99,7 +89,7 @@ def _left(then: Body, now: Body) -> int:
 async def _free(conn: Connection, tenant: int, found: Mapping[Key, Body], mask: int) -> list[Key]:
     """Those that carry the label neither by themselves nor by anything else that they are made of."""
     made_of = {key: _of(body) for key, body in found.items()}
-    held = await _labels(conn, tenant, sorted({one for keys in made_of.values() for one in keys}))
+    held = await stored(conn, tenant, sorted({one for keys in made_of.values() for one in keys}))
     return [
         key
         for key, body in found.items()
@@ -117,7 +107,7 @@ async def _fell_before(
         (tenant, *key, mask),
     )
     bodies = {row[0]: json.decode(row[1].encode()) for row in rows if row[1]}
-    held = await _labels(conn, tenant, sorted({one for body in bodies.values() for one in _of(body)}))
+    held = await stored(conn, tenant, sorted({one for body in bodies.values() for one in _of(body)}))
     free = {
         (*key, vid): ~mask for vid, body in bodies.items() if not (left(body) | taken(held, _of(body))) & mask
     }

@@ -41,7 +41,7 @@ async def raised(conn: Connection, tenant: int, writes: Sequence[Write]) -> list
         conn, tenant, writes, {key for keys in made_of.values() for key in keys if own.get(key)}
     )
     wanted = sorted({key for keys in made_of.values() for key in keys} - set(own))
-    masks = own | await _stored(conn, tenant, wanted)
+    masks = own | await stored(conn, tenant, wanted)
     for _ in range(ROUNDS):
         if not _spread(writes, made_of, masks):
             break
@@ -55,8 +55,8 @@ async def _lifted(
     conn: Connection, tenant: int, writes: Sequence[Write], keys: Iterable[Key]
 ) -> dict[Key, int]:
     """The labels of those that something else is made of in the same batch, less what was lifted of them."""
-    stored = await store.read_many(conn, tenant, sorted(keys))
-    lifts = {key: labels_by_hand.lifts(json.decode(one.body or b"{}")) for key, one in stored.items()}
+    current = await store.read_many(conn, tenant, sorted(keys))
+    lifts = {key: labels_by_hand.lifts(json.decode(one.body or b"{}")) for key, one in current.items()}
     bodies = {(one.rtype, one.id): one.body or {} for one in writes if not one.judged}
     return {
         key: labels_by_hand.kept(bodies[key], held) for key, held in lifts.items() if held and key in bodies
@@ -90,7 +90,7 @@ def taken(masks: Mapping[Key, int], keys: Iterable[Key]) -> int:
     return found
 
 
-async def _stored(conn: Connection, tenant: int, keys: Sequence[Key]) -> dict[Key, int]:
+async def stored(conn: Connection, tenant: int, keys: Sequence[Key]) -> dict[Key, int]:
     """The labels of those that have any."""
     if not keys:
         return {}
