@@ -114,7 +114,7 @@ def test_the_drill(filled: str, data: Path, emptied: str, tmp_path: Path, passph
     made = backup.make(filled, data, target, now=NOW, program="test", passphrase=passphrase)
     restored = backup.restore(target, emptied, new, passphrase=passphrase)
     assert restored == made
-    assert made.rows == 5000 + 1 + 1 + 50 + 2 + 1
+    assert made.rows == 5000 + 1 + 1 + 1 + 50 + 2 + 1
     assert content(emptied) == content(filled)
     assert (new / "secret").read_text() == "ab" * 32
     assert current(emptied) == head()

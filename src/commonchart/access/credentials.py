@@ -22,6 +22,8 @@ CHANNEL = "credential"
 RETRY_SECONDS = 1.0
 CACHE_SIZE = 10_000
 
+# how many organisations the user u works for or is asked to
+PLACES = "(SELECT count(*) FROM membership n WHERE n.actor = u.id AND n.ended IS NULL)"
 # of the row m: whoever it is of has said yes, and it has not ended
 IN_FORCE = "m.since IS NOT NULL AND m.ended IS NULL"
 # the one acted for at sign-in, where there are several
@@ -46,7 +48,7 @@ _FIND = (
     "u.preferences, c.created, c.scopes, "
     + SHARING
     + ", coalesce(c.app_grant, ''), g.patient, c.factor_at, m.id, "
-    "(SELECT count(*) FROM membership n WHERE n.actor = u.id AND n.ended IS NULL) "
+    f"{PLACES}, c.factor "
     "FROM credential c JOIN app_user u ON u.id = c.actor JOIN membership m ON m.id = c.membership AND m.actor = u.id "
     f"AND {IN_FORCE} LEFT JOIN app_grant g ON g.id = c.app_grant "
     f"WHERE c.sha256 = %s AND c.kind = %s AND c.revoked IS NULL AND u.active AND (c.app_grant IS NULL OR {LIVING})"
@@ -55,7 +57,7 @@ _cache: dict[tuple[int, bytes], tuple[float, Actor, datetime]] = {}
 
 
 class Found(Struct, frozen=True):
-    """A living credential and whose it is; `shown` is when a factor was last shown in a session.
+    """A living credential and whose it is; `shown` is when a factor was last shown in a session, `factor` which.
 
     `places`: how many organisations its owner works for or is asked to. `seed`: what `form_token` makes `csrf` of.
     """
@@ -69,6 +71,7 @@ class Found(Struct, frozen=True):
     shown: datetime | None = None
     places: int = 1
     seed: str = ""
+    factor: str = ""
 
 
 class Token(Struct, frozen=True):
@@ -119,6 +122,7 @@ def _found(row: tuple[Any, ...]) -> Found:
         shown,
         membership,
         places,
+        factor,
     ) = row
     actor = Actor(
         tenant,
@@ -138,7 +142,7 @@ def _found(row: tuple[Any, ...]) -> Found:
         membership=membership,
     )
     return Found(
-        actor, created, expires, used, form_token(csrf, membership), preferences, shown, places, csrf
+        actor, created, expires, used, form_token(csrf, membership), preferences, shown, places, csrf, factor
     )
 
 

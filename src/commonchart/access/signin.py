@@ -35,7 +35,7 @@ class Session(Struct, frozen=True):
     `kind` is "session", or "pending" while a second factor must still be shown ("factor") or made ("enrol"), as `wants`
     says. `device` is the cookie by which the browser is known from now on. `shown` is when a factor was last shown, `until`
     when it ends if nothing is done, `last` when it ends whatever is done. `places`: how many organisations they work for or
-    are asked to; `seed` is what the form tokens of each are made of.
+    are asked to; `seed` is what the form tokens of each are made of. `factor` is what was shown last.
     """
 
     token: str
@@ -49,6 +49,12 @@ class Session(Struct, frozen=True):
     last: datetime | None = None
     places: int = 1
     seed: str = ""
+    factor: str = ""
+
+    @property
+    def second(self) -> bool:
+        """Whether what was shown last is a second factor that its owner holds: no password, and no code on paper."""
+        return self.factor.rpartition(" ")[2] in ("totp", "passkey")
 
     def fresh(self, now: datetime) -> bool:
         """Whether a factor was shown within the last five minutes."""
@@ -335,7 +341,7 @@ async def resume(database: Database, token: str, now: datetime, *, touch: bool =
         found = replace(found, expires=now + lives)
     return Session(
         token, found.csrf, found.actor, found.preferences, shown=found.shown, until=found.expires,
-        last=found.created + ABSOLUTE, places=found.places, seed=found.seed,
+        last=found.created + ABSOLUTE, places=found.places, seed=found.seed, factor=found.factor,
     )  # fmt: skip
 
 

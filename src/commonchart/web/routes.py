@@ -69,7 +69,7 @@ from commonchart.web.portal import table
 from commonchart.web.portal.door import staff
 from commonchart.web.session import Endpoint, View, guarded, signed_in
 from commonchart.web.step_up import stepped_up
-from commonchart.web.yours import factors, password, sessions
+from commonchart.web.yours import address, factors, password, sessions
 
 READING: dict[str, View] = {
     "/patients": patients.patient_list,
@@ -208,7 +208,7 @@ WRITING: dict[str, tuple[View, View]] = {
 LAST: dict[str, View] = {"/patients/{patient}/visits/{visit}": sections.visit}
 SIGNED_POST: dict[str, View] = {
     "/acting-for": working.switch,
-    "/acting-for/answer": stepped_up(working.answer, "answer for whom you work"),
+    "/acting-for/answer": stepped_up(working.answer, "answer for whom you work", second=True),
     "/account": accounts.save_account,
     "/sign-out": accounts.sign_out,
     "/patients/{patient}/apps/launch": gallery.launch,
@@ -228,6 +228,7 @@ SHARED: dict[str, View] = {
     "/account/factors/app": stepped_up(factors.app, "change your second step"),
     "/account/factors/options": factors.options,
     "/account/password": stepped_up(password.page, "change your password"),
+    "/account/email": stepped_up(address.page, "change your e-mail address"),
     "/account/sessions": sessions.page,
     "/step-up/options": step_up.options,
 }
@@ -238,6 +239,7 @@ SHARED_POST: dict[str, View] = {
     "/account/factors": stepped_up(factors.act, "change your second step"),
     "/account/factors/app": stepped_up(factors.confirm, "change your second step"),
     "/account/password": stepped_up(password.change, "change your password", carry=False),
+    "/account/email": stepped_up(address.change, "change your e-mail address"),
     "/account/sessions": sessions.act,
     "/step-up": step_up.page,
     "/stay": accounts.stay,

@@ -74,18 +74,18 @@ async def kinds(conn: Connection, user: str) -> frozenset[str]:
 
 
 async def must_have(conn: Connection, tenant: int, user: str) -> bool:
-    """Whether the site asks for a second factor in any of the roles of this user, whatever they act as now."""
+    """Whether this user must have a second factor, whatever they act as now.
+
+    The site asks for one in any of their roles; or they work for several organisations, of which none may act as them for
+    another by a new password.
+    """
     roles = (await decisions.get(conn, tenant, REQUIRED)).split()
     cursor = await conn.execute(
-        f"SELECT 1 FROM membership m WHERE m.actor = %s AND m.role = ANY(%s) AND {credentials.IN_FORCE} LIMIT 1",
-        (user, roles),
+        "SELECT count(*) > 1 OR coalesce(bool_or(m.role = ANY(%s)), false) FROM membership m "
+        f"WHERE m.actor = %s AND {credentials.IN_FORCE}",
+        (roles, user),
     )
-    return await cursor.fetchone() is not None
-
-
-async def asked_of(conn: Connection, tenant: int, role: str) -> bool:
-    """Whether the site asks everybody in this role for a second factor."""
-    return role in (await decisions.get(conn, tenant, REQUIRED)).split()
+    return bool((await cursor.fetchone() or (False,))[0])
 
 
 async def login_of(database: Database, actor: Actor) -> str:
@@ -242,10 +242,32 @@ async def take_away(conn: Connection, by: Actor, user: str, now: datetime) -> in
     return cursor.rowcount
 
 
+async def only(conn: Connection, actor: Actor, kind: str, shown: datetime, now: datetime) -> bool:
+    """End every second factor but the one of this kind that its owner showed at `shown`, recovery codes too; False for none.
+
+    Whatever somebody else may have added to the account, or written down of it, opens nothing any more.
+    """
+    cursor = await conn.execute(
+        "SELECT id FROM factor WHERE actor = %s AND kind = %s AND kind <> 'recovery' AND ended IS NULL AND confirmed IS NOT NULL "
+        "AND (kind = 'totp' OR coalesce(used, confirmed) = %s)",
+        (actor.user, kind, shown),
+    )
+    row = await cursor.fetchone()
+    if row is None:
+        return False
+    cursor = await conn.execute(
+        "UPDATE factor SET ended = %s WHERE actor = %s AND id <> %s AND ended IS NULL", (now, actor.user, row[0])
+    )
+    if cursor.rowcount:
+        await audit.note(conn, actor, now, "factor-removed", detail=f"all but the {kind} that was shown")
+        await notices.note(conn, actor.user, "factor-removed", now)
+    return True
+
+
 async def remove(database: Database, actor: Actor, id: str, now: datetime) -> None:
     """End a factor; with the last one the recovery codes end too.
 
-    Raises NotFound, Conflict for the last one of somebody one of whose roles must have one.
+    Raises NotFound, Conflict for the last one of somebody who must have one.
     """
     async with database.connection() as conn:
         cursor = await conn.execute(
@@ -257,7 +279,10 @@ async def remove(database: Database, actor: Actor, id: str, now: datetime) -> No
             raise NotFound("There is no such factor")
         if not await kinds(conn, actor.user):
             if await must_have(conn, actor.tenant, actor.user):
-                raise Conflict("Your role must have a second factor: add another one before you remove this")
+                raise Conflict(
+                    "Your role must have a second factor, as whoever works for several organizations must: "
+                    "add another one before you remove this"
+                )
             await conn.execute(
                 "UPDATE factor SET ended = %s WHERE actor = %s AND ended IS NULL", (now, actor.user)
             )

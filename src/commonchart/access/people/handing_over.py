@@ -53,6 +53,7 @@ async def waiting(conn: Connection, actor: Actor, who: Leaver) -> Waiting:
     found = await items.kinds_with(conn, actor.tenant, who.id, who.within)
     everybody = await covers.colleagues(conn, actor.tenant, ("clinician",))
     heirs = [one for one in everybody if one.id != who.id and (actor.network is False or one.org == who.org)]
+    heirs.sort(key=lambda one: one.org != who.org)  # of who works for both, the place in the same one
     return Waiting({name: found[n] for n, name in enumerate(KINDS) if n in found}, tuple(heirs))
 
 

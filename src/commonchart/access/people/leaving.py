@@ -148,6 +148,20 @@ async def end_one(conn: Connection, tenant: int, user: str, place: Place, by: st
     return False
 
 
+_MOVED = (
+    "UPDATE draft d SET org = %(new)s WHERE tenant = %(tenant)s AND actor = %(user)s AND org = %(old)s AND NOT EXISTS "
+    "(SELECT 1 FROM draft o WHERE o.tenant = d.tenant AND o.actor = d.actor AND o.org = %(new)s AND o.key = d.key)",
+    "UPDATE registry_view SET org = %(new)s WHERE tenant = %(tenant)s AND owner = %(user)s AND org = %(old)s",
+    "UPDATE subscription_state SET org = %(new)s WHERE tenant = %(tenant)s AND user_id = %(user)s AND org = %(old)s",
+)
+
+
+async def moved(conn: Connection, tenant: int, user: str, old: str, new: str) -> None:
+    """A place of work is another organisation's from now on: what its owner typed, kept and subscribed to there goes with it."""
+    for statement in _MOVED:
+        await conn.execute(statement, {"tenant": tenant, "user": user, "old": old, "new": new})
+
+
 async def undo(
     conn: Connection, tenant: int, user: str, by: str, now: datetime, org: str | None = None
 ) -> None:

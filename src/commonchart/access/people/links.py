@@ -147,21 +147,22 @@ def problems(person: Person, channel: Channel) -> list[Issue]:
 async def again(records: Records, login: str, *, channel: Channel = "hand") -> Link:
     """A new link for somebody: the invitation anew while there is no password, else a reset. Raises Forbidden, NotFound."""
     await administrator(records)
-    now = records.clock()
     async with records.database.connection() as conn:
-        row = await (
-            await conn.execute(
-                "SELECT id, name, email, password IS NULL FROM app_user WHERE tenant = %s AND login = %s AND active",
-                (records.actor.tenant, login),
-            )
-        ).fetchone()
-        if row is None:
-            raise NotFound("There is no user with this login who may sign in", at="login")
-        kind, lives = ("invite", INVITED) if row[3] else ("reset", RESET)
-        token = await _made(
-            conn, records.actor.tenant, row[0], kind, records.actor.user, now, lives, org=records.actor.org
-        )
-        await audit.note(conn, records.actor, now, kind, id=row[0], detail=f"by {channel}")
+        return await remade(conn, records.actor, login, channel, records.clock())
+
+
+async def remade(conn: Connection, actor: Actor, login: str, channel: Channel, now: datetime) -> Link:
+    """The same in the transaction of the connection, whose caller has made sure that the actor may. Raises NotFound."""
+    cursor = await conn.execute(
+        "SELECT id, name, email, password IS NULL FROM app_user WHERE tenant = %s AND login = %s AND active",
+        (actor.tenant, login),
+    )
+    row = await cursor.fetchone()
+    if row is None:
+        raise NotFound("There is no user with this login who may sign in", at="login")
+    kind, lives = ("invite", INVITED) if row[3] else ("reset", RESET)
+    token = await _made(conn, actor.tenant, row[0], kind, actor.user, now, lives, org=actor.org)
+    await audit.note(conn, actor, now, kind, id=row[0], detail=f"by {channel}")
     return Link(token, kind, row[0], row[1], row[2], channel, now + lives)
 
 
@@ -224,7 +225,7 @@ async def _made(
     token = secrets.token_urlsafe(32)
     await conn.execute("DELETE FROM account_link WHERE expires < %s", (now - KEPT,))
     if alone:
-        await _over(conn, user, now)
+        await end_all(conn, user, now)
     await conn.execute(
         "INSERT INTO account_link (sha256, tenant, actor, kind, made_by, org, created, expires) "
         "VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
@@ -233,7 +234,8 @@ async def _made(
     return token
 
 
-async def _over(conn: Connection, user: str, now: datetime) -> None:
+async def end_all(conn: Connection, user: str, now: datetime) -> None:
+    """Every link by which somebody could set a password opens nothing any more."""
     await conn.execute("UPDATE account_link SET ended = %s WHERE actor = %s AND ended IS NULL", (now, user))
 
 
@@ -274,7 +276,7 @@ async def accept(
         )
         if used.rowcount != 1:
             raise NotFound(OVER)
-        await _over(conn, found.user, now)
+        await end_all(conn, found.user, now)
         await conn.execute(
             "UPDATE app_user SET password = %s, failures = 0, locked_until = NULL WHERE id = %s",
             (secret, found.user),

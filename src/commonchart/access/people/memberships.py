@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from commonchart.access import audit, credentials
 from commonchart.access.actors import Actor
 from commonchart.access.credentials import IN_FORCE
-from commonchart.access.people import factors, sessions
+from commonchart.access.people import factors, links, sessions
 from commonchart.fhir.outcome import Conflict, Forbidden, NotFound
 
 if TYPE_CHECKING:
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from commonchart.record.database import Connection
 
 NONE = "There is no such place of work of yours"
+NEEDED = (
+    "To work for several organizations you need a second step that you set up yourself: make one under Your account, "
+    "Second step and passkeys, show it here, and say yes again"
+)
 
 
 class Membership(Struct, frozen=True):
@@ -54,6 +58,11 @@ async def mine(conn: Connection, user: str) -> list[Membership]:
     """What somebody works for and is asked to."""
     cursor = await conn.execute(f"{_MINE} ORDER BY m.org", (user,))
     return [Membership(*row) for row in await cursor.fetchall()]
+
+
+async def others(conn: Connection, actor: Actor) -> tuple[str, ...]:
+    """The organisations that somebody works for beside the one that they act for."""
+    return tuple(one.org for one in await mine(conn, actor.user) if one.since and one.org != actor.org)
 
 
 async def _one(conn: Connection, user: str, id: str) -> Membership:
@@ -90,24 +99,43 @@ async def switch(records: Records, token: str, id: str) -> tuple[str, Actor]:
     return new, then
 
 
-async def accept(records: Records, id: str) -> None:
-    """Say yes to working for another organisation. The caller has asked for a factor again.
+async def accept(records: Records, id: str, token: str) -> None:
+    """Say yes to working for another organisation, in the session of this cookie, where a second factor was just shown.
 
-    Raises NotFound, Conflict for a role that must have a second factor which is not there.
+    From now on the account is its owner's alone (`staff`), so whatever somebody else may hold of it ends: links for a new
+    password, other second factors and recovery codes, other sessions. Raises NotFound, Conflict without such a factor.
     """
     actor, now = records.actor, records.clock()
     async with records.database.connection() as conn:
+        await hold(conn, actor.tenant, actor.user)
         one = await _asked(conn, actor, id)
-        if await factors.asked_of(conn, actor.tenant, one.role) and not await factors.kinds(conn, actor.user):
-            raise Conflict("This role must have a second factor: set one up under Your account first")
+        await _theirs_from_now(conn, actor, token, now)
         await conn.execute("UPDATE membership SET since = %s WHERE id = %s", (now, one.id))
-        # a link that an administrator of another organisation made and kept opens nothing of this one
-        await conn.execute(
-            "UPDATE account_link SET ended = %s WHERE actor = %s AND ended IS NULL", (now, actor.user)
-        )
         then = replace(actor, org=one.org, role=one.role, membership=one.id)
         await audit.note(conn, then, now, "join", detail=one.role)
         await credentials.tell(conn)
+    credentials.forget()
+
+
+async def _theirs_from_now(conn: Connection, actor: Actor, token: str, now: datetime) -> None:
+    cursor = await conn.execute(
+        "SELECT factor, factor_at FROM credential WHERE sha256 = %s AND kind = 'session' AND actor = %s AND revoked IS NULL",
+        (credentials.digest(token), actor.user),
+    )
+    factor, shown = await cursor.fetchone() or ("", now)
+    fresh = now - shown < sessions.FRESH
+    if not fresh or not await factors.only(conn, actor, str(factor).rpartition(" ")[2], shown, now):
+        raise Conflict(NEEDED)
+    await links.end_all(conn, actor.user, now)
+    await conn.execute(
+        "UPDATE credential SET revoked = %s WHERE actor = %s AND kind IN ('session', 'pending') AND revoked IS NULL AND sha256 <> %s",
+        (now, actor.user, credentials.digest(token)),
+    )
+
+
+async def hold(conn: Connection, tenant: int, user: str) -> None:
+    """Nobody else changes whom this user works for, or what their account is, before the transaction ends."""
+    await conn.execute("SELECT 1 FROM app_user WHERE tenant = %s AND id = %s FOR UPDATE", (tenant, user))
 
 
 async def decline(records: Records, id: str) -> None:

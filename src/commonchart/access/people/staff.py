@@ -1,8 +1,9 @@
 """The accounts of a site, for administrators: found, changed, ended, let in again.
 
 In a network an administrator looks after the accounts of their own organisation; where there is one organisation, or
-none is said of the administrator, after all. Somebody who also works where they do not reach is theirs only as far as
-their own organisation goes: the role there, and its end. Every act is an event, and so is a look at the list.
+none is said of the administrator, after all. The account of somebody who works for several organisations, or is asked to,
+is its owner's alone: an administrator, wherever they reach, changes their role in an organisation and ends it there, and
+nothing else. Every act is an event, and so is a look at the list.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from uuid import uuid4
 from msgspec import Struct
 
 from commonchart.access import audit, credentials, users
-from commonchart.access.credentials import IN_FORCE, LAST_USED
-from commonchart.access.people import factors, handing_over, leaving, links, notices
+from commonchart.access.credentials import IN_FORCE, LAST_USED, PLACES
+from commonchart.access.people import factors, handing_over, leaving, links, memberships, notices
 from commonchart.access.people.handing_over import Leaver, Waiting
 from commonchart.access.people.leaving import Ends, Place
 from commonchart.access.people.links import Channel, Link, Person, administrator
@@ -53,7 +54,8 @@ class Account(Struct, frozen=True):
     """One account in one organisation as the list shows it, never a secret. `password` and `factor` say whether there is one.
 
     `membership` is that organisation's row, `accepted` whether its owner has said yes, `elsewhere` whether they also work
-    where the administrator does not reach: then the account itself is not theirs to change. `seen`: last acted there.
+    where the administrator does not reach. `several`: they work for more than one organisation, or are asked to. `seen`: last
+    acted there.
     """
 
     id: str
@@ -71,6 +73,12 @@ class Account(Struct, frozen=True):
     membership: str
     accepted: bool
     elsewhere: bool
+    several: bool
+
+    @property
+    def alone(self) -> bool:
+        """Whether the account is only of this organisation: then its administrators look after all of it."""
+        return self.accepted and not self.several
 
     @property
     def staff(self) -> bool:
@@ -81,7 +89,7 @@ class Account(Struct, frozen=True):
 _COLUMNS = (
     "u.id, u.login, CASE WHEN {yes} THEN u.name ELSE u.login END, m.role, m.org, CASE WHEN {yes} THEN u.email ELSE '' END, "
     "u.active AND m.ended IS NULL, u.created, m.used, u.password IS NOT NULL, {yes} AND {factor}, "
-    "CASE WHEN {yes} THEN u.practitioner END, m.id, m.since IS NOT NULL, {elsewhere}"
+    "CASE WHEN {yes} THEN u.practitioner END, m.id, m.since IS NOT NULL, {elsewhere}, {places} > 1"
 )
 # who was asked and has not said yes is a user name and no more
 _YES = "m.since IS NOT NULL"
@@ -102,7 +110,7 @@ def _select(actor: Actor) -> tuple[str, list[Any]]:
     if not _everywhere(actor):
         elsewhere = f"EXISTS (SELECT 1 FROM membership n WHERE n.actor = u.id AND n.org <> %s AND {IN_FORCE.replace('m.', 'n.')})"
         args = [actor.org]
-    return f"SELECT {_COLUMNS.format(factor=_FACTOR, yes=_YES, elsewhere=elsewhere)} {_FROM}", args
+    return f"SELECT {_COLUMNS.format(factor=_FACTOR, yes=_YES, elsewhere=elsewhere, places=PLACES)} {_FROM}", args
 
 
 def _everywhere(actor: Actor) -> bool:
@@ -215,9 +223,11 @@ def _leaver(one: Account, *, only: bool) -> Leaver:
 async def _places(conn: Connection, actor: Actor, id: str, *, lock: bool = False) -> list[Account]:
     """Where somebody works, of what the administrator sees, the one last acted for first. Raises NotFound."""
     (select, first), (reach, args) = _select(actor), _reach(actor)
+    if lock:  # before the look, which would else see what was before somebody else's change
+        await memberships.hold(conn, actor.tenant, id)
     cursor = await conn.execute(
         f"{select} WHERE {reach} AND u.id = %s ORDER BY m.ended IS NOT NULL, m.since IS NULL, {LAST_USED}"
-        f"{' FOR UPDATE OF u, m' if lock else ''}",
+        f"{' FOR UPDATE OF m' if lock else ''}",
         (*first, *args, id),
     )
     found = [Account(*row) for row in await cursor.fetchall()]
@@ -239,13 +249,18 @@ async def _found(
     return _chosen(await _places(conn, actor, id, lock=lock), membership)
 
 
-def _theirs_alone(account: Account) -> None:
+def _theirs_alone(actor: Actor, account: Account) -> None:
     """Raises Conflict for what would reach into another organisation: one human has one account."""
-    if account.elsewhere or not account.accepted:
+    if not account.alone and not _runs_it(actor):
         raise Conflict(
-            "This person also works for another organization: their password and second factors are theirs alone. "
-            "They use the links at the sign-in page, or whoever runs the program helps them"
+            "This person also works for another organization, or is asked to: their password and second factors are theirs "
+            "alone. They use the links at the sign-in page, or whoever runs the program helps them"
         )
+
+
+def _runs_it(actor: Actor) -> bool:
+    """Whether this is the command line: whoever runs the program is of no organisation."""
+    return actor.role == "system" and actor.client == "cli"
 
 
 class Asked(Struct, frozen=True):
@@ -273,7 +288,7 @@ async def ask(records: Records, person: Asked) -> None:
     async with records.database.connection() as conn:
         cursor = await conn.execute(
             f"SELECT u.id FROM app_user u WHERE u.tenant = %s AND u.login = %s AND u.active AND EXISTS (SELECT 1 FROM membership m "
-            f"WHERE m.actor = u.id AND m.role = ANY(%s) AND {IN_FORCE})",
+            f"WHERE m.actor = u.id AND m.role = ANY(%s) AND {IN_FORCE}) FOR UPDATE OF u",
             (actor.tenant, person.login, list(ROLES)),
         )
         row = await cursor.fetchone()
@@ -351,7 +366,7 @@ async def change(records: Records, id: str, wanted: Change) -> Account:
             raise Invalid("What a patient, a proxy or a program may do is not changed here", at="role")
         if not before.active:
             raise Conflict("This has ended: nothing of it is changed any more")
-        _within_reach(before, wanted)
+        _within_reach(actor, before, wanted)
         if wanted.org != before.org:
             await _may_be_of(records, wanted.org)
             await _not_twice(conn, id, wanted.org)
@@ -361,6 +376,8 @@ async def change(records: Records, id: str, wanted: Change) -> Account:
             "UPDATE membership SET role = %s, org = %s WHERE id = %s",
             (wanted.role, wanted.org, before.membership),
         )
+        if wanted.org != before.org:
+            await leaving.moved(conn, actor.tenant, id, before.org, wanted.org)
         if before.accepted:  # of who was asked and has not said yes, only the role that is offered
             await conn.execute(
                 "UPDATE app_user SET name = %s, email = %s, practitioner = %s WHERE id = %s",
@@ -375,11 +392,11 @@ async def change(records: Records, id: str, wanted: Change) -> Account:
     return after
 
 
-def _within_reach(before: Account, wanted: Change) -> None:
-    """Raises Invalid for what is not this administrator's to change of somebody who also works elsewhere."""
-    if not before.elsewhere and before.accepted:
+def _within_reach(actor: Actor, before: Account, wanted: Change) -> None:
+    """Raises Invalid for what is not this administrator's to change of somebody who works for several, or is asked to."""
+    if before.alone or _runs_it(actor):
         return
-    words = "They also work for another organization: here only the role is yours to change"
+    words = "They also work for another organization, or are asked to: here only the role is yours to change"
     pairs = (
         ("name", before.name, wanted.name), ("email", before.email, wanted.email), ("org", before.org, wanted.org),
         ("practitioner", before.practitioner or "", wanted.practitioner),
@@ -506,17 +523,17 @@ async def back(records: Records, id: str, *, channel: Channel) -> Link:
         _reachable(before, channel)
         await leaving.undo(conn, actor.tenant, id, actor.user, now, None if _everywhere(actor) else actor.org)
         await audit.note(conn, actor, now, "reactivate", id=id, detail=before.role)
-    return await links.again(records, before.login, channel=channel)
+        return await links.remade(conn, actor, before.login, channel, now)
 
 
 async def new_link(records: Records, id: str, *, channel: Channel) -> Link:
-    """The invitation anew, or a reset of the password. Raises Forbidden, NotFound, Invalid (no e-mail address)."""
+    """The invitation anew, or a reset of the password. Raises Forbidden, NotFound, Conflict, Invalid (no e-mail address)."""
     await administrator(records)
-    async with records.database.single() as conn:
-        before = await _found(conn, records.actor, id)
-    _theirs_alone(before)
-    _reachable(before, channel)
-    return await links.again(records, before.login, channel=channel)
+    async with records.database.connection() as conn:
+        before = await _found(conn, records.actor, id, lock=True)
+        _theirs_alone(records.actor, before)
+        _reachable(before, channel)
+        return await links.remade(conn, records.actor, before.login, channel, records.clock())
 
 
 async def without_factors(records: Records, id: str) -> None:
@@ -529,7 +546,7 @@ async def without_factors(records: Records, id: str) -> None:
     if id == actor.user:
         raise Conflict("Your own are on the page of your account")
     async with records.database.connection() as conn:
-        _theirs_alone(await _found(conn, actor, id, lock=True))
+        _theirs_alone(actor, await _found(conn, actor, id, lock=True))
         if not await factors.take_away(conn, actor, id, now):
             raise Conflict("There is no second factor to take away")
     credentials.forget()

@@ -100,12 +100,14 @@ async def open_ones(conn: Connection, tenant: int) -> list[Alert]:
 
 
 async def elsewhere(conn: Connection, tenant: int, user: str, orgs: Sequence[str]) -> dict[str, int]:
-    """How many open alerts are addressed to somebody, by organisation, of those given: a number and no more."""
+    """How many open alerts are addressed to somebody or have reached them, by organisation, of those given: a number and no more."""
     if not orgs:
         return {}
     rows = await conn.fetch(
-        "SELECT org, count(*) FROM critical_alert WHERE tenant = %s AND owner = %s AND state = 'open' AND org = ANY(%s) GROUP BY org",
-        (tenant, user, list(orgs)),
+        "SELECT a.org, count(*) FROM critical_alert a WHERE a.tenant = %s AND a.state = 'open' AND a.org = ANY(%s) "
+        "AND (a.owner = %s OR EXISTS (SELECT 1 FROM critical_notice n WHERE n.pk = a.pk AND n.tenant = a.tenant "
+        "AND n.patient = a.patient AND n.ref = a.ref AND n.part = a.part AND n.n = a.n AND n.user_id = %s)) GROUP BY a.org",
+        (tenant, list(orgs), user, user),
     )
     return {row[0]: row[1] for row in rows}
 

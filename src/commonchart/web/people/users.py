@@ -178,7 +178,7 @@ async def _one(
         "people/user.html", status, idle=False, title=account.name, row=_row(account), account=account, values=_values(account, sent),
         issues=issues, errors=dict(issues), roles=_roles(), channels=CHANNELS, orgs=await staff.organisations(call.records),
         names=await _names(call, [one.org for one in every]), works=[_row(one) for one in every],
-        holds=_holds(held), theirs=account.accepted and not account.elsewhere, created=dates.stamp(account.created), said=SAID.get(call.request.query_params.get("said", ""), ""),
+        holds=_holds(held), theirs=account.alone, created=dates.stamp(account.created), said=SAID.get(call.request.query_params.get("said", ""), ""),
         own=account.id == call.actor.user, reset=account.password,
     )  # fmt: skip
 

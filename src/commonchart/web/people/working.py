@@ -15,7 +15,8 @@ from commonchart.web.session import form, plain
 HERE = "/acting-for"
 HOME = "/patients"
 SAID = {
-    "joined": "You work for them from now on. You go on acting for the organization that is marked, until you choose another.",
+    "joined": "You work for them from now on. You go on acting for the organization that is marked, until you choose another. "
+    "Your account is yours alone now: other second steps, recovery codes and sessions have ended. Make new recovery codes under Your account.",
     "declined": "You said no: nothing was opened to you.",
 }
 
@@ -58,7 +59,8 @@ async def answer(call: Call) -> Response:
     todo, id = sent.get("do", ""), sent.get("place", "")
     try:
         if todo == "accept":
-            await memberships.accept(call.records, id)
+            assert call.session is not None
+            await memberships.accept(call.records, id, call.session.token)
             return go(f"{HERE}?said=joined")
         if todo == "decline":
             await memberships.decline(call.records, id)
