@@ -112,11 +112,7 @@ def _name(name: str, others: list[View]) -> str:
 async def _usable(conn: Connection, records: Records, id: str) -> View:
     view = await views.one(conn, records.actor.tenant, id)
     actor = records.actor
-    if (
-        view is None
-        or view.deleted_at
-        or not _theirs(view, actor)
-    ):
+    if view is None or view.deleted_at or not _theirs(view, actor):
         raise NotFound("There is no such saved filter")
     return view
 

@@ -256,7 +256,8 @@ async def only(conn: Connection, actor: Actor, kind: str, shown: datetime, now: 
     if row is None:
         return False
     cursor = await conn.execute(
-        "UPDATE factor SET ended = %s WHERE actor = %s AND id <> %s AND ended IS NULL", (now, actor.user, row[0])
+        "UPDATE factor SET ended = %s WHERE actor = %s AND id <> %s AND ended IS NULL",
+        (now, actor.user, row[0]),
     )
     if cursor.rowcount:
         await audit.note(conn, actor, now, "factor-removed", detail=f"all but the {kind} that was shown")

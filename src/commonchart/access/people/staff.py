@@ -110,7 +110,10 @@ def _select(actor: Actor) -> tuple[str, list[Any]]:
     if not _everywhere(actor):
         elsewhere = f"EXISTS (SELECT 1 FROM membership n WHERE n.actor = u.id AND n.org <> %s AND {IN_FORCE.replace('m.', 'n.')})"
         args = [actor.org]
-    return f"SELECT {_COLUMNS.format(factor=_FACTOR, yes=_YES, elsewhere=elsewhere, places=PLACES)} {_FROM}", args
+    return (
+        f"SELECT {_COLUMNS.format(factor=_FACTOR, yes=_YES, elsewhere=elsewhere, places=PLACES)} {_FROM}",
+        args,
+    )
 
 
 def _everywhere(actor: Actor) -> bool:

@@ -59,9 +59,7 @@ async def _several(records: Records, given: Arguments) -> list[State]:
     return [
         one
         for one in found
-        if _theirs(records, one)
-        and (not ids or one.id in ids)
-        and (not states or one.state in states)
+        if _theirs(records, one) and (not ids or one.id in ids) and (not states or one.state in states)
     ]
 
 
