@@ -77,8 +77,8 @@ class Account(Struct, frozen=True):
 
     @property
     def alone(self) -> bool:
-        """Whether the account is only of this organisation: then its administrators look after all of it."""
-        return self.accepted and not self.several
+        """Whether the account is of this organisation and no other: then its administrators look after all of it."""
+        return self.active and self.accepted and not self.several
 
     @property
     def staff(self) -> bool:
@@ -87,12 +87,14 @@ class Account(Struct, frozen=True):
 
 
 _COLUMNS = (
-    "u.id, u.login, CASE WHEN {yes} THEN u.name ELSE u.login END, m.role, m.org, CASE WHEN {yes} THEN u.email ELSE '' END, "
-    "u.active AND m.ended IS NULL, u.created, m.used, u.password IS NOT NULL, {yes} AND {factor}, "
-    "CASE WHEN {yes} THEN u.practitioner END, m.id, m.since IS NOT NULL, {elsewhere}, {places} > 1"
+    "u.id, u.login, CASE WHEN {yes} THEN u.name ELSE u.login END, m.role, m.org, CASE WHEN {known} THEN u.email ELSE '' END, "
+    "u.active AND m.ended IS NULL, u.created, m.used, u.password IS NOT NULL, {known} AND {factor}, "
+    "CASE WHEN {known} THEN u.practitioner END, m.id, m.since IS NOT NULL, {elsewhere}, {places} > 1"
 )
 # who was asked and has not said yes is a user name and no more
 _YES = "m.since IS NOT NULL"
+# nor is more than their name kept here of who has left and works elsewhere
+_KNOWN = f"{_YES} AND (m.ended IS NULL OR NOT u.active)"
 _FACTOR = (
     "EXISTS (SELECT 1 FROM factor f WHERE f.actor = u.id AND f.ended IS NULL AND f.confirmed IS NOT NULL "
     "AND f.kind <> 'recovery')"
@@ -111,7 +113,7 @@ def _select(actor: Actor) -> tuple[str, list[Any]]:
         elsewhere = f"EXISTS (SELECT 1 FROM membership n WHERE n.actor = u.id AND n.org <> %s AND {IN_FORCE.replace('m.', 'n.')})"
         args = [actor.org]
     return (
-        f"SELECT {_COLUMNS.format(factor=_FACTOR, yes=_YES, elsewhere=elsewhere, places=PLACES)} {_FROM}",
+        f"SELECT {_COLUMNS.format(factor=_FACTOR, yes=_YES, known=_KNOWN, elsewhere=elsewhere, places=PLACES)} {_FROM}",
         args,
     )
 
@@ -132,7 +134,9 @@ def _narrowed(actor: Actor, wanted: Wanted, now: datetime) -> tuple[str, list[An
     parts = [reach, _WHO[wanted.who], _STATE[wanted.state]]
     if wanted.q.strip():
         like = "%" + "".join(f"\\{c}" if c in "\\%_" else c for c in wanted.q.strip().lower()[:100]) + "%"
-        parts.append(f"(u.login LIKE %s OR {_YES} AND (lower(u.name) LIKE %s OR lower(u.email) LIKE %s))")
+        parts.append(
+            f"(u.login LIKE %s OR {_YES} AND lower(u.name) LIKE %s OR {_KNOWN} AND lower(u.email) LIKE %s)"
+        )
         args += [like, like, like]
     for column, value in (("role", wanted.role), ("org", wanted.org)):
         if value:
@@ -254,11 +258,14 @@ async def _found(
 
 def _theirs_alone(actor: Actor, account: Account) -> None:
     """Raises Conflict for what would reach into another organisation: one human has one account."""
-    if not account.alone and not _runs_it(actor):
-        raise Conflict(
-            "This person also works for another organization, or is asked to: their password and second factors are theirs "
-            "alone. They use the links at the sign-in page, or whoever runs the program helps them"
-        )
+    if _runs_it(actor) or account.alone:
+        return
+    if not account.active:
+        raise Conflict("Their work here has ended: let them in again, or ask them to work here too")
+    raise Conflict(
+        "This person also works for another organization, or is asked to: their password and second factors are theirs "
+        "alone. They use the links at the sign-in page, or whoever runs the program helps them"
+    )
 
 
 def _runs_it(actor: Actor) -> bool:
