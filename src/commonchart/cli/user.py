@@ -9,14 +9,15 @@ from pathlib import Path
 import click
 
 from commonchart import settings
-from commonchart.access import credentials, users
-from commonchart.access.people import breached, factors, links, staff
+from commonchart.access import users
+from commonchart.access.people import breached, factors, links, memberships, staff
 from commonchart.access.people.handing_over import POOL
 from commonchart.access.people.links import Link, Person
-from commonchart.access.people.staff import Asked
+from commonchart.access.people.staff import Asked, Change
 from commonchart.access.records import Records
 from commonchart.cli.app import ROOT
 from commonchart.cli.open import awaited, data_option, opened, opened_by, settings_of
+from commonchart.fhir.outcome import Invalid
 from commonchart.record.database import Database
 from commonchart.settings import TENANT, Settings
 
@@ -89,13 +90,41 @@ async def ask(login: str, role: str, organization: str, data: Path | None) -> No
 @data_option
 @awaited
 async def end_membership(login: str, organization: str, data: Path | None) -> None:
-    """End what somebody does and holds for one organization; the rest goes on. With the last one the account ends."""
+    """End what somebody does and holds for one organization, or the question to join it; the rest goes on.
+
+    With the last one the account ends.
+    """
     async with opened(data) as database:
         found = await users.find(database, login)
         async with database.single() as conn:
-            place = await credentials.only_one(conn, found.id, organization)
-        await staff.leave(_ours(database), found.id, POOL, place)
+            places = [one.id for one in await memberships.mine(conn, found.id) if one.org == organization]
+        if not places:
+            raise Invalid("They do not work for this organization, and are not asked to", at="organization")
+        await staff.leave(_ours(database), found.id, POOL, places[0])
     click.echo(f"{login} works for {organization} no more, and everything they held for it has ended.")
+
+
+@user.command()
+@click.argument("login")
+@click.option("--name", help="As colleagues and patients read it.")
+@click.option("--email", help="Where a link for a forgotten password goes.")
+@click.option("--practitioner", help="Id of the person's Practitioner resource.")
+@data_option
+@awaited
+async def change(
+    login: str, name: str | None, email: str | None, practitioner: str | None, data: Path | None
+) -> None:
+    """Change what belongs to the person and to no organization, as no administrator may of who works for several."""
+    async with opened(data) as database:
+        found = await users.find(database, login)
+        now, _ = await staff.one(_ours(database), found.id)
+        given = (name, email, practitioner)
+        old = (now.name, now.email, now.practitioner or "")
+        named, mail, who = (b if a is None else a for a, b in zip(given, old, strict=True))
+        await staff.change(
+            _ours(database), found.id, Change(named, now.role, now.org, mail, who, now.membership)
+        )
+    click.echo(f"{login} is changed.")
 
 
 @user.command()

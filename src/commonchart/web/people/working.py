@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
-from commonchart.access.people import memberships
+from commonchart.access.people import address, memberships
 from commonchart.fhir.outcome import Conflict, Invalid
 from commonchart.web import acting
 from commonchart.web.call import Call, go
@@ -23,12 +23,14 @@ SAID = {
 
 async def page(call: Call) -> Response:
     """Every organisation that one works for, and those that ask."""
-    return _page(call, [])
+    return await _page(call, [])
 
 
-def _page(call: Call, issues: list[tuple[str, str]], status: int = 200) -> Response:
+async def _page(call: Call, issues: list[tuple[str, str]], status: int = 200) -> Response:
+    async with call.records.database.single() as conn:
+        mail = await address.kept(conn, call.actor.user)
     return call.page(
-        "people/working.html", status, title="Whom you act for", issues=issues,
+        "people/working.html", status, title="Whom you act for", issues=issues, mail=mail,
         said=SAID.get(call.request.query_params.get("said", ""), ""),
     )  # fmt: skip
 
@@ -66,5 +68,5 @@ async def answer(call: Call) -> Response:
             await memberships.decline(call.records, id)
             return go(f"{HERE}?said=declined")
     except Conflict as refusal:
-        return _page(call, [("", refusal.issues[0].message)], refusal.status)
+        return await _page(call, [("", refusal.issues[0].message)], refusal.status)
     raise Invalid("The form is not complete: open it again")
