@@ -1,8 +1,9 @@
 """What policy, labels and the audit trail cost by HTTP: CPU per request of the server and of PostgreSQL, as ratios.
 
-    uv run --frozen python benchmarks/bench_protection.py [--patients 100] [--each 30] [--rounds 8] [--batch 100]
+    uv run --frozen python benchmarks/bench_protection.py [--patients 100] [--each 30] [--rounds 8] [--batch 100] [--at-once 1]
 
-One server process, one database. What a request goes without is said by a header that only this file's own copy of the
+One server process, one database, `--at-once` requests under way at a time (the flush of a commit is shared by those that
+commit together). What a request goes without is said by a header that only this file's own copy of the
 server understands (`served`): the program has no such switch. All ways take turns in small batches, so that whatever else the
 machine does falls on all alike, and CPU is counted in nanoseconds (/proc/PID/task/*/schedstat). The worker does not run:
 sealing is not part of the request (see `growth.py` and docs/decisions/0022).
@@ -20,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from datetime import UTC, datetime
@@ -216,13 +218,13 @@ def signed_in(client: httpx.Client) -> None:
 
 
 class Asking:
-    """Requests of one kind, each about another patient."""
+    """Requests of one kind after another, each about another patient; by one thread."""
 
-    def __init__(self, address: str, token: str, patients: int, each: int) -> None:
+    def __init__(self, address: str, token: str, patients: int, each: int, number: int) -> None:
         self.api = httpx.Client(base_url=address, headers={"authorization": f"Bearer {token}"}, timeout=60)
         self.pages = httpx.Client(base_url=address, timeout=60)
         signed_in(self.pages)
-        self.patients, self.each, self.n = patients, each, 0
+        self.patients, self.each, self.n = patients, each, number * 1009
 
     def once(self, what: str, without: str, kind: str) -> None:
         self.n += 1
@@ -241,8 +243,21 @@ class Asking:
         assert answer.status_code in (200, 201), (what, without, kind, answer.status_code, answer.text[:300])
 
 
+def asked(everybody: Sequence[Asking], times: int, *which: str) -> int:
+    """Everybody asks at once, `times` in all; how many that were."""
+    share = -(-times // len(everybody))
+
+    def one(asking: Asking) -> None:
+        for _ in range(share):
+            asking.once(*which)
+
+    with ThreadPoolExecutor(len(everybody)) as threads:
+        list(threads.map(one, everybody))
+    return share * len(everybody)
+
+
 def measured(
-    asking: Asking, counted: Sequence[int], rounds: int, batch: int
+    everybody: Sequence[Asking], counted: Sequence[int], rounds: int, batch: int
 ) -> dict[tuple[str, str], list[float]]:
     """(request, way) -> CPU ms per request, a number for each round."""
     out: dict[tuple[str, str], list[float]] = {}
@@ -252,9 +267,8 @@ def measured(
             ways = list(WAYS.items())
             for name, (without, kind) in ways[turn % len(ways) :] + ways[: turn % len(ways)]:
                 before = sum(map(nanoseconds, counted))
-                for _ in range(times):
-                    asking.once(what, without, kind)
-                spent = (sum(map(nanoseconds, counted)) - before) / times / 1e6
+                made = asked(everybody, times, what, without, kind)
+                spent = (sum(map(nanoseconds, counted)) - before) / made / 1e6
                 if turn:  # the first round warms up
                     out.setdefault((what, name), []).append(spent)
     return out
@@ -287,18 +301,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    for name, default in (("patients", 100), ("each", 30), ("rounds", 8), ("batch", 100)):
+    for name, default in (("patients", 100), ("each", 30), ("rounds", 8), ("batch", 100), ("at-once", 1)):
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--served", nargs=2, help=argparse.SUPPRESS)
-    asked = parser.parse_args()
-    if asked.served:
-        served(*asked.served)
+    given = parser.parse_args()
+    if given.served:
+        served(*given.served)
         return
     with places.database("ccbench_protection") as url, tempfile.TemporaryDirectory() as folder:
-        asyncio.run(filled(url, asked.patients, asked.each))
+        asyncio.run(filled(url, given.patients, given.each))
         with serving(url, folder) as (address, token, pid):
-            asking = Asking(address, token, asked.patients, asked.each)
-            report(measured(asking, (pid, places.postmaster(url)), asked.rounds, asked.batch))
+            everybody = [Asking(address, token, given.patients, given.each, n) for n in range(given.at_once)]
+            report(measured(everybody, (pid, places.postmaster(url)), given.rounds, given.batch))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """How this installation is set up: one struct, from the command line, the environment and `commonchart.toml`.
 
-The first that says something wins, in that order. Environment: `COMMONCHART_DATA`, `DATABASE_URL`, and
-`COMMONCHART_` with the name of a field in capitals (`COMMONCHART_PORT`). The file lies in the data folder.
+The first that says something wins, in that order. Environment: `COMMONCHART_DATA`, `DATABASE_URL`,
+`DATABASE_PROGRAM_URL`, and `COMMONCHART_` with the name of a field in capitals (`COMMONCHART_PORT`). The file lies in the data folder.
 """
 
 from __future__ import annotations
@@ -34,10 +34,17 @@ TOKEN_KEYS = "token-keys.json"  # noqa: S105 - the name of a file
 SECRET_BYTES = 32
 TENANT = 1
 MADE = ("secret", "card_keys", "token_keys")
+ELSEWHERE = {
+    "data_dir": "COMMONCHART_DATA", "database_url": "DATABASE_URL", "database_program_url": "DATABASE_PROGRAM_URL",
+}  # fmt: skip
+"""The fields whose variable in the environment is not called as they are."""
 
 
 class Settings(Struct, frozen=True):
     """What the program is told. `database_url` "" means the embedded PostgreSQL in `data_dir`.
+
+    `database_url` is the address of whoever owns the tables, `database_program_url` that of a login that owns nothing; with
+    the embedded PostgreSQL both are made.
 
     `base_url` is the address people use, "" for `http://host:port`; `bindir` names PostgreSQL's programs, "" to look
     for them; `mode` is what a site starts with, until `commonchart mode` has said something else; `secret` signs
@@ -49,6 +56,7 @@ class Settings(Struct, frozen=True):
 
     data_dir: Path
     database_url: str = ""
+    database_program_url: str = ""
     bindir: str = ""
     host: str = "127.0.0.1"
     port: int = 8000
@@ -177,9 +185,9 @@ def _path(kind: type, value: Any) -> Any:
 
 
 def _environment(env: Mapping[str, str]) -> dict[str, Any]:
-    names = [name for name in Settings.__struct_fields__ if name not in ("data_dir", "database_url", *MADE)]
+    names = [name for name in Settings.__struct_fields__ if name not in (*ELSEWHERE, *MADE)]
     given: dict[str, Any] = {name: env.get(f"COMMONCHART_{name.upper()}") for name in names}
-    given |= {"data_dir": env.get("COMMONCHART_DATA"), "database_url": env.get("DATABASE_URL")}
+    given |= {name: env.get(variable) for name, variable in ELSEWHERE.items()}
     return {name: value for name, value in given.items() if value}
 
 

@@ -7,9 +7,12 @@ import signal
 import socket
 from pathlib import Path
 
+import psycopg
 import pytest
 from benchmarks.kill import Server
 
+from commonchart.record import login
+from commonchart.record.embedded import reached
 from tests.faults.running import asked, commonchart, processes_of
 
 pytestmark = pytest.mark.fault
@@ -22,6 +25,15 @@ def test_it_answers_and_ends_without_leaving_anybody(server: Server) -> None:
     assert processes_of(server.data)
     server.stop()
     assert processes_of(server.data) == []
+
+
+def test_it_works_with_the_login_that_owns_nothing(server: Server) -> None:
+    assert asked(server, "/health")[0] == 200
+    with reached(server.data) as url, psycopg.connect(url) as conn:
+        logins = conn.execute(
+            "SELECT DISTINCT usename::text FROM pg_stat_activity WHERE application_name = 'commonchart'"
+        ).fetchall()
+    assert logins == [(login.LOGIN,)]
 
 
 def test_ctrl_c_ends_it_too(server: Server) -> None:

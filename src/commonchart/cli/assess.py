@@ -17,7 +17,7 @@ from msgspec import Struct
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from commonchart.cli.open import data_option, settings_of
+from commonchart.cli.open import data_option, program_url, settings_of
 from commonchart.jobs.due import everyone
 from commonchart.record import due, site
 from commonchart.record.database import Database
@@ -54,6 +54,7 @@ def assess(all_: bool, processes: int | None, anew: bool, data: Path | None) -> 
     settings = settings_of(data)
     with reached(settings.data_dir, database_url=settings.database_url, bindir=settings.bindir) as url:
         migrate(url)
+        url = program_url(settings, url) or url
         run, people = asyncio.run(_begun(url, anew))
         if run.done:
             click.echo(

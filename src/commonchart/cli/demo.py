@@ -66,7 +66,9 @@ def _seeding(settings: Settings, scale: int) -> Sequence[Post]:
 
 
 async def _seed_beside(settings: Settings, scale: int) -> None:
-    database = Database.opened_later(settings.database_url, size=seed.CONNECTIONS)
+    database = Database.opened_later(
+        settings.database_url, size=seed.CONNECTIONS, program_url=settings.database_program_url
+    )
     await _fill(database, scale, Console(stderr=True))
     await database.close()
 

@@ -12,6 +12,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import click
 
+from commonchart.record import login
 from commonchart.record.database import Database
 from commonchart.record.embedded import reached
 from commonchart.record.sealed import Keys
@@ -52,12 +53,18 @@ async def opened_by(settings: Settings, *, size: int = 4, owner: bool = False) -
     with reached(settings.data_dir, database_url=settings.database_url, bindir=settings.bindir) as url:
         migrate(url)
         database = await Database.open(
-            url, size=size, statement_seconds=0, keys=Keys(settings.secret_file), owner=owner
-        )
+            url, size=size, statement_seconds=0, keys=Keys(settings.secret_file), owner=owner,
+            program_url=program_url(settings, url),
+        )  # fmt: skip
         try:
             yield database
         finally:
             await database.close()
+
+
+def program_url(settings: Settings, url: str) -> str:
+    """The address of the login that owns nothing, in the migrated database at `url`; "" where the site has set none."""
+    return settings.database_program_url if settings.database_url else login.made(url)
 
 
 def awaited(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:

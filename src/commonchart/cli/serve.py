@@ -25,13 +25,13 @@ import click
 import msgspec
 import structlog
 
-from commonchart.cli.open import data_option, settings_of
+from commonchart.cli.open import data_option, program_url, settings_of
 from commonchart.cli.processes import Crew, Post
 from commonchart.exchange import rotation
 from commonchart.fhir.definitions import r4
 from commonchart.fhir.outcome import Busy, Invalid, Refused
 from commonchart.ops import logs
-from commonchart.record import audit_months, site
+from commonchart.record import audit_months, login, site
 from commonchart.record.database import Database
 from commonchart.record.embedded import Embedded
 from commonchart.record.sealed import Keys
@@ -45,6 +45,10 @@ DRAIN_SECONDS = 10
 TICK_SECONDS = 0.25
 PORT_SECONDS = 2.0  # the web processes of a server that was killed need a moment to notice
 LONGEST_PAUSE = 15.0
+OWNS = (
+    "the program's login owns the tables: give it one that owns nothing (DATABASE_PROGRAM_URL, see "
+    "docs/how-to/own-postgresql.md)"
+)
 
 
 @click.command()
@@ -176,7 +180,11 @@ class House:
         url = self._database()
         migrate(url)
         site.settle(url, self._settings.tenant, self._settings.mode)
-        settings = msgspec.structs.replace(self._settings, database_url=url)
+        settings = msgspec.structs.replace(
+            self._settings, database_url=url, database_program_url=program_url(self._settings, url)
+        )
+        if login.owns(settings.database_program_url or url):
+            self._log.warning(OWNS)
         asyncio.run(_prepared(settings))
         crew = Crew(self._posts(settings), self._in_child)
         try:
@@ -198,8 +206,12 @@ class House:
         return self._embedded.start()
 
     def _posts(self, settings: Settings) -> list[Post]:
+        # nobody who speaks with the world needs the owner's address
+        walled = msgspec.structs.replace(
+            settings, database_url=settings.database_program_url or settings.database_url
+        )
         web = [
-            Post(f"{WEB}-{n}", lambda: serve_web(settings, self._listener))
+            Post(f"{WEB}-{n}", lambda: serve_web(walled, self._listener))
             for n in range(1, settings.workers + 1)
         ]
         worker = [Post("worker", lambda: work(settings))] if find_spec("commonchart.jobs.worker") else []
@@ -357,7 +369,9 @@ async def _prepared(settings: Settings) -> None:
 
 def database_of(settings: Settings, size: int) -> Database:
     """The database of a process of the server, with what seals its secrets."""
-    return Database.opened_later(settings.database_url, size=size, keys=Keys(settings.secret_file))
+    return Database.opened_later(
+        settings.database_url, size=size, keys=Keys(settings.secret_file), program_url=settings.database_program_url
+    )  # fmt: skip
 
 
 def now() -> datetime:

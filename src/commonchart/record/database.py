@@ -90,7 +90,8 @@ class Database:
     """A pool of connections. `connection()` is a transaction; `single()` is for one statement that commits itself.
 
     They work as ROLE, within `bounds`: the program's own at first (every tenant), narrower after `bound`. Or as the `owner`
-    of the tables, which only the months of the audit trail need.
+    of the tables, which only the months of the audit trail need. `url` is the owner's address, `program_url` that of the
+    login which owns nothing; without one the owner's is used for all.
     """
 
     def __init__(
@@ -101,12 +102,13 @@ class Database:
         statement_seconds: int,
         keys: Keys | None = None,
         owner: bool = False,
+        program_url: str = "",
     ) -> None:
         self.url = url
         self.bounds: Bounds | None = None if owner else PROGRAM
         self._owned = f"{SESSION} -c statement_timeout={statement_seconds}s"
         self._session = self._owned if owner else f"{self._owned} -c role={ROLE}"
-        self.pool = Pool(url, self._session, size, patience, keys)
+        self.pool = Pool(url if owner else program_url or url, self._session, size, patience, keys)
 
     @classmethod
     async def open(
@@ -118,6 +120,7 @@ class Database:
         statement_seconds: int = STATEMENT_SECONDS,
         keys: Keys | None = None,
         owner: bool = False,
+        program_url: str = "",
     ) -> Database:
         """Connect once, to fail early: raises Busy when the server does not answer.
 
@@ -125,17 +128,23 @@ class Database:
         `statement_seconds` how long a statement may take, 0 for as long as it likes; `keys` seal the secrets that are kept,
         without them they are kept as they are.
         """
-        database = cls(url, size, patience, statement_seconds, keys, owner)
+        database = cls(url, size, patience, statement_seconds, keys, owner, program_url)
         async with database.single():
             pass
         return database
 
     @classmethod
     def opened_later(
-        cls, url: str, *, size: int = 8, patience: float = 10.0, keys: Keys | None = None
+        cls,
+        url: str,
+        *,
+        size: int = 8,
+        patience: float = 10.0,
+        keys: Keys | None = None,
+        program_url: str = "",
     ) -> Database:
         """A Database that connects when first used, for a server process that must start while PostgreSQL is away."""
-        return cls(url, size, patience, STATEMENT_SECONDS, keys)
+        return cls(url, size, patience, STATEMENT_SECONDS, keys, program_url=program_url)
 
     def bound(self, bounds: Bounds) -> Database:
         """The same connections, lent within these bounds."""
@@ -179,7 +188,9 @@ class Database:
         As the `owner` of the tables for what only that one may do.
         """
         try:
-            conn = await _connect(self.url, self._owned if owner else self._session)
+            conn = await (
+                _connect(self.url, self._owned) if owner else _connect(self.pool.url, self._session)
+            )
             conn.keys = self.keys
             async with conn:
                 await conn.set_autocommit(True)

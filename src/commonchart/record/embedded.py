@@ -16,6 +16,7 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 
 from commonchart.fhir.outcome import Busy, Conflict, Invalid
+from commonchart.record.login import LOGIN
 from commonchart.record.postgres import folder
 from commonchart.record.postgres.binaries import find_bindir, major, runnable
 from commonchart.record.postgres.owner import Owner, owner_of, user_name
@@ -148,6 +149,9 @@ class Embedded:
             folder.end_orphan(pid)
             return None
         self._adopted = pid
+        self._write_access(owner_of(self.cluster))
+        with psycopg.connect(_url(sockets, "postgres"), autocommit=True) as conn:
+            conn.execute("SELECT pg_reload_conf()")
         return sockets
 
     def _launch(self, bindir: Path, owner: Owner) -> Path:
@@ -177,7 +181,8 @@ class Embedded:
         return sockets
 
     def _write_access(self, owner: Owner) -> None:
-        lines = "".join(f"{NAME} {name} {NAME}\n" for name in sorted({user_name(os.geteuid()), owner.name}))
+        people = sorted({user_name(os.geteuid()), owner.name})
+        lines = "".join(f"{NAME} {name} {login}\n" for name in people for login in (NAME, LOGIN))
         for name, text in (("pg_hba.conf", PEER), ("pg_ident.conf", lines)):
             path = self.cluster / name
             path.write_text(text, "ascii")
