@@ -33,7 +33,7 @@ class Open(Struct, frozen=True):
     used: datetime
     factor: str
     this: bool
-    org: str = ""
+    membership: str = ""
 
 
 async def begin(
@@ -85,8 +85,7 @@ async def listed(database: Database, actor: Actor, token: str, now: datetime) ->
     """The sessions of somebody that still live, the newest first."""
     async with database.single() as conn:
         cursor = await conn.execute(
-            "SELECT left(encode(sha256, 'hex'), 16), agent, created, used, factor, sha256 = %s, "
-            "(SELECT m.org FROM membership m WHERE m.id = membership) FROM credential "
+            "SELECT left(encode(sha256, 'hex'), 16), agent, created, used, factor, sha256 = %s, membership FROM credential "
             "WHERE actor = %s AND kind = 'session' AND revoked IS NULL AND expires > %s AND created > %s ORDER BY created DESC",
             (credentials.digest(token), actor.user, now, now - ABSOLUTE),
         )

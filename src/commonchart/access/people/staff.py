@@ -304,16 +304,24 @@ async def ask(records: Records, person: Asked) -> None:
         row = await cursor.fetchone()
         if row is None:
             issues.append(Issue("value", "Nobody of the staff signs in with this user name", "login"))
-        if issues or row is None:
-            raise Invalid(issues=issues)
-        made = await conn.execute(
-            "INSERT INTO membership (id, tenant, actor, org, role, asked, asked_by) VALUES (%s, %s, %s, %s, %s, %s, %s) "
-            "ON CONFLICT (actor, org) WHERE ended IS NULL DO NOTHING",
-            (str(uuid4()), actor.tenant, row[0], person.org, person.role, now, actor.user),
-        )
-        if made.rowcount != 1:
-            raise Conflict("They work for this organization already, or are asked to", at="login")
-        await audit.note(conn, actor, now, "ask-to-join", id=row[0], detail=f"{person.role} of {person.org}")
+            await audit.note(
+                conn, actor, now, "ask-to-join", outcome=audit.MINOR, detail="nobody of this name"
+            )
+        elif not issues:
+            await _asked(conn, actor, str(row[0]), person, now)
+    if issues:
+        raise Invalid(issues=issues)
+
+
+async def _asked(conn: Connection, actor: Actor, user: str, person: Asked, now: datetime) -> None:
+    made = await conn.execute(
+        "INSERT INTO membership (id, tenant, actor, org, role, asked, asked_by) VALUES (%s, %s, %s, %s, %s, %s, %s) "
+        "ON CONFLICT (actor, org) WHERE ended IS NULL DO NOTHING",
+        (str(uuid4()), actor.tenant, user, person.org, person.role, now, actor.user),
+    )
+    if made.rowcount != 1:
+        raise Conflict("They work for this organization already, or are asked to", at="login")
+    await audit.note(conn, actor, now, "ask-to-join", id=user, detail=f"{person.role} of {person.org}")
 
 
 async def invite(records: Records, person: Person, *, channel: Channel) -> Link:
