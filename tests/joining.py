@@ -67,11 +67,11 @@ async def join(
     database: Database, clock: Clock, by: Records, login: str, org: str, role: str = "clinician"
 ) -> pyotp.TOTP:
     """Asked by an administrator, and yes said with an authenticator, which is returned."""
-    await staff.ask(by, Asked(login, role, org))
+    word = await staff.ask(by, Asked(login, role, org))
     app = await enrolled(database, clock, login)
     session = await session_of(database, clock, login, app)
     await memberships.accept(
-        Records(database, session.actor, clock), await asked(database, login, org), session.token
+        Records(database, session.actor, clock), await asked(database, login, org), session.token, word
     )
     return app
 

@@ -70,7 +70,7 @@ def test_somebody_works_for_two_organizations_and_then_for_one(
     def run(*words: str) -> Any:
         done = CliRunner().invoke(user, [*words])
         assert done.exit_code == 0, (done.output, done.exception)
-        return done.output
+        return done.stdout
 
     async def organized() -> None:
         database = await Database.open(database_url)
@@ -79,11 +79,11 @@ def test_somebody_works_for_two_organizations_and_then_for_one(
             await store.write(conn, Stamp(1, "birch", "load", clock()), [Write("Organization", "birch", body, extract("Organization", body))])  # fmt: skip
         await database.close()
 
-    async def joined() -> None:
+    async def joined(word: str) -> None:
         database = await Database.open(database_url)
         session = await session_of(database, clock, "ada", await enrolled(database, clock, "ada"), PASSWORD)
         place = await asked(database, "ada", "birch")
-        await memberships.accept(Records(database, session.actor, clock), place, session.token)
+        await memberships.accept(Records(database, session.actor, clock), place, session.token, word)
         await database.close()
 
     asyncio.run(organized())
@@ -92,9 +92,9 @@ def test_somebody_works_for_two_organizations_and_then_for_one(
         CliRunner().invoke(user, ["ask", "ada", "--role", "nurse", "--organization", "nowhere"]).exit_code
         != 0
     )
-    run("ask", "ada", "--role", "clinician", "--organization", "birch")
+    word = run("ask", "ada", "--role", "clinician", "--organization", "birch")
     assert "birch" not in run("list")
-    asyncio.run(joined())
+    asyncio.run(joined(word))
     assert [line.split() for line in run("list").splitlines()] == [
         ["ada", "nurse", "alder"],
         ["ada", "clinician", "birch"],

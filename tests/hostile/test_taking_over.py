@@ -55,7 +55,10 @@ async def test_from_the_question_on_the_account_is_its_owners_alone(
 ) -> None:
     """By calls and by the page, while Kim is asked and once they work for both; where one organisation is left it ends."""
     alder = await as_user(database, clock, "root")
-    await staff.ask(alder, Asked("kim", "clinician", "alder"))
+    link = await staff.new_link(birch, KIM, channel="hand")
+    word = await staff.ask(alder, Asked("kim", "clinician", "alder"))
+    with pytest.raises(NotFound):  # what Bea made before and kept
+        await links.look(database, link.token, clock())
     await may_not(birch)
     bea, path = await signed_in("bea"), f"/users/{KIM}"
     shown = (await bea.get(path)).text
@@ -69,7 +72,7 @@ async def test_from_the_question_on_the_account_is_its_owners_alone(
     app = await enrolled(database, clock, "kim")
     session = await session_of(database, clock, "kim", app)
     kim = Records(database, session.actor, clock)
-    await memberships.accept(kim, await asked(database, "kim", "alder"), session.token)
+    await memberships.accept(kim, await asked(database, "kim", "alder"), session.token, word)
     await may_not(birch)
     whoever = Records(database, users.actor(await users.find(database, "bea"), "web"), clock)
     for reaching in (
@@ -103,10 +106,10 @@ async def test_what_was_prepared_before_kim_joined_opens_nothing_at_the_other(
     hers = await session_of(database, clock, "kim", app)
     kept = await staff.new_link(birch, KIM, channel="hand")
 
-    await staff.ask(await as_user(database, clock, "root"), Asked("kim", "administrator", "alder"))
+    word = await staff.ask(await as_user(database, clock, "root"), Asked("kim", "administrator", "alder"))
     session = await session_of(database, clock, "kim", app)
     place = await asked(database, "kim", "alder")
-    await memberships.accept(Records(database, session.actor, clock), place, session.token)
+    await memberships.accept(Records(database, session.actor, clock), place, session.token, word)
     assert (await signin.resume(database, session.token, clock())).actor.user == KIM
     with pytest.raises(NotFound):
         await links.look(database, kept.token, clock())
@@ -136,9 +139,12 @@ async def test_what_was_prepared_before_kim_joined_opens_nothing_at_the_other(
 async def test_yes_is_said_with_a_second_step_of_ones_own(
     birch: Records, signed_in: SignedIn, database: Database, clock: Clock
 ) -> None:
-    """No password, no recovery code, nothing that was shown long ago, and in no other session; the last factor then stays."""
+    """No password, no recovery code, nothing that was shown long ago, and in no other session; the last factor then stays.
+
+    Nor without the code: whoever can sign in as Kim and has a factor of their own there does not have what Alder gave Kim.
+    """
     alder = await as_user(database, clock, "root")
-    await staff.ask(alder, Asked("kim", "clinician", "alder"))
+    word = await staff.ask(alder, Asked("kim", "clinician", "alder"))
     place = await asked(database, "kim", "alder")
     bare = await signin.sign_in(database, "kim", PASSWORD, clock())
     kim = Records(database, bare.actor, clock)
@@ -153,15 +159,17 @@ async def test_yes_is_said_with_a_second_step_of_ones_own(
     clock.advance(minutes=6)
     for token in (*refusals, good.token):
         with pytest.raises(Conflict, match="set up yourself"):
-            await memberships.accept(kim, place, token)
+            await memberships.accept(kim, place, token, word)
     clock.advance(seconds=30)
     other = await signin.sign_in(database, "root", PASSWORD, clock())
     with pytest.raises(Conflict):
-        await memberships.accept(kim, place, other.token)
+        await memberships.accept(kim, place, other.token, word)
     page = await come_in(await signed_in("kim"), app, clock)
-    assert (
-        await sent(page, "/acting-for/answer", "/acting-for", do="accept", place=place)
-    ).status_code == 303
+    yes = {"do": "accept", "place": place}
+    for guess in ("", "abcde-fghjk"):
+        refused = await sent(page, "/acting-for/answer", "/acting-for", code=guess, **yes)
+        assert (refused.status_code, "not the code" in refused.text) == (422, True)
+    assert (await sent(page, "/acting-for/answer", "/acting-for", code=word, **yes)).status_code == 303
     with pytest.raises(Unauthenticated):
         await signin.resume(database, good.token, clock())
     async with database.single() as conn:

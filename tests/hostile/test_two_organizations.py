@@ -75,7 +75,8 @@ async def test_from_being_asked_to_the_end_in_one_and_the_other_goes_on(
     for wrong, at in (({"org": "birch"}, "org"), ({"role": "king"}, "role"), ({"login": "nobody"}, "login")):
         refused = await sent(root, "/users/ask", **(ask | wrong))
         assert (refused.status_code, f'href="#{at}"' in refused.text) == (422, True)
-    assert (await sent(root, "/users/ask", **ask)).status_code == 303
+    given = re.search(r'<code class="key">([^<]+)', (await sent(root, "/users/ask", **ask)).text)
+    assert given
     again = await sent(root, "/users/ask", **ask)
     assert again.status_code == 409
     assert "work for this organization already" in again.text
@@ -90,7 +91,9 @@ async def test_from_being_asked_to_the_end_in_one_and_the_other_goes_on(
     ]
     assert (await sent(kim, "/acting-for", "/acting-for", place=place)).status_code == 404
     assert "Alder Street Family Practice asks you" in (await kim.get("/patients")).text
-    yes = {"do": "accept", "place": place}
+    yes = {"do": "accept", "place": place, "code": given[1].upper().replace("-", " ")}
+    wrong = await sent(kim, "/acting-for/answer", "/acting-for", **(yes | {"code": "abcde-fghjk"}))
+    assert (wrong.status_code, f'href="#code-{place}"' in wrong.text) == (422, True)
     assert (
         "second step that you set up yourself"
         in (await sent(kim, "/acting-for/answer", "/acting-for", **yes)).text
@@ -187,8 +190,8 @@ async def test_from_being_asked_to_the_end_in_one_and_the_other_goes_on(
     assert (await sent(kim, "/acting-for", "/account", place=place)).status_code == 404
 
     # being asked again brings nothing back; leaving the install ends all
-    await staff.ask(alder, Asked("kim", "front-desk", "alder"))
-    yes = {"do": "accept", "place": await asked(database, "kim", "alder")}
+    word = await staff.ask(alder, Asked("kim", "front-desk", "alder"))
+    yes = {"do": "accept", "place": await asked(database, "kim", "alder"), "code": word}
     clock.advance(minutes=6)
     asks = await sent(kim, "/acting-for/answer", "/acting-for", **yes)
     proved = yes | {"csrf": token_of(asks), "proof_code": next_code(app, clock)}

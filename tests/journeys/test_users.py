@@ -115,8 +115,8 @@ def test_who_may_do_what_is_read_and_printed(visit: Visit) -> None:
 ALDER, BIRCH = "Alder Street Family Practice", "Birch Lane Clinic"
 
 
-async def _asked(url: str) -> pyotp.TOTP:
-    """Kim of Birch, who has an authenticator, is asked by Alder to work there too."""
+async def _asked(url: str) -> tuple[pyotp.TOTP, str]:
+    """Kim of Birch, who has an authenticator, is asked by Alder to work there too: that, and the code they are given."""
     database, clock = await Database.open(url), Clock()
     clock.advance(minutes=-5)
     loader = Records(database, Actor(1, "l", "L", "system", "birch", "test", network=False), clock)
@@ -127,14 +127,14 @@ async def _asked(url: str) -> pyotp.TOTP:
     await loader.commit([Put(validate(body), str(body["id"])) for body in bodies])
     await users.create(database, tenant=1, login="kim", name="Kim Person", role="clinician", org="birch", now=clock(), password=PASSWORD)  # fmt: skip
     app = await enrolled(database, clock, "kim")
-    await staff.ask(await as_user(database, clock, "root"), Asked("kim", "nurse", "alder"))
+    word = await staff.ask(await as_user(database, clock, "root"), Asked("kim", "nurse", "alder"))
     await database.close()
-    return app
+    return app, word
 
 
 def test_one_account_for_two_organisations(visit: Visit, browser: Browser, place: Place) -> None:
     with ThreadPoolExecutor(1) as elsewhere:
-        app = elsewhere.submit(asyncio.run, _asked(place.database)).result()
+        app, word = elsewhere.submit(asyncio.run, _asked(place.database)).result()
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     kim = Visit(context.new_page(), place.address)
     page: Any = kim.go("/sign-in")
@@ -147,6 +147,11 @@ def test_one_account_for_two_organisations(visit: Visit, browser: Browser, place
     _everywhere(kim, "acting-patients-asked")
     page.get_by_role("link", name=f"{ALDER} asks you to work for them").click()
     _everywhere(kim, "acting-asked")
+    page.get_by_label("The code that they gave you").fill("abcde-fghjk")
+    page.get_by_role("button", name=f"Work for {ALDER}").click()
+    expect(page.get_by_role("alert")).to_contain_text("not the code")
+    _everywhere(kim, "acting-wrong")
+    page.get_by_label("The code that they gave you").fill(word)
     page.get_by_role("button", name=f"Work for {ALDER}").click()
     expect(page.get_by_role("status")).to_contain_text("You work for them from now on")
     _everywhere(kim, "acting-two")
@@ -185,6 +190,12 @@ def test_one_account_for_two_organisations(visit: Visit, browser: Browser, place
     # what an administrator sees of it, who reaches both here
     visit.go("/users/ask")
     _everywhere(visit, "acting-ask")
+    visit.page.get_by_label("User name").fill("sage")
+    visit.page.get_by_label("Role").select_option("nurse")
+    visit.page.get_by_label("Organization").fill("birch")
+    visit.page.keyboard.press("Control+Enter")
+    expect(visit.page.get_by_role("heading", name="sage is asked")).to_be_visible()
+    _everywhere(visit, "acting-given")
     visit.go("/users?q=kim")
     visit.page.get_by_role("link", name="Kim Person").first.click()
     expect(visit.page.get_by_text("is theirs alone")).to_be_visible()

@@ -78,10 +78,11 @@ async def list_(data: Path | None) -> None:
 @data_option
 @awaited
 async def ask(login: str, role: str, organization: str, data: Path | None) -> None:
-    """Ask somebody with an account to work for another organization too; it counts once they say yes in their pages."""
+    """Ask somebody with an account to work for another organization too; prints the code that they say yes with."""
     async with opened(data) as database:
-        await staff.ask(_ours(database), Asked(login, role, organization))
-    click.echo(f"{login} is asked, and answers under Whom you act for.")
+        code = await staff.ask(_ours(database), Asked(login, role, organization))
+    click.echo(code)
+    click.echo(f"{login} says yes with this code, given to them in person, under Whom you act for.", err=True)
 
 
 @user.command(name="end-membership")

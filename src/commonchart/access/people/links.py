@@ -234,9 +234,12 @@ async def _made(
     return token
 
 
-async def end_all(conn: Connection, user: str, now: datetime) -> None:
-    """Every link by which somebody could set a password opens nothing any more."""
-    await conn.execute("UPDATE account_link SET ended = %s WHERE actor = %s AND ended IS NULL", (now, user))
+async def end_all(conn: Connection, user: str, now: datetime, *, but_own: bool = False) -> None:
+    """Every link by which somebody could set a password opens nothing any more, but those they asked for themselves."""
+    await conn.execute(
+        "UPDATE account_link SET ended = %s WHERE actor = %s AND ended IS NULL AND NOT (%s AND made_by = actor)",
+        (now, user, but_own),
+    )
 
 
 _OPEN = (

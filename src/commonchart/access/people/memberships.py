@@ -6,6 +6,7 @@ them. One that has ended, or that its owner has not said yes to, gives nothing.
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from commonchart.access import audit, credentials
 from commonchart.access.actors import Actor
 from commonchart.access.credentials import IN_FORCE
 from commonchart.access.people import factors, links, sessions
-from commonchart.fhir.outcome import Conflict, Forbidden, NotFound
+from commonchart.fhir.outcome import Conflict, Forbidden, Invalid, NotFound
 
 if TYPE_CHECKING:
     from commonchart.access.records import Records
@@ -99,22 +100,34 @@ async def switch(records: Records, token: str, id: str) -> tuple[str, Actor]:
     return new, then
 
 
-async def accept(records: Records, id: str, token: str) -> None:
+async def accept(records: Records, id: str, token: str, code: str) -> None:
     """Say yes to working for another organisation, in the session of this cookie, where a second factor was just shown.
 
+    `code` is what the one who asked gave them in person: whoever else can sign in as them does not have it.
+
     From now on the account is its owner's alone (`staff`), so whatever somebody else may hold of it ends: links for a new
-    password, other second factors and recovery codes, other sessions. Raises NotFound, Conflict without such a factor.
+    password, other second factors and recovery codes, other sessions. Raises NotFound, Invalid (the code), Conflict without such a factor.
     """
     actor, now = records.actor, records.clock()
     async with records.database.connection() as conn:
         await hold(conn, actor.tenant, actor.user)
         one = await _asked(conn, actor, id)
+        cursor = await conn.execute(
+            "SELECT 1 FROM membership WHERE id = %s AND code = %s", (one.id, kept(code))
+        )
+        if await cursor.fetchone() is None:
+            raise Invalid("This is not the code that they gave you", at="code")
         await _theirs_from_now(conn, actor, token, now)
-        await conn.execute("UPDATE membership SET since = %s WHERE id = %s", (now, one.id))
+        await conn.execute("UPDATE membership SET since = %s, code = NULL WHERE id = %s", (now, one.id))
         then = replace(actor, org=one.org, role=one.role, membership=one.id)
         await audit.note(conn, then, now, "join", detail=one.role)
         await credentials.tell(conn)
     credentials.forget()
+
+
+def kept(code: str) -> bytes:
+    """What is kept of a code: spaces, dashes and case do not matter."""
+    return credentials.digest("join " + re.sub(r"[\s-]", "", code.lower())[:40])
 
 
 async def _theirs_from_now(conn: Connection, actor: Actor, token: str, now: datetime) -> None:

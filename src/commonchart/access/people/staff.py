@@ -281,10 +281,11 @@ class Asked(Struct, frozen=True):
     org: str
 
 
-async def ask(records: Records, person: Asked) -> None:
-    """Ask somebody with an account to work here too: it gives nothing until they say yes.
+async def ask(records: Records, person: Asked) -> str:
+    """Ask somebody with an account to work here too: the code that they say yes with, to be given to them in person.
 
-    Raises Forbidden, Invalid by field, Conflict (they do already).
+    It gives nothing until they do. The code is shown this once; whoever else holds their account does not have it. Links by
+    which others could set their password end. Raises Forbidden, Invalid by field, Conflict (they do already).
     """
     await administrator(records)
     issues = []
@@ -294,11 +295,11 @@ async def ask(records: Records, person: Asked) -> None:
         await _may_be_of(records, person.org)
     except Invalid as refusal:
         issues += refusal.issues
-    now, actor = records.clock(), records.actor
+    now, actor, code = records.clock(), records.actor, factors.new_code()
     async with records.database.connection() as conn:
         cursor = await conn.execute(
-            f"SELECT u.id FROM app_user u WHERE u.tenant = %s AND u.login = %s AND u.active AND EXISTS (SELECT 1 FROM membership m "
-            f"WHERE m.actor = u.id AND m.role = ANY(%s) AND {IN_FORCE}) FOR UPDATE OF u",
+            f"SELECT u.id FROM app_user u WHERE u.tenant = %s AND u.login = %s AND u.active AND u.password IS NOT NULL AND EXISTS "
+            f"(SELECT 1 FROM membership m WHERE m.actor = u.id AND m.role = ANY(%s) AND {IN_FORCE}) FOR UPDATE OF u",
             (actor.tenant, person.login, list(ROLES)),
         )
         row = await cursor.fetchone()
@@ -308,19 +309,22 @@ async def ask(records: Records, person: Asked) -> None:
                 conn, actor, now, "ask-to-join", outcome=audit.MINOR, detail="nobody of this name"
             )
         elif not issues:
-            await _asked(conn, actor, str(row[0]), person, now)
+            await _asked(conn, actor, str(row[0]), person, code, now)
     if issues:
         raise Invalid(issues=issues)
+    return code
 
 
-async def _asked(conn: Connection, actor: Actor, user: str, person: Asked, now: datetime) -> None:
+async def _asked(conn: Connection, actor: Actor, user: str, person: Asked, code: str, now: datetime) -> None:
+    kept = memberships.kept(code)
     made = await conn.execute(
-        "INSERT INTO membership (id, tenant, actor, org, role, asked, asked_by) VALUES (%s, %s, %s, %s, %s, %s, %s) "
+        "INSERT INTO membership (id, tenant, actor, org, role, asked, asked_by, code) VALUES (%s, %s, %s, %s, %s, %s, %s, %s) "
         "ON CONFLICT (actor, org) WHERE ended IS NULL DO NOTHING",
-        (str(uuid4()), actor.tenant, user, person.org, person.role, now, actor.user),
+        (str(uuid4()), actor.tenant, user, person.org, person.role, now, actor.user, kept),
     )
     if made.rowcount != 1:
         raise Conflict("They work for this organization already, or are asked to", at="login")
+    await links.end_all(conn, user, now, but_own=True)
     await audit.note(conn, actor, now, "ask-to-join", id=user, detail=f"{person.role} of {person.org}")
 
 

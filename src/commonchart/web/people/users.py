@@ -40,7 +40,6 @@ SAID = {
     "factors": "The second factors are gone, and with them every session. The password alone lets them in to set up new ones.",
     "ended": "The account has ended, and with it everything its owner held.",
     "left": "They work there no more, and everything they held for it has ended.",
-    "asked": "They are asked. It gives nothing until they say yes, which they do where they sign in.",
 }
 
 
@@ -91,10 +90,10 @@ async def ask(call: Call) -> Response:
     given = {name: sent.get(name, "").strip() for name in ASKED}
     given["login"] = given["login"].lower()
     try:
-        await staff.ask(call.records, Asked(**given))
+        code = await staff.ask(call.records, Asked(**given))
     except (Invalid, Conflict) as refusal:
         return await _asking(call, given, _issues(refusal, ASKED), refusal.status)
-    return go("/users?said=asked")
+    return call.page("people/asked.html", title=f"{given['login']} is asked", code=code, idle=False)
 
 
 async def _asking(

@@ -30,7 +30,7 @@ async def _page(call: Call, issues: list[tuple[str, str]], status: int = 200) ->
     async with call.records.database.single() as conn:
         mail = await address.kept(conn, call.actor.user)
     return call.page(
-        "people/working.html", status, title="Whom you act for", issues=issues, mail=mail,
+        "people/working.html", status, title="Whom you act for", issues=issues, errors=dict(issues), mail=mail,
         said=SAID.get(call.request.query_params.get("said", ""), ""),
     )  # fmt: skip
 
@@ -62,11 +62,12 @@ async def answer(call: Call) -> Response:
     try:
         if todo == "accept":
             assert call.session is not None
-            await memberships.accept(call.records, id, call.session.token)
+            await memberships.accept(call.records, id, call.session.token, sent.get("code", ""))
             return go(f"{HERE}?said=joined")
         if todo == "decline":
             await memberships.decline(call.records, id)
             return go(f"{HERE}?said=declined")
-    except Conflict as refusal:
-        return await _page(call, [("", refusal.issues[0].message)], refusal.status)
+    except (Conflict, Invalid) as refusal:
+        at = "code" if refusal.issues[0].at else ""
+        return await _page(call, [(f"{at}-{id}" if at else "", refusal.issues[0].message)], refusal.status)
     raise Invalid("The form is not complete: open it again")

@@ -4,6 +4,7 @@
 CREATE TABLE membership (
     id text PRIMARY KEY, tenant int NOT NULL, actor text NOT NULL, org text NOT NULL, role text NOT NULL,
     asked timestamptz NOT NULL, asked_by text NOT NULL DEFAULT '',
+    code bytea,                                                     -- sha256 of what they were given in person to say yes with
     since timestamptz,                                              -- null: whoever was asked has not said yes
     used timestamptz,                                               -- last acted for
     ended timestamptz, ended_by text NOT NULL DEFAULT ''
