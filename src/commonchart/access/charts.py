@@ -86,7 +86,7 @@ async def facts(
         Statement(sql, (*args, *args, limit, offset)), records.actor, records.clock(), "read", query
     )
     async with records.database.single() as conn:
-        found = await (await conn.execute(statement.sql, statement.args)).fetchall()
+        found = await conn.fetch(statement.sql, statement.args)
     return Facts([store.row_stored(row[:15]) for row in found], int(found[0][15]) if found else 0)
 
 
@@ -98,7 +98,7 @@ async def counts(records: Records, patient: str, as_of: datetime | None) -> dict
         sql = f"SELECT r.rtype, count(*) AS n, min(r.patient) AS patient FROM {rows} AS r GROUP BY r.rtype"
         query = "counts" + (f"&as_of={as_of.isoformat()}" if as_of else "")
         statement = audit.noted(Statement(sql, tuple(args)), records.actor, records.clock(), "read", query)
-        found = await (await conn.execute(statement.sql, statement.args)).fetchall()
+        found = await conn.fetch(statement.sql, statement.args)
     return {rtype: n for rtype, n, _ in found if policy.allowed(records.actor, "read", rtype)}
 
 
@@ -163,7 +163,7 @@ async def recent(records: Records, limit: int) -> list[Stored]:
 async def remember(records: Records, patient: str) -> None:
     """Keep that a chart was opened, for the list of recent ones."""
     async with records.database.single() as conn:
-        await conn.execute(
+        await conn.fetch(
             "INSERT INTO recent_patient (tenant, actor, org, patient, opened) VALUES (%s, %s, %s, %s, %s) "
             "ON CONFLICT (tenant, actor, org, patient) DO UPDATE SET opened = excluded.opened",
             (records.actor.tenant, records.actor.user, records.actor.org, patient, records.clock()),

@@ -73,8 +73,8 @@ async def members(records: Records) -> dict[str, int]:
         else f"SELECT g.registry, count(*) {_FROM} WHERE {scope} GROUP BY 1"
     )
     async with records.whole.single() as conn:
-        cursor = await conn.execute(sql, [records.actor.tenant] if alone else args)
-        found = {name: int(n) for name, n in await cursor.fetchall()}
+        rows = await conn.fetch(sql, [records.actor.tenant] if alone else args)
+    found = {str(name): int(n) for name, n in rows}
     return {name: found.get(name, 0) for name in built_in().by_name}
 
 

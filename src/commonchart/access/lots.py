@@ -86,11 +86,11 @@ async def listed(records: Records, *, cvx: str = "", empty: bool = False) -> lis
     if not empty:
         where += " AND doses > 0"
     async with records.database.single() as conn:
-        cursor = await conn.execute(
+        rows = await conn.fetch(
             f"SELECT {_COLUMNS} FROM vaccine_lot WHERE {where} ORDER BY expires, product, lot LIMIT 1000",
             args,
         )
-        return [Lot(*row) for row in await cursor.fetchall()]
+    return [Lot(*row) for row in rows]
 
 
 async def one(records: Records, id: str) -> tuple[Lot, list[Movement]]:

@@ -397,6 +397,5 @@ async def save_preferences(database: Database, actor: Actor, text: str) -> None:
 async def site(database: Database, tenant: int) -> dict[str, str]:
     """What the site has decided for itself (`record.site`): no patient data, and readable before anybody signs in."""
     async with database.single() as conn:
-        cursor = await conn.execute("SELECT key, value FROM site_setting WHERE tenant = %s", (tenant,))
-        rows: list[tuple[str, str]] = await cursor.fetchall()
-        return dict(rows)
+        rows = await conn.fetch("SELECT key, value FROM site_setting WHERE tenant = %s", (tenant,))
+    return {str(key): str(value) for key, value in rows}

@@ -16,12 +16,11 @@ async def linked(database: Database, tenant: int, patient: str) -> list[str]:
 
 async def linked_on(conn: Connection, tenant: int, patient: str) -> list[str]:
     """The same, on a connection."""
-    cursor = await conn.execute(
+    rows = await conn.fetch(
         "SELECT other.patient FROM person_link mine JOIN person_link other "
         "ON other.tenant = mine.tenant AND other.person = mine.person AND other.unlinked_at IS NULL "
         "WHERE mine.tenant = %s AND mine.patient = %s AND mine.unlinked_at IS NULL AND other.patient <> mine.patient "
         "ORDER BY other.patient",
         (tenant, patient),
     )
-    rows = await cursor.fetchall()
     return [patient, *(row[0] for row in rows)]

@@ -147,10 +147,10 @@ async def uses(conn: Connection, tenant: int, rule: str) -> list[Use]:
 
 async def current(conn: Connection, tenant: int) -> dict[str, Use]:
     """Rule -> what it is set to now, of every rule that the site ever set."""
-    cursor = await conn.execute(
+    rows = await conn.fetch(
         f"SELECT DISTINCT ON (rule) {_USE} FROM rule_use WHERE tenant = %s ORDER BY rule, seq DESC", (tenant,)
     )
-    return {row[0]: Use(*row) for row in await cursor.fetchall()}
+    return {row[0]: Use(*row) for row in rows}
 
 
 async def choosing(conn: Connection) -> list[int]:
@@ -238,14 +238,14 @@ def _readable(texts: tuple[tuple[str, int, str], ...]) -> tuple[dict[str, Editio
 async def approvals(conn: Connection, tenant: int, rule: str | None = None) -> list[Signed]:
     """Every approval of a rule, or of all of them, the latest first."""
     where, more = ("", ()) if rule is None else (" AND rule = %s", (rule,))
-    cursor = await conn.execute(
+    rows = await conn.fetch(
         "SELECT seq, rule, version, actor_name, at, comment, withdrawn, withdrawn_by, withdrawn_why FROM rule_approval "
         f"WHERE tenant = %s{where} ORDER BY at DESC, seq DESC",
         (tenant, *more),
     )
     return [
         Signed(row[0], Approval(row[1], row[2], row[3], row[4], row[5], row[6]), row[7], row[8])
-        for row in await cursor.fetchall()
+        for row in rows
     ]
 
 

@@ -24,8 +24,8 @@ _known: tuple[str, Mapping[Code, str]] = ("", {})
 async def to_cvx(conn: Connection) -> Mapping[Code, str]:
     """CVX by (system, code); read again when another terminology was loaded."""
     global _known
-    row = await (await conn.execute("SELECT generation FROM terminology_state")).fetchone()
-    generation = str(row[0]) if row else ""
+    rows = await conn.fetch("SELECT generation FROM terminology_state")
+    generation = str(rows[0][0]) if rows else ""
     if generation != _known[0]:
         _known = (generation, await _read(conn))
     return _known[1]
