@@ -51,7 +51,8 @@ class Settings(Struct, frozen=True):
     cursors and the like; `card_keys` are the private keys (JWK) of health cards, `token_keys` those of the id tokens of
     apps: the first signs, all are published. `tls_cert` and `tls_key` are PEM files: then only https is spoken.
     `proxies` are the addresses or networks, with spaces between, whose word about where a request came from is believed.
-    The limits are requests a minute to each process, 0 for none.
+    The limits are requests a minute to each process, 0 for none. `developer_registration` lets developers register apps on a
+    public page, `dynamic_registration` lets programs do so (RFC 7591); an administrator approves either.
     """
 
     data_dir: Path
@@ -74,6 +75,8 @@ class Settings(Struct, frozen=True):
     limit_user: int = 12_000
     limit_client: int = 30_000
     limit_address: int = 60_000
+    developer_registration: Literal["off", "on"] = "off"
+    dynamic_registration: Literal["off", "on"] = "off"
 
     @property
     def secret_file(self) -> Path:

@@ -51,8 +51,9 @@ async def whole(database: Database, clock: Clock, tmp_path: Path) -> Starlette:
     async with database.connection() as conn:
         await site.put(conn, 1, site.MODE, "network")
     settings = Settings(
-        tmp_path, secret=b"s" * 32, card_keys=(health_card.new_key(),), mode="network", base_url="http://test"
-    )
+        tmp_path, secret=b"s" * 32, card_keys=(health_card.new_key(),), mode="network", base_url="http://test",
+        developer_registration="on", dynamic_registration="on",
+    )  # fmt: skip
     return wiring.build(settings, database, clock)
 
 
@@ -107,7 +108,7 @@ def filled(address: str, **more: str) -> str:
 
 def pages(application: Starlette, method: str = "GET") -> list[str]:
     """The addresses of all pages of people: not the machines' doors, not the files of the browser."""
-    skipped = ("/fhir", "/oauth/token", "/oauth/introspect", "/oauth/revoke", "/oauth/jwks", "/oauth/style", "/.well-known", "/health", "/static")  # fmt: skip
+    skipped = ("/fhir", "/oauth/token", "/oauth/introspect", "/oauth/revoke", "/oauth/register", "/oauth/jwks", "/oauth/style", "/.well-known", "/health", "/static")  # fmt: skip
     found = [o.partition(" ") for o in dict.fromkeys(doors.of_application(application))]
     return [path for verb, _, path in found if verb == method and not path.startswith(skipped)]
 
@@ -119,5 +120,6 @@ def forms(application: Starlette) -> list[str]:
 
 OPEN = (
     "/sign-in", "/signed-out", "/session", "/timed-out", "/welcome", "/forgotten", "/invitation", "/oauth/authorize", "/share/", "/shl/",
+    "/developers",
 )  # fmt: skip
 """Pages for those who are not signed in."""

@@ -73,7 +73,8 @@ async def list_(data: Path | None) -> None:
     """Every app with its client id and state."""
     async with opened(data) as database:
         for one in await apps.listed(database, TENANT):
-            click.echo(f"{one.id}  {one.state:9} {one.kind:7} {one.audience:10} {one.name}")
+            whose = f" ({one.publisher}, by a developer)" if one.publisher else ""
+            click.echo(f"{one.id}  {one.state:9} {one.kind:7} {one.audience:10} {one.name}{whose}")
 
 
 @app.command()

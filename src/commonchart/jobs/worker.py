@@ -19,6 +19,7 @@ from commonchart.fhir.outcome import Busy
 from commonchart.jobs import (
     accounts,
     bulk,
+    developers,
     due,
     inbox,
     medications,
@@ -97,6 +98,7 @@ LANES: dict[str, Lane] = {
     "reindex": reindex.drain,
     "outreach": outreach.drain,
     "accounts": accounts.drain,
+    "developers": developers.drain,
     "previews": rule_previews.lane,
     "sealing": sealing.drain,
     "inbox": inbox.drain,
@@ -105,7 +107,7 @@ LANES: dict[str, Lane] = {
 """Lane by name. A lane does a bounded piece of what is waiting and says how much it did; 0 sleeps until woken."""
 PACE = {
     "due": 1.0, "medications": 1.0, "bulk": 0.5, "subscriptions": 0.1, "reindex": 1.0, "outreach": 1.0, "accounts": 1.0, "sealing": 0.5,
-    "inbox": 0.5, "previews": 0.5, "panel": 60.0,
+    "inbox": 0.5, "previews": 0.5, "panel": 60.0, "developers": 600.0,
 }  # fmt: skip
 """Seconds from the beginning of one round of a lane to that of the next it is woken for."""
 POLL = {"sealing": 0.5}

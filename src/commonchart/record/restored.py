@@ -17,6 +17,7 @@ ENDED = {
     "codes of apps": "UPDATE app_code SET used = %(now)s WHERE used IS NULL AND expires > %(now)s",
     "launches of apps": "UPDATE app_launch SET used = %(now)s WHERE used IS NULL AND expires > %(now)s",
     "links by mail": "UPDATE account_link SET ended = %(now)s WHERE ended IS NULL AND expires > %(now)s",
+    "links of developers": "UPDATE developer_link SET ended = %(now)s WHERE ended IS NULL AND expires > %(now)s",
     "invitations": "UPDATE portal_invitation SET withdrawn = %(now)s WHERE used IS NULL AND withdrawn IS NULL AND expires > %(now)s",
     "links that share": "UPDATE share_link SET revoked = %(now)s WHERE revoked IS NULL AND expires > %(now)s",
     "files of links that share": "DELETE FROM share_file WHERE expires > %(now)s",

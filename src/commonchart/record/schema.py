@@ -102,6 +102,9 @@ LOCAL = frozenset(
         "share_link",
         "account_notice",
         "share_file",
+        "developer_registration",
+        "developer_change",
+        "developer_link",
     }
 )
 

@@ -1,4 +1,4 @@
-"""The doors of the OAuth 2 server that programs use: token, introspection, revocation, discovery and keys.
+"""The doors of the OAuth 2 server that programs use: token, introspection, revocation, registration, discovery and keys.
 
 What a person sees (authorize, consent) is in `web/apps`. Every answer is `no-store` but the public ones; CORS is open, since
 no cookie counts here.
@@ -31,7 +31,7 @@ from commonchart.exchange.egress import Guard
 from commonchart.exchange.jwks import KeySets
 from commonchart.exchange.rules import guard_of
 from commonchart.fhir.outcome import NotFound, Refused, Throttled
-from commonchart.rest import smart
+from commonchart.rest import register, smart
 from commonchart.settings import public_address
 
 log = structlog.get_logger("commonchart.oauth")
@@ -74,6 +74,7 @@ def routes() -> list[BaseRoute]:
     }
     return [
         *(Route(f"/oauth/{name}", partial(_secured, partial(_door, served)), methods=["POST", "OPTIONS"]) for name, served in doors.items()),
+        Route("/oauth/register", partial(_secured, _register), methods=["POST", "OPTIONS"]),
         *(Route(path, partial(_secured, partial(_shown, made)), methods=["GET", "OPTIONS"]) for path, made in public.items()),
     ]  # fmt: skip
 
@@ -88,10 +89,23 @@ async def _secured(answering: Callable[[Request], Awaitable[Response]], request:
 
 async def _door(served: Served, request: Request) -> Response:
     """One answer; every refusal in the words of the protocol, every bug a 500 without details."""
+    return await _said(request, 200, partial(_answered, served))
+
+
+async def _register(request: Request) -> Response:
+    """A client registers itself (RFC 7591), where the site lets it; else nothing is here."""
+    if request.app.state.settings.dynamic_registration != "on":
+        return _json(404, {"error": "not_found", "error_description": "This server registers no clients by itself"})  # fmt: skip
+    return await _said(request, 201, register.answer)
+
+
+async def _said(
+    request: Request, status: int, answering: Callable[[Request], Awaitable[dict[str, Any] | None]]
+) -> Response:
     if request.method == "OPTIONS":
         return Response(status_code=204, headers=PREFLIGHT)
     try:
-        return _json(200, await _answered(served, request))
+        return _json(status, await answering(request))
     except Denied as refusal:
         said = {"error": refusal.error, "error_description": str(refusal)}
         basic = request.headers.get("authorization", "").lower().startswith("basic")
@@ -201,7 +215,7 @@ async def _shown(made: Callable[[Request], bytes], request: Request) -> Response
 def _openid(request: Request) -> bytes:
     if not request.app.state.settings.token_keys:
         raise NotFound("This server signs no id tokens")
-    return smart.openid_configuration(address_of(request))
+    return smart.openid_configuration(address_of(request), request.app.state.settings)
 
 
 def _keys(request: Request) -> bytes:

@@ -59,15 +59,23 @@ def configuration(address: str, settings: Any) -> bytes:
         "code_challenge_methods_supported": ["S256"],
         "capabilities": [*CAPABILITIES, *(["sso-openid-connect"] if signs else [])],
     }
+    out |= _registration(address, settings)
     if signs:
         out |= {"issuer": address, "jwks_uri": f"{address}/oauth/jwks.json"}
     return msgspec.json.encode(out)
 
 
-def openid_configuration(address: str) -> bytes:
+def _registration(address: str, settings: Any) -> dict[str, str]:
+    """Where clients register themselves (RFC 7591), on a site that lets them."""
+    on = getattr(settings, "dynamic_registration", "off") == "on"
+    return {"registration_endpoint": f"{address}/oauth/register"} if on else {}
+
+
+def openid_configuration(address: str, settings: Any) -> bytes:
     """`.well-known/openid-configuration` (OpenID Connect Discovery 1.0)."""
     return msgspec.json.encode(
-        {
+        _registration(address, settings)
+        | {
             "issuer": address,
             "authorization_endpoint": f"{address}/oauth/authorize",
             "token_endpoint": f"{address}/oauth/token",

@@ -65,6 +65,8 @@ from commonchart.web.clinician import (
     writing,
 )
 from commonchart.web.people import forgotten, roles, users, welcome, working
+from commonchart.web.developers import kept, opening, register
+from commonchart.web.people import forgotten, roles, users, welcome
 from commonchart.web.portal import table
 from commonchart.web.portal.door import staff
 from commonchart.web.session import Endpoint, View, guarded, signed_in
@@ -261,6 +263,16 @@ PUBLIC: list[tuple[str, Endpoint, list[str]]] = [
     ("/welcome", welcome.choose, ["POST"]),
     ("/forgotten", forgotten.page, ["GET"]),
     ("/forgotten", forgotten.ask, ["POST"]),
+    ("/developers", register.page, ["GET"]),
+    ("/developers", register.send, ["POST"]),
+    ("/developers/link", opening.page, ["GET"]),
+    ("/developers/link", opening.ask, ["POST"]),
+    ("/developers/link/{token}", opening.link, ["GET"]),
+    ("/developers/open", opening.use, ["POST"]),
+    ("/developers/apps", kept.page, ["GET"]),
+    ("/developers/apps/{app}", kept.one, ["GET"]),
+    ("/developers/apps/{app}", kept.act, ["POST"]),
+    ("/developers/leave", kept.leave, ["POST"]),
     ("/timed-out", accounts.timed_out, ["GET"]),
     ("/oauth/authorize", consent.authorize, ["GET"]),
     ("/oauth/authorize", consent.posted, ["POST"]),

@@ -9,7 +9,7 @@ import pyotp
 
 from commonchart.access import signin, users
 from commonchart.access.actors import Actor
-from commonchart.access.people import factors, links, staff
+from commonchart.access.people import factors, links, notices, staff
 from commonchart.access.people.guessing import Origin
 from commonchart.access.people.links import Person
 from commonchart.access.people.staff import Change
@@ -20,6 +20,7 @@ from commonchart.record.database import Database
 from tests.conftest import Clock
 from tests.inbox import SITE
 from tests.outreach import mail_server
+from tests.smart import an_app
 
 PASSWORD, NEXT = "a long enough password", "another long enough password"
 SECRET = b"s" * 32
@@ -113,3 +114,29 @@ async def test_what_cannot_be_sent_is_given_up_after_a_day_and_no_act_waits_for_
         assert await accounts.drain(database, clock, SITE) == 0
         clock.now += timedelta(days=1)
     assert [state for *_, state in await waiting(database)] == ["none", "failed"]
+
+
+async def test_of_apps_that_wait_administrators_are_told_once_an_hour_and_developers_of_their_own(
+    database: Database, clock: Clock
+) -> None:
+    for login, role in (("root", "administrator"), ("kim", "nurse"), ("gone", "administrator")):
+        user = await users.create(
+            database, tenant=1, login=login, name=login, role=role, org="alder", now=clock()
+        )
+        async with database.connection() as conn:
+            await conn.execute(
+                "UPDATE app_user SET email = %s, active = %s WHERE id = %s",
+                (f"{login}@alder.example", login != "gone", user.id),
+            )
+    for minutes in (0, 30, 31):
+        clock.advance(minutes=minutes)
+        async with database.connection() as conn:
+            await notices.to_administrators(conn, 1, "app-waiting", clock())
+    told = ("app-waiting", "root@alder.example", "waiting")
+    assert await waiting(database) == [told] * 2
+    ours, _ = await an_app(database, clock)
+    async with database.connection() as conn:
+        await notices.to_developer(
+            conn, ours.id, "app-disabled", clock()
+        )  # an administrator's: nobody to tell
+    assert await waiting(database) == [told] * 2

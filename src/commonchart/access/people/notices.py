@@ -1,6 +1,6 @@
-"""What somebody is told of their own account by e-mail: that something changed by which one gets in, and when.
+"""What somebody is told by e-mail of their own account, or of an app that they registered or look after; and when it was.
 
-The row is committed with the act; the worker sends it. It holds no name, nothing of a patient, and nothing secret.
+The row is committed with the act; the worker sends it. It holds no name of a person, nothing of a patient, and nothing secret.
 """
 
 from __future__ import annotations
@@ -16,19 +16,27 @@ from commonchart.record.changes import CHANNEL
 if TYPE_CHECKING:
     from commonchart.record.database import Connection
 
-Kind = Literal["password", "factor-added", "factor-removed", "codes", "email", "browser"]
+Kind = Literal[
+    "password", "factor-added", "factor-removed", "codes", "email", "browser",
+    "app-waiting", "app-changing",  # to administrators
+    "app-approved", "app-refused", "app-disabled", "app-secret", "app-withdrawn", "change-approved", "change-refused",
+]  # fmt: skip
 KEPT = timedelta(days=30)
 GIVEN_UP = timedelta(days=1)
+GATHERED = timedelta(hours=1)
+"""Administrators are told at most so often that apps wait."""
 
 
 class Notice(Struct, frozen=True):
-    """One e-mail to one address."""
+    """One e-mail to one address. `about` is the name of an app, `words` a reason, both empty where there is none."""
 
     id: str
     tenant: int
     kind: Kind
     address: str
     at: datetime
+    about: str
+    words: str
 
 
 async def note(conn: Connection, user: str, kind: Kind, now: datetime, *, before: str = "") -> None:
@@ -47,12 +55,35 @@ async def note(conn: Connection, user: str, kind: Kind, now: datetime, *, before
     await conn.execute("SELECT pg_notify(%s, '')", (CHANNEL,))
 
 
+async def to_developer(conn: Connection, app: str, kind: Kind, now: datetime, words: str = "") -> None:
+    """Tell whoever registered an app, in the transaction of the connection; nobody for one of an administrator."""
+    await conn.fetch(
+        "INSERT INTO account_notice (id, tenant, actor, kind, address, at, next_try, about, words) "
+        "SELECT %s, r.tenant, '', %s, r.email, %s, %s, a.name, %s FROM developer_registration r JOIN app a ON a.id = r.id "
+        "WHERE r.id = %s AND r.proven IS NOT NULL",
+        (uuid4().hex, kind, now, now, words, app),
+    )
+    await conn.fetch("SELECT pg_notify(%s, '')", (CHANNEL,))
+
+
+async def to_administrators(conn: Connection, tenant: int, kind: Kind, now: datetime) -> None:
+    """Tell every administrator that an app waits, in the transaction of the connection; of several within an hour once."""
+    await conn.fetch(
+        "INSERT INTO account_notice (id, tenant, actor, kind, address, at, next_try) "
+        "SELECT %s || '-' || row_number() OVER (), u.tenant, u.id, %s, u.email, %s, %s FROM app_user u WHERE u.tenant = %s "
+        "AND u.role = 'administrator' AND u.active AND u.email <> '' AND NOT EXISTS (SELECT 1 FROM account_notice o "
+        "WHERE o.actor = u.id AND o.kind = %s AND o.at > %s)",
+        (uuid4().hex, kind, now, now, tenant, kind, now - GATHERED),
+    )
+    await conn.fetch("SELECT pg_notify(%s, '')", (CHANNEL,))
+
+
 async def take(conn: Connection, now: datetime, until: datetime) -> Notice | None:
     """The next that waits, which nobody else takes before `until`; what is long over is forgotten."""
     await conn.execute("DELETE FROM account_notice WHERE at < %s", (now - KEPT,))
     rows = await conn.fetch(
         "UPDATE account_notice SET next_try = %s WHERE id = (SELECT id FROM account_notice WHERE state = 'waiting' "
-        "AND next_try <= %s ORDER BY next_try LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING id, tenant, kind, address, at",
+        "AND next_try <= %s ORDER BY next_try LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING id, tenant, kind, address, at, about, words",
         (until, now),
     )
     return Notice(*rows[0]) if rows else None

@@ -1,4 +1,7 @@
-"""Sending what users are told of their own accounts. One whose sender was lost is sent again: a second one harms nobody."""
+"""Sending what users are told of their own accounts, and developers and administrators of apps.
+
+One whose sender was lost is sent again: a second one harms nobody.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +27,20 @@ WHAT = {
     "email": "the e-mail address of your account was changed",
     "browser": "somebody signed in to your account from a browser that was not used for it before",
 }
+OF_APPS = {
+    "app-waiting": "a developer registered an app that waits for an administrator of {practice}. It can do nothing until it is approved",
+    "app-changing": "the developer of an app asked {practice} to change what was approved. Nothing changes until an administrator agrees",
+    "app-approved": "your app {about} was approved by {practice}. What it needs to begin stands on your page",
+    "app-refused": "your app {about} was not approved by {practice}. The reason: {words}",
+    "app-disabled": "your app {about} was disabled by {practice}. Everything that people allowed it has ended",
+    "app-secret": "a new secret was made for your app {about} at {practice}. The old one works no more. If that was not you, "
+    "withdraw the app on your page, and tell {practice}",
+    "app-withdrawn": "your app {about} was withdrawn at {practice}. Everything that people allowed it has ended. If that was not "
+    "you, tell {practice}",
+    "change-approved": "the change that you asked for your app {about} was approved by {practice}",
+    "change-refused": "the change that you asked for your app {about} was not approved by {practice}. The reason: {words}",
+}
+TO_STAFF = frozenset({"app-waiting", "app-changing"})
 
 
 async def round_of(post: Post) -> int:
@@ -57,13 +74,30 @@ async def _sent(post: Post, one: Notice) -> str:
             return "this site has no mail server set up"
         server = await mail.server_of(conn, one.tenant)
     practice = site.practice or "Commonchart"
-    look = f" See who is signed in: {post.base.rstrip('/')}/account/sessions" if post.base else ""
-    text = (
-        f"On {one.at.astimezone(UTC):%d %B %Y at %H:%M} UTC {WHAT[one.kind]} at {practice}.\n\n"
-        f"If that was you, do nothing. If it was not, tell {practice} at once.{look}\n"
-    )
-    message = mail.Mail(
-        one.address, f"{practice}: a change to your account", text, f"account-notice-{one.id}"
-    )
+    say = _of_an_app if one.kind in OF_APPS else _of_an_account
+    subject, text = say(one, practice, post.base.rstrip("/"))
+    message = mail.Mail(one.address, f"{practice}: {subject}", text, f"account-notice-{one.id}")
     await mail.send(server, message, post.clock())
     return ""
+
+
+def _of_an_account(one: Notice, practice: str, base: str) -> tuple[str, str]:
+    look = f" See who is signed in: {base}/account/sessions" if base else ""
+    return "a change to your account", (
+        f"On {_when(one)} {WHAT[one.kind]} at {practice}.\n\n"
+        f"If that was you, do nothing. If it was not, tell {practice} at once.{look}\n"
+    )
+
+
+def _of_an_app(one: Notice, practice: str, base: str) -> tuple[str, str]:
+    """Fixed words, the name of the app, and what an administrator wrote: nothing else that somebody typed."""
+    said = OF_APPS[one.kind].format(practice=practice, about=f"\u201c{one.about}\u201d", words=one.words)
+    if one.kind in TO_STAFF:
+        subject, look = "an app waits for a decision", f"Look at it: {base}/apps"
+    else:
+        subject, look = "your app", f"Ask for a link to your apps: {base}/developers/link"
+    return subject, f"On {_when(one)} {said}.\n" + (f"\n{look}\n" if base else "")
+
+
+def _when(one: Notice) -> str:
+    return f"{one.at.astimezone(UTC):%d %B %Y at %H:%M} UTC"

@@ -1,109 +1,158 @@
-"""The apps of the site, for administrators: registering, looking at what one asks for, approving, disabling, a new secret."""
+"""The apps of the site, for administrators: registering, looking at what one asks for, approving, refusing, disabling.
+
+What a developer registered or wants to change is decided by the revision that was shown, never by a later one.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from starlette.responses import Response
 
 from commonchart.access import scopes
+from commonchart.access.developers import keeping, registrations
 from commonchart.access.oauth import apps
-from commonchart.access.oauth.apps import App, NewApp
+from commonchart.access.oauth.apps import App, State
 from commonchart.fhir.outcome import Invalid
+from commonchart.record import site
+from commonchart.web.apps import typed
 from commonchart.web.call import Call, go
 from commonchart.web.present import dates
 from commonchart.web.present.scopes import choices
-from commonchart.web.session import form
+from commonchart.web.session import form, plain
 
-FIELDS = (
-    "name", "about", "kind", "audience", "redirect_uris", "launch_url", "scopes", "jwks_url", "jwks",
-)  # fmt: skip
-KINDS = [
-    ("public", "By nothing: it runs in a browser or on a phone (PKCE protects it)"),
-    ("secret", "By a secret that it keeps on its server"),
-    ("key", "By signing with its own key (best)"),
-]
-AUDIENCES = [
-    ("clinician", "Clinicians and other staff"),
-    ("patient", "Patients"),
-    ("both", "Both"),
-    ("backend", "Nobody: it is a program that works by itself"),
-]
+if TYPE_CHECKING:
+    from commonchart.record.database import Connection
+
 STATES = {
     "waiting": ("unknown", "Waits for approval"),
     "approved": ("done", "Approved"),
     "disabled": ("not", "Disabled"),
+    "refused": ("not", "Refused"),
+    "withdrawn": ("not", "Withdrawn by its developer"),
 }
-DEFAULTS = {"kind": "public", "audience": "clinician"}
+DECISIONS: dict[str, State] = {"approved": "approved", "disabled": "disabled", "refused": "refused"}
 
 
 async def page(call: Call) -> Response:
-    """Every app."""
+    """Every app; what waits for a decision first."""
     apps.require_administrator(call.actor)
-    found = await apps.listed(call.request.app.state.database, call.actor.tenant)
-    return call.page("apps/list.html", title="Apps", apps=found, states=STATES, audiences=dict(AUDIENCES))
+    database, tenant = call.request.app.state.database, call.actor.tenant
+    found = await apps.listed(database, tenant)
+    async with database.single() as conn:
+        changing = await keeping.waiting(conn, tenant)
+        mute = await _mute(call, conn)
+    found.sort(key=lambda app: app.state != "waiting" and app.id not in changing)
+    return call.page(
+        "apps/list.html", title="Apps", apps=found, states=STATES, audiences=dict(typed.AUDIENCES), changing=changing,
+        mute=mute,
+    )  # fmt: skip
+
+
+async def _mute(call: Call, conn: Connection) -> str:
+    """Why the links that developers wait for cannot be sent, "" where they can or none are offered."""
+    settings = call.request.app.state.settings
+    offered = (getattr(settings, name, "off") for name in ("developer_registration", "dynamic_registration"))
+    if "on" not in offered:
+        return ""
+    if not str(getattr(settings, "address", "")).startswith("https://"):
+        return "this site has no public https address"
+    return "" if await site.get(conn, call.actor.tenant, site.SMTP) else "this site has no mail server set up"
 
 
 async def new(call: Call) -> Response:
     """The empty form."""
     apps.require_administrator(call.actor)
-    return _form(call, DEFAULTS, [])
+    return _form(call, typed.DEFAULTS, [])
 
 
 async def create(call: Call) -> Response:
     """Register an app; its secret is shown this once."""
-    sent = await form(call.request)
-    typed = {name: str(sent.get(name, "")).replace("\0", "") for name in FIELDS}
+    given = typed.read(await form(call.request))
     try:
-        app, secret = await apps.register(call.request.app.state.database, call.actor, _new(typed), call.now)
+        made = await apps.register(call.request.app.state.database, call.actor, typed.app(given), call.now)
     except Invalid as refusal:
-        return _form(call, typed, [(issue.at, issue.message) for issue in refusal.issues], refusal.status)
-    return _one(call, app, secret)
+        return _form(call, given, typed.issues_of(refusal), refusal.status)
+    app, secret = made
+    return await _one(call, app, secret)
 
 
 async def one(call: Call) -> Response:
     """What one app is and asks for."""
     apps.require_administrator(call.actor)
-    id = call.request.path_params["app"]
-    return _one(call, await apps.one(call.request.app.state.database, call.actor.tenant, id), "")
+    return await _one(call, await _app(call))
 
 
 async def act(call: Call) -> Response:
-    """Approve it, disable it, or give it another secret."""
-    todo, id = (await form(call.request)).get("do", ""), call.request.path_params["app"]
-    database = call.request.app.state.database
+    """Approve it, refuse it, disable it, decide on a change that its developer asks for, or give it another secret."""
+    sent = plain(await form(call.request))
+    try:
+        return await _acted(call, sent)
+    except Invalid as refusal:
+        if not any(issue.at == "reason" for issue in refusal.issues):
+            raise
+        return await _one(call, await _app(call), "", typed.issues_of(refusal), sent)
+
+
+async def _acted(call: Call, sent: Mapping[str, str]) -> Response:
+    todo, id, database = sent.get("do", ""), call.request.path_params["app"], call.request.app.state.database
     if todo == "secret":
         secret = await apps.new_secret(database, call.actor, id, call.now)
-        return _one(call, await apps.one(database, call.actor.tenant, id), secret)
-    if todo not in ("approved", "disabled"):
+        return await _one(call, await _app(call), secret)
+    reason = sent.get("reason", "")
+    if todo in DECISIONS:
+        seen = None if todo == "disabled" else _revision(sent, "revision")
+        await apps.decide(database, call.actor, id, DECISIONS[todo], call.now, revision=seen, reason=reason)
+    elif todo in ("change-approved", "change-refused"):
+        agreed, seen = todo == "change-approved", _revision(sent, "change") or 0
+        await keeping.decide_change(database, call.actor, id, seen, call.now, agreed=agreed, reason=reason)
+    else:
         raise Invalid("The form is not complete: open it again")
-    await apps.decide(database, call.actor, id, "approved" if todo == "approved" else "disabled", call.now)
     return go(f"/apps/{id}")
 
 
-def _new(typed: Mapping[str, str]) -> NewApp:
-    rest = {name: typed[name] for name in FIELDS if name not in ("redirect_uris", "scopes")}
-    return NewApp(
-        **rest,  # type: ignore[arg-type]
-        redirect_uris=tuple(typed["redirect_uris"].split()),
-        scopes=" ".join(typed["scopes"].split()),
-    )
+def _revision(sent: Mapping[str, str], name: str) -> int:
+    """The revision that was shown. Raises Invalid where none is said: then nobody knows what was looked at."""
+    text = sent.get(name, "")
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise Invalid("The form is not complete: open it again")
+    return int(text)
 
 
-def _form(call: Call, typed: Mapping[str, str], issues: list[tuple[str, str]], status: int = 200) -> Response:
-    values = dict.fromkeys(FIELDS, "") | dict(typed)
-    errors = {at: message for at, message in reversed(issues) if at}
+async def _app(call: Call) -> App:
+    return await apps.one(call.request.app.state.database, call.actor.tenant, call.request.path_params["app"])
+
+
+def _form(call: Call, given: Mapping[str, str], issues: list[tuple[str, str]], status: int = 200) -> Response:
+    values = dict.fromkeys(typed.FIELDS, "") | dict(given)
     return call.page(
-        "apps/new.html", status, idle=False, title="Register an app", values=values, issues=issues, errors=errors,
-        kinds=KINDS, audiences=AUDIENCES,
+        "apps/new.html", status, idle=False, title="Register an app", values=values, issues=issues,
+        errors=typed.errors_of(issues), kinds=typed.KINDS, audiences=typed.AUDIENCES,
     )  # fmt: skip
 
 
-def _one(call: Call, app: App, secret: str) -> Response:
-    mark, state = STATES[app.state]
+async def _one(
+    call: Call, app: App, secret: str = "", issues: list[tuple[str, str]] | None = None, sent: Mapping[str, str] | None = None
+) -> Response:  # fmt: skip
+    database, (mark, state) = call.request.app.state.database, STATES[app.state]
+    change = None
+    if app.publisher:
+        async with database.single() as conn:
+            change = await keeping.change_of(conn, app.id)
+    waits = change if change is not None and change.state == "waiting" and app.state == "approved" else None
+    lines = keeping.difference(app, waits.asked) if waits else []
     return call.page(
-        "apps/one.html", title=app.name, app=app, mark=mark, state=state, choices=choices(app.registered),
-        secret=secret, kind=dict(KINDS)[app.kind], audience=dict(AUDIENCES)[app.audience],
-        created=dates.stamp(app.created), decided=dates.stamp(app.decided) if app.decided else "",
-        writes=any(set("cud") & set(one.letters) for one in scopes.resources(app.registered)),
+        "apps/one.html", 422 if issues else 200, title=app.name, app=app, mark=mark, state=state,
+        choices=choices(app.registered), secret=secret, kind=dict(typed.KINDS)[app.kind],
+        audience=dict(typed.AUDIENCES)[app.audience], created=dates.stamp(app.created),
+        decided=dates.stamp(app.decided) if app.decided else "", writes=_writes(app.scopes),
+        contact=await registrations.contact(database, app.tenant, app.id) if app.publisher else None, change=waits,
+        lines=lines, labels=typed.LABELS, asked=dates.stamp(waits.created) if waits else "",
+        gains=choices([text for line in lines if line.field == "scopes" for text in line.after if text in line.added]),
+        issues=issues or [], errors=typed.errors_of(issues or []), typed=dict(sent or {}), stamp=dates.stamp,
     )  # fmt: skip
+
+
+def _writes(texts: str) -> bool:
+    return any(set("cud") & set(one.letters) for one in scopes.resources(scopes.split(texts)))
