@@ -64,9 +64,8 @@ from commonchart.web.clinician import (
     would_see,
     writing,
 )
-from commonchart.web.people import forgotten, roles, users, welcome, working
 from commonchart.web.developers import kept, opening, register
-from commonchart.web.people import forgotten, roles, users, welcome
+from commonchart.web.people import forgotten, roles, users, welcome, working
 from commonchart.web.portal import table
 from commonchart.web.portal.door import staff
 from commonchart.web.session import Endpoint, View, guarded, signed_in
