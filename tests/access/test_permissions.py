@@ -78,7 +78,7 @@ async def _wrote_it(records: Records) -> None:
 
 
 ACTS: dict[str, Try] = {
-    "See what other organizations share by treatment relationship or consent": _shared,
+    "See what other organisations share by treatment relationship or consent": _shared,
     "Open a record in an emergency (break-glass)": _break_glass,
     "Read the audit trail, review break-glass": _trail,
     "Mark an entry as sensitive": _mark,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
@@ -35,6 +35,24 @@ async def said(database: Database) -> dict[str, object]:
     async with database.connection() as conn:
         found: dict[str, object] = json.loads(await site.get(conn, 1, seed.PROGRESS, "{}"))
     return found
+
+
+async def test_nothing_is_recorded_later_than_the_clock(database: Database) -> None:
+    """In the middle of a working day: of somebody who is there in the afternoon, only what happened before."""
+    whole = (practice.member(n, UNTIL) for n in range(400))
+    member = next(
+        one for one in whole if any(e.recorded.date() == UNTIL and e.recorded.hour > 8 for e in one.entries)
+    )
+    last = max(one.recorded for one in member.entries)
+    now = last.replace(minute=0) - timedelta(hours=1)
+    n = next(n for n in range(400) if practice.patient_id(n) == member.id)
+    await seed._member(database, n, UNTIL, now)
+    async with database.connection() as conn:
+        for table, column in (("audit", "at"), ("resource", "recorded"), ("history", "recorded")):
+            row = await (await conn.execute(f"SELECT count(*), max({column}) FROM {table}")).fetchone()
+            assert row is not None
+            assert row[1] is None or row[1] <= now, table
+            assert row[0] > 0 or table == "history"
 
 
 async def test_it_stores_every_version_at_its_own_time(database: Database, clock: Clock) -> None:

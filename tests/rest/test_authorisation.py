@@ -126,8 +126,6 @@ async def test_a_hidden_id_answers_like_an_unknown_one_in_every_interaction(
     for rtype in world:
         hidden_id = "ada" if rtype == "Patient" else HIDDEN
         for hidden, unknown in zip(requests(rtype, hidden_id), requests(rtype, UNKNOWN), strict=True):
-            if hidden[0] == "PUT" and role == "administrator":
-                continue  # who loads records brings ids along: an unknown one is made
             first, second = await ask(client, *hidden), await ask(client, *unknown)
             if told(first, hidden_id) != told(second, UNKNOWN) or CANARY in first.text:
                 wrong.append((hidden[:2], first.status_code, second.status_code))

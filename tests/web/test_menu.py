@@ -6,10 +6,12 @@ import re
 
 import pytest
 
+from commonchart.access import users
 from commonchart.record import site as decisions
 from commonchart.record.database import Database
 from commonchart.web.menu import ADMINISTRATION, FIRST, GROUPS, PRIVACY
-from tests.web.conftest import SignIn
+from tests.conftest import Clock
+from tests.web.conftest import PASSWORD, SignIn
 
 EVERY = [
     entry
@@ -29,6 +31,22 @@ async def test_what_is_offered_answers(sign_in: SignIn, database: Database, logi
     assert offered
     for href in offered:
         assert (await client.get(href)).status_code == 200, href
+
+
+async def test_what_is_offered_answers_to_every_other_role(
+    sign_in: SignIn, database: Database, clock: Clock
+) -> None:
+    refused = []
+    for role in ("nurse", "billing", "lab", "quality", "privacy-officer"):
+        await users.create(
+            database, tenant=1, login=role, name=role, role=role, org="alder", now=clock(), password=PASSWORD
+        )
+        client = await sign_in(role)
+        page = (await client.get("/patients")).text
+        offered = [entry.href for entry in EVERY if f'href="{entry.href}"' in page]
+        assert offered, role
+        refused += [(role, href) for href in offered if (await client.get(href)).status_code != 200]
+    assert refused == []
 
 
 async def test_nobody_is_offered_what_is_refused(sign_in: SignIn) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import httpx
@@ -493,3 +494,24 @@ def test_readings_without_a_day_are_drawn_nowhere() -> None:
 
     body = reading("x", "HbA1c", "4548-4", "2026-01-01", "7", "%") | {"effectiveDateTime": None}
     assert meaning.course(readings.read(Fact("Observation", "x", body))) is None
+
+
+async def test_a_long_section_is_read_in_parts(sign_in: SignIn, database: Database, clock: Clock) -> None:
+    many = [
+        reading(f"gl{n}", f"Glucose {n}", "2345-7", f"2020-01-01T08:{n % 60:02}:00Z", "90", "mg/dL")
+        for n in range(130)
+    ]
+    await program(database, clock).commit([Put(validate(one), one["id"]) for one in many])
+    ines = await sign_in("ines")
+    path, met, parts = "/me/record/results", set[str](), 0
+    while path:
+        page = await ines.get(path)
+        assert page.status_code == 200
+        assert len(page.content) < 60_000
+        met |= set(re.findall(r"/results/(gl\d+)\"", page.text))
+        older = re.search(r'href="(\?after=\d+)">Show older ones', page.text)
+        path, parts = f"/me/record/results{older.group(1)}" if older else "", parts + 1
+    assert parts == 3
+    assert len(met) == 130
+    assert 'href="?after=60">Show newer ones' in page.text
+    assert "1 to 60 of" in (await ines.get("/me/record/results?after=99999")).text

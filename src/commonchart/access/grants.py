@@ -136,7 +136,7 @@ def _said(stored: Stored, now: datetime) -> list[tuple[str, bool, datetime | Non
 def _named(one: Grant, named: dict[tuple[str, str], Stored]) -> Grant:
     stored = named.get(("Organization", one.target))
     name = json.decode(stored.body or b"{}").get("name", "") if stored else ""
-    return replace(one, who=str(name or "An organization without a name here"))
+    return replace(one, who=str(name or "An organisation without a name here"))
 
 
 def _person(one: proxies.Proxy) -> Grant:

@@ -10,22 +10,31 @@ from commonchart.access.actors import Actor
 from commonchart.care.labels import mask
 from commonchart.care.labels_by_hand import kept
 from commonchart.fhir import json
-from commonchart.fhir.outcome import Forbidden, NotFound
+from commonchart.fhir.outcome import Forbidden, NotFound, Stale
 from commonchart.record.rows import Stored, Write
 from commonchart.search.visible import Visible
 
 if TYPE_CHECKING:
     from commonchart.record.database import Connection
 
-# whoever loads a record brings its ids along; the pages make theirs themselves, from what the form was
-BRINGS_IDS = frozenset({"system", "administrator"})
+# the pages make their ids themselves, from what the form was
 PAGES = "web"
 
 
-def changeable(actor: Actor, old: Stored) -> None:
-    """Raises NotFound for a living version that is hidden from the actor by its labels, Forbidden for another's."""
+def brings_ids(actor: Actor) -> bool:
+    """Whether an id that nobody has used may be the actor's choice in a network: only for programs that load.
+
+    Whoever brings ids along finds out that one is taken; to anybody else an unknown id answers as a hidden one does.
+    """
+    return actor.role == "system"
+
+
+def changeable(actor: Actor, old: Stored, new: Write) -> None:
+    """Raises, for a living version that is hidden from the actor by its labels, what an unknown id would; Forbidden for another's."""
     hidden = mask(*policy.HIDDEN.get(actor.role, ()))
     if hidden and old.actor != actor.user and kept(json.decode(old.body or b"{}")) & hidden:
+        if new.if_match is not None:
+            raise Stale("If-Match names a version that is not the current one")
         raise NotFound(f"There is no {old.rtype} with this id")
     beyond = policy.visible(actor).beyond
     if beyond is not None and beyond.org is not None and old.org != beyond.org:
@@ -35,7 +44,7 @@ def changeable(actor: Actor, old: Stored) -> None:
 async def known(conn: Connection, visible: Visible, actor: Actor, writes: Sequence[Write]) -> None:
     """Raises NotFound for an id that the actor does not see, whether or not there is anything under it.
 
-    So that nobody learns by writing what they may not read, a client in a network does not choose ids of its own.
+    So that nobody learns by writing what they may not read, a client in a network does not choose ids of its own (`brings_ids` aside).
     """
     keys = sorted({(one.rtype, one.id) for one in writes if not one.ours})
     if not keys:
@@ -50,5 +59,5 @@ async def known(conn: Connection, visible: Visible, actor: Actor, writes: Sequen
         (*args, rtypes, ids, visible.tenant),
     )
     for rtype, _, there, seen in rows:
-        if not seen and (there or not (actor.role in BRINGS_IDS or actor.client == PAGES)):
+        if not seen and (there or not (brings_ids(actor) or actor.client == PAGES)):
             raise NotFound(f"There is no {rtype} with this id")

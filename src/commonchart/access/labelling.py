@@ -17,7 +17,7 @@ from commonchart.access import audit, label_following, trail
 from commonchart.care import labels_by_hand
 from commonchart.care.labels import labels, names
 from commonchart.fhir import json
-from commonchart.fhir.outcome import Conflict, Forbidden, Gone, Invalid, NotFound
+from commonchart.fhir.outcome import Conflict, Forbidden, Gone, Invalid, Issue, NotFound
 from commonchart.fhir.validate import validate
 from commonchart.record import label_acts, people
 from commonchart.record.label_acts import LIFTED, PUT, RESTORED, LabelAct
@@ -220,13 +220,14 @@ async def _required(records: Records, allowed: bool, rtype: str, id: str) -> Non
 
 
 def _said(reason: str, label: str) -> str:
-    """The reason, cleaned. Raises Invalid."""
-    if label not in labels():
-        raise Invalid("Choose a label", at="label")
+    """The reason, cleaned. Raises Invalid, by field."""
+    issues = [] if label in labels() else [Issue("value", "Choose a label", "label")]
     if not reason.strip():
-        raise Invalid("Say why", at="reason")
+        issues.append(Issue("required", "Say why", "reason"))
     if len(reason.strip()) > MOST_REASON:
-        raise Invalid(f"At most {MOST_REASON} characters", at="reason")
+        issues.append(Issue("value", f"At most {MOST_REASON} characters", "reason"))
+    if issues:
+        raise Invalid(issues=issues)
     return reason.strip()
 
 

@@ -14,7 +14,7 @@ from commonchart.care.labels import labels, mask
 
 # what a group is called after one of its types; a group that policy makes anew is called by its first type until it stands here
 TITLES = {
-    "Patient": "Patients and visits", "Organization": "Organizations, people and places", "Appointment": "Appointments and family",
+    "Patient": "Patients and visits", "Organization": "Organisations, people and places", "Appointment": "Appointments and family",
     "Coverage": "Insurance and accounts", "Claim": "Bills and claims", "Observation": "Results and orders",
     "DiagnosticReport": "Reports, specimens and images", "Condition": "Diagnoses, procedures and vaccinations",
     "Consent": "Consents", "Communication": "Messages and sources", "Task": "Tasks",
@@ -92,7 +92,7 @@ def rights() -> tuple[Right, ...]:
     """What some roles may do beside reading and writing."""
     staff = frozenset(role for role in ROLES if role not in FOR_A_PATIENT)
     return (
-        Right("See what other organizations share by treatment relationship or consent", policy.SHARED_WITH),
+        Right("See what other organisations share by treatment relationship or consent", policy.SHARED_WITH),
         Right("Open a record in an emergency (break-glass)", emergency.ROLES),
         Right("Read the audit trail, review break-glass", trail.REVIEWERS),
         Right("Mark an entry as sensitive", labelling.PUTTERS),

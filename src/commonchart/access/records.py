@@ -407,7 +407,7 @@ class Transaction:
         def replacing(old: Stored, new: Write) -> Write:
             if not old.deleted:
                 permitted.replaces(actor, old, new)
-                guarding.changeable(actor, old)
+                guarding.changeable(actor, old, new)
             made = over(old, new)
             final[made.rtype, made.id] = made
             return made if made is new else parameters.indexed(made, known)

@@ -85,7 +85,8 @@ async def _fill(database: Database, scale: int, console: Console) -> None:
     )
     with Progress(*columns, console=console) as bar:
         task = bar.add_task("seed", total=scale)
-        async for done, total in seed.seed(database, seed.today(_now()), scale):
+        now = _now()
+        async for done, total in seed.seed(database, seed.today(now), scale, now):
             bar.update(task, completed=done, total=total)
 
 

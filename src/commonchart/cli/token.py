@@ -15,7 +15,7 @@ from commonchart.settings import TENANT
 
 
 def service_login(role: str, organization: str, patient: str | None) -> str:
-    """The login of the program user that such tokens belong to: one for each role, organization and patient.
+    """The login of the program user that such tokens belong to: one for each role, organisation and patient.
 
     Ids are longer than a login may be and differ by case, so they go in as a digest: two patients never share a user.
     """

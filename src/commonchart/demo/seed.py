@@ -93,10 +93,11 @@ async def _parent(database: Database, login: str, now: datetime) -> None:
 
 
 async def seed(
-    database: Database, until: date, count: int = practice.PATIENTS
+    database: Database, until: date, count: int = practice.PATIENTS, now: datetime | None = None
 ) -> AsyncIterator[tuple[int, int]]:
     """Store everybody, some at a time; yields (patients done, patients in all) as they are.
 
+    Of the last day only what happened until `now`, so that nothing is recorded in the future; None: all of it.
     A patient is one transaction, so after a kill at any moment each is there as a whole or not at all.
     """
     day = await _begun(database, until)
@@ -105,7 +106,7 @@ async def seed(
     done, running = 0, set[asyncio.Task[None]]()
     try:
         for n in range(count):
-            running.add(asyncio.create_task(_member(database, n, day)))
+            running.add(asyncio.create_task(_member(database, n, day, now)))
             if len(running) < TOGETHER and n + 1 < count:
                 continue
             left = 0 if n + 1 == count else TOGETHER - 1
@@ -134,9 +135,10 @@ async def _say(database: Database, done: int, total: int, state: str, until: dat
         await site.put(conn, TENANT, PROGRESS, json.dumps(said))
 
 
-async def _member(database: Database, n: int, until: date) -> None:
+async def _member(database: Database, n: int, until: date, now: datetime | None) -> None:
     member = practice.member(n, until)
-    await _store(database, member.entries, "Patient", member.id)
+    known = [one for one in member.entries if now is None or one.recorded <= now]
+    await _store(database, known, "Patient", member.id)
 
 
 async def _store(database: Database, entries: Iterable[Entry], rtype: str, id: str) -> None:

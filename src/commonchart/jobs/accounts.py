@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
 from commonchart.exchange.outreach import account_notices
-from commonchart.exchange.outreach.notices import Post
+from commonchart.exchange.outreach.tries import Post
 
 if TYPE_CHECKING:
     from commonchart.record.database import Database

@@ -23,6 +23,7 @@ from commonchart.care.inbox.standing import Stands, State, after, begun
 from commonchart.care.person import person
 from commonchart.care.rules import built_in
 from commonchart.exchange.outreach import notices
+from commonchart.exchange.outreach.tries import Post
 from commonchart.fhir import json
 from commonchart.record import changes, quarantine, site, store
 from commonchart.record.inbox import alerts, covers, items
@@ -67,7 +68,7 @@ async def drain(database: Database, clock: Callable[[], datetime], site: Site) -
     if not done:
         await tidy(database)
     done += await late(database, clock())
-    return done + await notices.round_of(notices.Post(database, clock, site.base_url))
+    return done + await notices.round_of(Post(database, clock, site.base_url))
 
 
 async def tidy(database: Database) -> None:
@@ -326,7 +327,7 @@ async def _row(conn: Connection, tenant: int, whole: Whole, judged: Judged, old:
         stands = after(was, _decoded(signed.content) if signed else None, judged)
     owner, by, org = (
         (old.owner, old.owner_by, old.org)
-        if old is not None and old.owner
+        if old is not None and (old.owner or old.owner_by.startswith(items.UNSEEN))
         else await _owner(conn, tenant, whole)
     )
     return Item(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from commonchart.exchange.egress import Guard
 from commonchart.exchange.outreach import deliver, digests
+from commonchart.exchange.outreach.tries import Post
 
 if TYPE_CHECKING:
     from commonchart.record.database import Database
@@ -27,4 +28,4 @@ async def drain(
 ) -> int:
     """A piece of what may be sent now; how much was done. `guard` is for tests."""
     sent = await deliver.round_of(deliver.Post(database, clock, guard))
-    return sent + await digests.round_of(digests.Post(database, clock, site.base_url))
+    return sent + await digests.round_of(Post(database, clock, site.base_url))

@@ -235,6 +235,35 @@ async def test_the_door_names_no_restricted_entry(
     assert any(one.serious for one in (await reviewed(records)).alerts)
 
 
+async def test_what_a_label_hides_is_hinted_at_to_who_orders_and_not_checked_to_who_does_not(
+    records: Records, database: Database, clock: Clock
+) -> None:
+    """42 CFR 2.13(c) and the hint of a hidden conflict: docs/explain/medication-safety.md says what it gives away."""
+    code = {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "PSYTHPN"}
+    hidden = allergy("iod", "Iodixanol") | {"meta": {"security": [code]}}
+    seed = Records(database, users.system(1, "seed"), clock)
+    auditor = Records(database, replace(clinician("quinn"), role="quality"), clock)
+    await put(seed, hidden)
+    calm = await whole(auditor, "ada")
+    assert "NOT CHECKED: part of this record is withheld" in calm.lines
+    await put(records, order("m", "Metformin 500 mg tablet"))  # nothing hidden conflicts: nothing is said
+    assert not any("restricted" in row[3] for row in await kept(records))
+    await put(seed, allergy("amox", "Amoxicillin") | {"meta": {"security": [code]}}, allergy("pen", "Latex"))
+    (one,) = await stopped(records, order("a", "Amoxicillin 500 mg capsule"))
+    (alert,) = one.checked.interrupting
+    assert (alert.rule, alert.title) == (
+        "restricted",
+        "Conflicts with a restricted entry: call or break glass",
+    )
+    assert [fact.ref for fact in alert.facts] == ["MedicationRequest/a"]
+    # with a hidden conflict in the record, who does not order is told the very same
+    await put(seed, order("amoxi", "Amoxicillin 500 mg capsule"))
+    tense = await whole(auditor, "ada")
+    withheld_lines = [line for line in tense.lines if "withheld" in line]
+    assert withheld_lines == [line for line in calm.lines if "withheld" in line]
+    assert not any("restricted" in one.alert.kind for one in tense.alerts)
+
+
 async def reviewed(records: Records) -> Whole:
     await refreshed(records, "ada")
     return await whole(records, "ada")

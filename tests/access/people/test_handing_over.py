@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from commonchart.access.inbox import reading
+from commonchart.access.inbox import acting, reading
 from commonchart.access.people import staff
-from commonchart.access.people.handing_over import POOL
+from commonchart.access.people.handing_over import POOL, UNSEEN
 from commonchart.access.records import Records
 from commonchart.fhir.outcome import Invalid
 from commonchart.jobs import worker
@@ -106,3 +106,63 @@ async def test_each_organisation_has_its_own_results_and_hands_over_its_own(
     await staff.leave(ruth, wren.id, POOL)
     last = await ward.open_item("Observation/b1", "bo")
     assert (last.owner, last.org) == ("", "birch")
+
+
+PSYCHOTHERAPY = {
+    "security": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "PSYTHPN"}]
+}
+SHUT_OUT = {
+    "resourceType": "Consent", "id": "not-otto", "status": "active", "patient": {"reference": "Patient/bob"},
+    "scope": {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/consentscope", "code": "patient-privacy"}]},
+    "category": [{"coding": [{"system": "http://loinc.org", "code": "59284-0"}]}], "policyRule": {"text": "as written"},
+    "dateTime": "2026-11-01", "provision": {"type": "deny", "actor": [{
+        "role": {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ParticipationType", "code": "IRCP"}]},
+        "reference": {"reference": "Practitioner/pr-otto"}}]},
+}  # fmt: skip
+
+
+async def test_nobody_is_handed_what_they_may_not_see_and_nothing_is_lost(
+    database: Database, clock: Clock
+) -> None:
+    ward = await Ward(database, clock).open()
+    await ward.put(
+        patient("bob"), SHUT_OUT, order("o2", "pr-wren", "bob"), lab("open", basedOn=BASED),
+        lab("bobs", value="6.9", patient="bob", basedOn=[{"reference": "ServiceRequest/o2"}]),
+        lab("secret", basedOn=BASED, meta=PSYCHOTHERAPY),
+    )  # fmt: skip
+    await worker.drain(database, clock)
+    wren, otto, ruth = ward.users["wren"], ward.users["otto"], ward.as_("ruth")
+    account, _ = await staff.one(ruth, wren.id)
+    found = await staff.waiting(ruth, account)
+    assert found.total == 3
+    # by a consent one of them, by a label another, which is nobody's
+    assert dict(found.unseen) == {"Kim Person": 1, "Otto Person": 2}
+    assert found.nobody == 1
+    assert await reading.unseen(ruth) == 0
+    await staff.leave(ruth, wren.id, otto.id)
+    assert (await ward.open_item("Observation/open")).owner == otto.id
+    bobs = await ward.open_item("Observation/bobs", "bob")
+    assert (bobs.owner, bobs.org) == ("", "alder")
+    assert [one.owner for one in await ward.alerts()] == [""]
+    shut_out = Records(database, replace(ward.as_("otto").actor, refused=True), clock)
+    assert (await reading.listed(shut_out)).whose == {"mine": 1}
+    assert (await reading.listed(ward.as_("kim"))).whose == {"pool": 1}
+    # corrected, it stays there; whoever gets the right finds it, and administrators are told that it is there
+    await ward.put(lab("secret", value="4.4", status="amended", basedOn=BASED, meta=PSYCHOTHERAPY))
+    assert (await ward.open_item("Observation/secret")).owner_by.startswith(UNSEEN)
+    assert await reading.unseen(ruth) == 1
+    assert await reading.unseen(ward.as_("kim")) == 0
+    async with database.single() as conn:
+        rows = await conn.fetch(
+            "SELECT id, detail FROM audit WHERE action = 'hand-over' AND outcome = 0 ORDER BY id", ()
+        )
+        await conn.execute("UPDATE resource SET labels = 0 WHERE id = 'secret'")
+    beside = f"{wren.id} -> pool, not seen by {otto.id}"
+    assert [tuple(row) for row in rows] == [
+        ("bobs", beside),
+        ("open", f"{wren.id} -> {otto.id}"),
+        ("secret", beside),
+    ]
+    assert (await reading.listed(ward.as_("kim"))).whose == {"pool": 2}
+    await acting.take(ward.as_("kim"), "ada", "Observation/secret")
+    assert await reading.unseen(ruth) == 0

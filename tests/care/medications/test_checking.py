@@ -109,6 +109,23 @@ def test_a_restricted_fact_or_allergy_is_told_the_same_way() -> None:
         assert "allergy to" not in _words(found)
 
 
+def test_the_hint_is_the_same_whatever_is_hidden() -> None:
+    """No name, class, number, severity or reference: of conflicts that stop an order, every field of every hint is equal."""
+    secrets = [
+        [med("phenelzine")], [med("tranylcypromine"), med("phenelzine")], [allergy("sertraline")],
+        [allergy("sertraline"), med("phenelzine"), med("linezolid")],
+    ]  # fmt: skip
+    told = []
+    for hidden in secrets:
+        found = ordered(med("sertraline", id="ordered"), withheld=Withheld(of(*hidden), hint=True))
+        told.append([one for one in found.alerts if one.kind == "restricted"])
+    assert [len(one) for one in told] == [1, 1, 1, 1]
+    assert len({repr(one) for one in told}) == 1
+    (one,) = told[0]
+    assert (one.rule, one.why, one.source, one.review) == ("restricted", one.title, "", "")
+    assert [fact.ref for fact in one.facts] == ["MedicationRequest/ordered"]
+
+
 def test_without_a_conflict_a_restricted_entry_is_not_told() -> None:
     with_secret = ordered(med("loratadine"), withheld=Withheld(of(med("phenelzine")), hint=True))
     assert _words(with_secret) == _words(ordered(med("loratadine")))

@@ -228,6 +228,14 @@ def _by_name(kinds: Mapping[Kind, int]) -> dict[str, int]:
     return {str(name): n for name, n in kinds.items()}
 
 
+async def unseen(records: Records) -> int:
+    """For administrators: how many results of their organisation wait that nobody who works there may see; 0 to others."""
+    if records.actor.role != "administrator":
+        return 0
+    async with records.whole.single() as conn:
+        return await items.unseen(conn, records.actor.tenant, records.actor.org)
+
+
 async def one(records: Records, patient: str, item: str) -> Opened:
     """One item, whatever its state. Raises Forbidden, NotFound."""
     await policy.required(records)

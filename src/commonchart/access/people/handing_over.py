@@ -1,7 +1,12 @@
-"""Results addressed to somebody who leaves go to a colleague, or to everybody of the organisation, with the leaving itself."""
+"""Results addressed to somebody who leaves go to a colleague, or to everybody of the organisation, with the leaving itself.
+
+Nobody is handed what they may not see: that goes to everybody of the organisation who may. What nobody who works there may
+see waits under a name of its own (`UNSEEN`), which administrators are told, with a number and no more.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -9,6 +14,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from commonchart.access import audit
+from commonchart.access.people import heirs
+from commonchart.access.people.heirs import Key
 from commonchart.care.inbox.judge import KINDS
 from commonchart.fhir.outcome import Invalid
 from commonchart.record.inbox import alerts, covers, items
@@ -20,6 +27,9 @@ if TYPE_CHECKING:
     from commonchart.record.database import Connection
 
 POOL = "pool"
+UNSEEN = items.UNSEEN
+MOST_LOOKED_AT = 100
+"""Of more colleagues than these the page does not say who may not see what."""
 
 
 class Leaver(Struct, frozen=True):
@@ -37,10 +47,15 @@ class Leaver(Struct, frozen=True):
 
 
 class Waiting(Struct, frozen=True):
-    """How many results wait for somebody by `kinds` (`care.inbox.judge.KINDS`), and who may take them over."""
+    """How many results wait for somebody by `kinds` (`care.inbox.judge.KINDS`), and who may take them over.
+
+    `unseen`: (name, how many they may not see) of colleagues who may not see all; `nobody`: how many none of them may see.
+    """
 
     kinds: dict[str, int]
     heirs: tuple[Colleague, ...]
+    unseen: tuple[tuple[str, int], ...] = ()
+    nobody: int = 0
 
     @property
     def total(self) -> int:
@@ -48,45 +63,87 @@ class Waiting(Struct, frozen=True):
         return sum(self.kinds.values())
 
 
-async def waiting(conn: Connection, actor: Actor, who: Leaver) -> Waiting:
-    """What waits for somebody, and the clinicians who may take it over: in a network those of the same organisation."""
+async def waiting(conn: Connection, actor: Actor, now: datetime, who: Leaver) -> Waiting:
+    """What waits for somebody, and the clinicians who may take it over: in a network those of the same organisation.
+
+    The connection is bound to the tenant only.
+    """
     found = await items.kinds_with(conn, actor.tenant, who.id, who.within)
     everybody = await covers.colleagues(conn, actor.tenant, ("clinician",))
-    heirs = [one for one in everybody if one.id != who.id and (actor.network is False or one.org == who.org)]
-    heirs.sort(key=lambda one: one.org != who.org)  # of who works for both, the place in the same one
-    return Waiting({name: found[n] for n, name in enumerate(KINDS) if n in found}, tuple(heirs))
+    others = [one for one in everybody if one.id != who.id and (actor.network is False or one.org == who.org)]
+    others.sort(key=lambda one: one.org != who.org)  # of who works for both, the place in the same one
+    others = list({one.id: one for one in reversed(others)}.values())[::-1]
+    kinds: dict[str, int] = {name: found[n] for n, name in enumerate(KINDS) if n in found}
+    if not found or len(others) > MOST_LOOKED_AT:
+        return Waiting(kinds, tuple(others))
+    held = await items.with_user(conn, actor.tenant, who.id, who.within)
+    seen = {one.id: await heirs.seen(conn, actor, now, one, held) for one in others}
+    unseen = tuple(
+        (one.name, len(held) - len(seen[one.id])) for one in others if len(seen[one.id]) < len(held)
+    )
+    return Waiting(kinds, tuple(others), unseen, len(held) - len(set().union(*seen.values())))
 
 
 async def hand_over(conn: Connection, actor: Actor, now: datetime, who: Leaver, to: str) -> int:
     """Hand all of it to a user id of the heirs, or to POOL, in the transaction of the connection; how many. Nothing undoes it.
 
-    Raises Invalid: nobody is chosen though something critical waits, or somebody who is not there.
+    What they may not see goes to POOL. The connection is bound to the tenant only. Raises Invalid: nobody is chosen though
+    something critical waits, or somebody who is not there.
     """
-    found = await waiting(conn, actor, who)
+    found = await waiting(conn, actor, now, who)
     if not to and found.kinds.get(KINDS[0]):
         raise Invalid("Critical results wait for this person: choose who takes them over", at="to")
     heir = next((one for one in found.heirs if one.id == to), None)
     if to not in ("", POOL) and heir is None:
         raise Invalid("Choose a clinician who works here, or everybody of the organization", at="to")
-    told = f"from {who.name} to {heir.name if heir else 'everybody'} by {actor.name}"
     held = await items.with_user(conn, actor.tenant, who.id, who.within)
+    theirs = await heirs.seen(conn, actor, now, heir, held) if heir else set()
+    somebodys = await _seen_by_anybody(conn, actor, now, found.heirs, held)
+    alone = not found.heirs  # then it is the pool's as it was, which administrators look into
     for one in held:
-        await items.put(conn, _handed(one, who, heir, actor))
-        await items.acted(
-            conn,
-            Act(one.tenant, one.patient, one.item, 0, now, actor.user, "", "handed", one.version, note=told),
-        )
-        rtype, _, id = one.item.partition("/")
-        await audit.note(conn, actor, now, "hand-over", rtype=rtype, id=id, patients=[one.patient], detail=f"{who.id} -> {to or POOL}")  # fmt: skip
-    await alerts.readdressed(conn, actor.tenant, who.id, heir.id if heir else "", who.within)
+        key = (one.patient, one.item)
+        mine = heir if key in theirs else None
+        await items.put(conn, _handed(one, who, mine, actor, anybody=alone or key in somebodys))
+        await _told(conn, actor, now, who, one, mine, heir)
+    await alerts.readdressed(
+        conn, actor.tenant, who.id, heir.id if heir else "", [item for _, item in theirs], who.within
+    )
     return len(held)
 
 
-def _handed(one: Item, who: Leaver, heir: Colleague | None, actor: Actor) -> Item:
+async def _seen_by_anybody(
+    conn: Connection, actor: Actor, now: datetime, others: Sequence[Colleague], held: Sequence[Item]
+) -> set[Key]:
+    """What at least one of them may see; as few are asked as it takes."""
+    found: set[Key] = set()
+    for one in others:
+        if len(found) == len(held):
+            break
+        found |= await heirs.seen(conn, actor, now, one, held)
+    return found
+
+
+async def _told(
+    conn: Connection, actor: Actor, now: datetime, who: Leaver, one: Item, to: Colleague | None, chosen: Colleague | None
+) -> None:  # fmt: skip
+    """The act on the item, and its row in the trail: who has it now, and whom it could not be handed to."""
+    words = f"from {who.name} to {to.name if to else 'everybody'} by {actor.name}"
+    detail = f"{who.id} -> {to.id if to else POOL}"
+    if chosen is not None and to is None:
+        words, detail = f"{words}: {chosen.name} may not see it", f"{detail}, not seen by {chosen.id}"
+    await items.acted(
+        conn, Act(one.tenant, one.patient, one.item, 0, now, actor.user, "", "handed", one.version, note=words)
+    )  # fmt: skip
+    rtype, _, id = one.item.partition("/")
+    await audit.note(conn, actor, now, "hand-over", rtype=rtype, id=id, patients=[one.patient], detail=detail)
+
+
+def _handed(one: Item, who: Leaver, heir: Colleague | None, actor: Actor, *, anybody: bool) -> Item:
     """The item with its new owner; one that was only forwarded goes on to them, or back to whose it is."""
     new = heir.id if heir else ""
     if one.owner == who.id:
         by = f"was handed over from {who.name} by {actor.name}"
+        by = by if anybody else f"{UNSEEN}: {by}"
         one = replace(one, owner=new, owner_by=by, org=heir.org if heir else one.org or who.org)
     if one.forwarded_to == who.id:
         one = replace(one, forwarded_to=new if new != one.owner else "")

@@ -218,9 +218,9 @@ async def places(records: Records, id: str) -> list[Account]:
 async def waiting(records: Records, account: Account, membership: str = "") -> Waiting:
     """The results that wait for somebody by urgency, and who may take them over. Raises Forbidden."""
     await administrator(records)
-    async with records.database.single() as conn:
+    async with records.whole.connection() as conn:
         only = account.elsewhere or bool(membership)
-        return await handing_over.waiting(conn, records.actor, _leaver(account, only=only))
+        return await handing_over.waiting(conn, records.actor, records.clock(), _leaver(account, only=only))
 
 
 def _leaver(one: Account, *, only: bool) -> Leaver:
@@ -492,7 +492,7 @@ async def leave(records: Records, id: str, to: str = "", membership: str = "") -
     now, actor = records.clock(), records.actor
     if id == actor.user:
         raise Conflict("Nobody ends their own account: ask another administrator")
-    async with records.database.connection() as conn:
+    async with records.whole.connection() as conn:  # what waits is counted and handed over unseen
         every = await _places(conn, actor, id, lock=True)
         before = _chosen(every, membership)
         _no_program(before)

@@ -13,9 +13,7 @@ from commonchart.access.outreach.policy import policy_of
 from commonchart.access.people import notices
 from commonchart.access.people.notices import Notice
 from commonchart.exchange.outreach import mail
-from commonchart.exchange.outreach.notices import AGAIN, HOLD, Post
-from commonchart.exchange.outreach.outcome import InDoubt, NeverTaken, NotTaken
-from commonchart.fhir.outcome import Busy, Refused
+from commonchart.exchange.outreach.tries import AGAIN, HOLD, Post, tried
 
 log = structlog.get_logger("commonchart.people")
 
@@ -50,20 +48,12 @@ async def round_of(post: Post) -> int:
         one = await notices.take(conn, now, now + HOLD)
     if one is None:
         return 0
-    state, error, again = "sent", "", None
-    try:
-        error = await _sent(post, one)
-        state = "none" if error else "sent"
-    except (NotTaken, InDoubt) as away:
-        state, error, again = "waiting", str(away), now + AGAIN
-    except Busy:
-        raise
-    except (NeverTaken, Refused) as refusal:
-        state, error = "failed", str(refusal)
-        log.error("a notice about an account could not be sent", why=error)
+    done = await tried(_sent(post, one), now + AGAIN)
+    if done.state == "failed":
+        log.error("a notice about an account could not be sent", why=done.error)
     async with post.database.connection() as conn:
-        await notices.settle(conn, one, state, error, again)
-    return 0 if again else 1
+        await notices.settle(conn, one, done.state, done.error, done.again)
+    return 0 if done.again else 1
 
 
 async def _sent(post: Post, one: Notice) -> str:

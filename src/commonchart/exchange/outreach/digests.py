@@ -2,40 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import date, datetime, timedelta
-from typing import TYPE_CHECKING
+from datetime import date
 from uuid import NAMESPACE_URL, uuid5
-
-from msgspec import Struct
 
 from commonchart.access import digest
 from commonchart.access.actors import Actor
 from commonchart.access.outreach.policy import DIGEST, Policy, policy_of
 from commonchart.access.records import Records
 from commonchart.access.standing import standing
-from commonchart.care.outreach import reach
 from commonchart.exchange.outreach import mail
-from commonchart.exchange.outreach.outcome import InDoubt, NeverTaken, NotTaken
-from commonchart.fhir import json
-from commonchart.fhir.outcome import Busy, Refused
-from commonchart.record import digests, store
+from commonchart.exchange.outreach.tries import HOLD, Post, address_of, tried
+from commonchart.fhir.outcome import Refused
+from commonchart.record import digests
 from commonchart.record.digests import Digest
 from commonchart.record.outreach import retry_at
 
-if TYPE_CHECKING:
-    from commonchart.record.database import Database
-
-HOLD = timedelta(minutes=5)
 MONDAY = 0
-
-
-class Post(Struct, frozen=True):
-    """What sending needs: the database, the time, and the address that links lead to."""
-
-    database: Database
-    clock: Callable[[], datetime]
-    base: str
 
 
 async def round_of(post: Post) -> int:
@@ -66,39 +48,27 @@ async def _next(post: Post, tenant: int, day: date, site: Policy) -> int:
         one = await digests.take(conn, tenant, day, now, now + HOLD)
     if one is None:
         return 0
-    state, error, again = "sent", "", None
-    try:
-        state = "sent" if await _sent(post, one, site) else "none"
-    except NotTaken as away:
-        state, error, again = "waiting", str(away), retry_at(one.attempts - 1, now)
-    except InDoubt as doubt:
-        state, error = "doubt", str(doubt)
-    except Busy:
-        raise
-    except (NeverTaken, Refused) as refusal:
-        state, error = "failed", str(refusal)
+    done = await tried(_sent(post, one, site), retry_at(one.attempts - 1, now), twice=False)
     async with post.database.single() as conn:
-        await digests.settle(conn, one, state, error, again)
+        await digests.settle(conn, one, done.state, done.error, done.again)
     return 1
 
 
-async def _sent(post: Post, one: Digest, site: Policy) -> bool:
-    """Send it; False when there is nothing to say, or nowhere to say it."""
+async def _sent(post: Post, one: Digest, site: Policy) -> str:
+    """Send it; why not, when there is nothing to say, or nowhere to say it."""
     async with post.database.single() as conn:
         asked = Actor(one.tenant, one.user, "", "clinician", one.org, "digest")
         actor = await standing(conn, asked)
-        found = await store.read(conn, one.tenant, "Practitioner", actor.practitioner or "")
+        address = await address_of(conn, actor, one.day)
         server = await mail.server_of(conn, one.tenant)
-    body = json.decode(found.body) if found is not None and found.body else {}
-    addresses = reach.numbers(body, "email", one.day)
     records = Records(post.database, actor, post.clock)
     text = await _text(records, one, f"{post.base.rstrip('/')}/digest")
-    if not addresses or not text:
-        return False
+    if not address or not text:
+        return "no e-mail address is recorded" if not address else "there is nothing to say"
     id = uuid5(NAMESPACE_URL, f"commonchart:digest:{one.tenant}:{one.user}:{one.org}:{one.kind}:{one.day}")
     subject = f"{site.practice or 'Commonchart'}: {'your week' if one.kind == 'week' else 'your day'}"
-    await mail.send(server, mail.Mail(addresses[0].lines[0], subject, text, str(id)), post.clock())
-    return True
+    await mail.send(server, mail.Mail(address, subject, text, str(id)), post.clock())
+    return ""
 
 
 async def _text(records: Records, one: Digest, address: str) -> str:

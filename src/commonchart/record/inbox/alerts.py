@@ -112,12 +112,17 @@ async def elsewhere(conn: Connection, tenant: int, user: str, orgs: Sequence[str
     return {row[0]: row[1] for row in rows}
 
 
-async def readdressed(conn: Connection, tenant: int, user: str, to: str, org: str | None = None) -> int:
-    """The open alerts of somebody (for one organisation) become another's, "" everybody's; how many. Their steps go on."""
+async def readdressed(
+    conn: Connection, tenant: int, user: str, to: str, of: Sequence[str], org: str | None = None
+) -> int:
+    """The open alerts of somebody (for one organisation) become another's where they are `of` these items, else everybody's; how many.
+
+    Their steps go on as they were.
+    """
     cursor = await conn.execute(
-        "UPDATE critical_alert SET owner = %s WHERE tenant = %s AND owner = %s AND state = 'open' "
-        "AND (%s::text IS NULL OR org = %s)",
-        (to, tenant, user, org, org),
+        "UPDATE critical_alert SET owner = CASE WHEN item = ANY(%s) THEN %s ELSE '' END WHERE tenant = %s AND owner = %s "
+        "AND state = 'open' AND (%s::text IS NULL OR org = %s)",
+        (list(of), to, tenant, user, org, org),
     )
     return cursor.rowcount
 

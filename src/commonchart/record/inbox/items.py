@@ -20,6 +20,8 @@ _ITEM = (
 ITEM = ", ".join(f"i.{name}" for name in _ITEM.split(", "))
 _NAMES = _ITEM.split(", ")
 _KEY = "pk = %s AND tenant = %s AND patient = %s AND item = %s"
+UNSEEN = "waits for somebody who may see it"
+"""How `owner_by` begins where nobody who works there may see the result, as far as was known when it was put."""
 _ACT = "tenant, patient, item, n, at, actor, absent, act, version, content, note, resource, batch, undone"
 
 
@@ -134,6 +136,17 @@ async def kinds_with(conn: Connection, tenant: int, user: str, org: str | None =
         (tenant, user, user, org, org),
     )
     return {row[0]: row[1] for row in rows}
+
+
+async def unseen(conn: Connection, tenant: int, org: str) -> int:
+    """How many open items of an organisation wait for somebody who may see them."""
+    rows = await conn.fetch(
+        "SELECT count(*) FROM inbox_item WHERE tenant = %s AND state = 'open' AND owner = '' AND org IN ('', %s) "
+        "AND starts_with(owner_by, %s)",
+        (tenant, org, UNSEEN),
+    )
+    n: int = rows[0][0]
+    return n
 
 
 async def acted(conn: Connection, one: Act) -> None:

@@ -41,7 +41,7 @@ async def _page(call: Call, said: str = "", status: int = 200) -> Response:
         kinds=_kinds(call, found, kind), whose=_whose(call, found, whose), batch=found.batch, rows=rows,
         next=_next(call, found), now=dates.stamp(call.now), days=found.desk.said.days, reviewed=found.desk.said.reviewed,
         signs=call.actor.role == "clinician", signed=signed if signed.isalnum() else "", problem=said,
-        undelivered=await telling.undelivered(call.records), batch_href="/inbox/sign" + (f"?{urlencode({'whose': whose})}" if whose else ""),
+        undelivered=await telling.undelivered(call.records), unseen=await reading.unseen(call.records), batch_href="/inbox/sign" + (f"?{urlencode({'whose': whose})}" if whose else ""),
         newer=_address(call, page=number - 1) if number > 1 else "", older=_address(call, page=number + 1) if number * PAGE < found.total else "",
     )  # fmt: skip
 

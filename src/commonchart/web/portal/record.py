@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from msgspec.structs import replace
 from starlette.responses import Response
 
 from commonchart.access import grants
@@ -23,6 +24,8 @@ from commonchart.web.present.tables import Fact
 
 NEW = timedelta(days=90)
 LABORATORY = ("laboratory",)
+AT_ONCE = 60
+"""Lines of a section on one page."""
 SPARE = 2
 """How many results more than are shown are read of each test, since some may not be believed."""
 LOOKED = {
@@ -126,12 +129,24 @@ async def record(me: Door) -> Response:
 
 
 async def section(me: Door) -> Response:
-    """One section with all its lines."""
+    """One section, some lines at a time; the newest first."""
     wanted = me.call.request.path_params["section"]
     if wanted not in {kind.id for kind in lines.KINDS}:
         raise NotFound("There is no such page")
-    found = await lines.sections(me.records, me.patient, wanted, None)
-    return me.page("section.html", found[0].title, section=found[0])
+    (whole,) = await lines.sections(me.records, me.patient, wanted, None)
+    start = _start(me, len(whole.lines))
+    shown = replace(whole, lines=whole.lines[start : start + AT_ONCE])
+    return me.page(
+        "section.html", whole.title, section=shown, start=start, total=len(whole.lines),
+        newer=max(0, start - AT_ONCE) if start else None, older=start + AT_ONCE if start + AT_ONCE < len(whole.lines) else None,
+    )  # fmt: skip
+
+
+def _start(me: Door, total: int) -> int:
+    """After how many lines a section is shown; what is no number, or too large, is none."""
+    text = me.call.request.query_params.get("after", "")
+    wanted = int(text) if text.isascii() and text.isdigit() and len(text) < 6 else 0
+    return wanted if wanted < total else 0
 
 
 async def document(me: Door) -> Response:

@@ -1,0 +1,150 @@
+"""Writing to what a label hides: every interaction answers as for an id that nobody has used, and no door strips a label put by hand."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from typing import Any
+
+import httpx
+import pytest
+
+from commonchart.access import labelling
+from commonchart.access.actors import Actor
+from commonchart.access.records import Put, Records
+from commonchart.fhir import json
+from commonchart.fhir.validate import validate
+from commonchart.record import site
+from commonchart.record.database import Database
+from tests.conftest import Clock
+from tests.rest.conftest import Client, ClientOf, observation, patient
+
+PSYCHOTHERAPY = {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "PSYTHPN"}
+RESTRICTED = {"system": "http://terminology.hl7.org/CodeSystem/v3-Confidentiality", "code": "R"}
+CHANGE = [{"op": "add", "path": "/language", "value": "en"}]
+# choosing an id: what nobody but a program does in a network, and all who write do in a practice
+CHOOSING = frozenset({"put", "put new", "put where", "bundle put", "bundle put where"})
+Asking = tuple[str, str, str, Any, dict[str, str]]
+
+
+def interactions(id: str) -> list[Asking]:
+    """(name, method, path, body, headers) of every way to write to an Observation."""
+    at, where, match = f"/fhir/Observation/{id}", f"/fhir/Observation?_id={id}", {"if-match": 'W/"1"'}
+    body, patched = observation("ada", id=id, language="en"), {"content-type": "application/json-patch+json"}
+    meta = {"resourceType": "Parameters", "parameter": [{"name": "meta", "valueMeta": {"tag": [{"system": "x", "code": "y"}]}}]}  # fmt: skip
+    path = {"resourceType": "Parameters", "parameter": [{"name": "operation", "part": [
+        {"name": "type", "valueCode": "add"}, {"name": "path", "valueString": "Observation"},
+        {"name": "name", "valueString": "language"}, {"name": "value", "valueCode": "en"}]}]}  # fmt: skip
+    alone: list[Asking] = [
+        ("put", "PUT", at, body, {}), ("put if-match", "PUT", at, body, match), ("put new", "PUT", at, body, {"if-none-match": "*"}),
+        ("put where", "PUT", where, body, {}), ("patch", "PATCH", at, CHANGE, patched), ("patch if-match", "PATCH", at, CHANGE, patched | match),
+        ("patch fhirpath", "PATCH", at, path, {}), ("patch merge", "PATCH", at, {"language": "en"}, {"content-type": "application/merge-patch+json"}),
+        ("patch where", "PATCH", where, CHANGE, patched), ("delete", "DELETE", at, None, {}), ("delete if-match", "DELETE", at, None, match),
+        ("delete where", "DELETE", where, None, {}), ("meta-add", "POST", f"{at}/$meta-add", meta, {}), ("meta-delete", "POST", f"{at}/$meta-delete", meta, {}),
+    ]  # fmt: skip
+    kinds = ("put", "put if-match", "put where", "patch", "delete")
+    return alone + [
+        _bundled(one, kind) for one in alone if one[0] in kinds for kind in ("batch", "transaction")
+    ]
+
+
+def _bundled(one: Asking, kind: str) -> Asking:
+    name, method, path, body, headers = one
+    entry: dict[str, Any] = {"request": {"method": method, "url": path.removeprefix("/fhir/")}}
+    if "if-match" in headers:
+        entry["request"]["ifMatch"] = headers["if-match"]
+    if method == "PATCH":
+        data = b64encode(json.encode(body)).decode()
+        body = {"resourceType": "Binary", "contentType": "application/json-patch+json", "data": data}
+    if body is not None:
+        entry["resource"] = body
+    return f"bundle {name}", "POST", "/fhir", {"resourceType": "Bundle", "type": kind, "entry": [entry]}, {}
+
+
+async def asked(client: Client, one: Asking) -> httpx.Response:
+    _, method, path, body, headers = one
+    return await client.request(method, path, json=body, headers={"content-type": "application/fhir+json"} | headers)  # fmt: skip
+
+
+def told(answer: httpx.Response, id: str) -> tuple[int, str]:
+    return answer.status_code, answer.text.replace(id, "ID")
+
+
+@pytest.mark.parametrize("mode", ["network", "practice"])
+async def test_a_write_to_what_a_label_hides_answers_like_one_to_an_unknown_id(
+    client_of: ClientOf, database: Database, clock: Clock, mode: str
+) -> None:
+    async with database.connection() as conn:
+        await site.put(conn, 1, site.MODE, mode)
+    loader = Records(database, Actor(1, "loader", "L", "system", "alder", "test", network=False), clock)
+    labels = {"lab": "42CFRPart2"}
+    roles = ("administrator", "clinician", "nurse", "lab")
+    for role in roles:
+        label = {**PSYCHOTHERAPY, "code": labels.get(role, "PSYTHPN")}
+        hidden = observation("ada", id=f"hid-{role}", meta={"security": [label]})
+        await loader.commit([Put(validate(one), one["id"]) for one in (patient(id="ada"), hidden)])
+    wrong = []
+    for role in roles:
+        client, id, unknown = await client_of(role), f"hid-{role}", f"non-{role}"
+        assert (await client.get(f"/fhir/Observation/{id}")).status_code == 404
+        for one, other in zip(interactions(id), interactions(unknown), strict=True):
+            first = await asked(client, one)
+            if mode == "practice" and one[0] in CHOOSING:  # refused, and nothing is written
+                assert first.status_code in (404, 409, 412) or '"status":"404' in first.text, (
+                    role,
+                    one[0],
+                    first.text,
+                )
+                continue
+            second = await asked(client, other)
+            if told(first, id) != told(second, unknown):
+                wrong.append((role, one[0], told(first, id), told(second, unknown)))
+        assert (await loader.read("Observation", id)).vid == 1
+    assert wrong == []
+
+
+async def test_no_door_takes_a_label_off_that_was_put_by_hand(
+    client_of: ClientOf, database: Database, clock: Clock
+) -> None:
+    loader = Records(database, Actor(1, "loader", "L", "system", "alder", "test", network=False), clock)
+    kim = Records(database, Actor(1, "kim", "Dr Kim", "clinician", "alder", "web", network=False), clock)
+    code = {"coding": [{"system": "http://loinc.org", "code": "718-7"}]}
+    first = observation("ada", id="o", code=code)
+    await loader.commit([Put(validate(one), one["id"]) for one in (patient(id="ada"), first)])
+    await labelling.put(kim, "Observation", "o", "restricted", "she asked for it")
+    at = "/fhir/Observation/o"
+    security = {"resourceType": "Parameters", "parameter": [{"name": "meta", "valueMeta": {"security": [RESTRICTED]}}]}  # fmt: skip
+    other = {**RESTRICTED, "code": "N"}
+    patched = {"content-type": "application/json-patch+json"}
+    merged = {"content-type": "application/merge-patch+json"}
+    path = {"resourceType": "Parameters", "parameter": [{"name": "operation", "part": [{"name": "type", "valueCode": "delete"}, {"name": "path", "valueString": "Observation.meta.security"}]}]}  # fmt: skip
+    doors: list[Asking] = [
+        ("meta-delete", "POST", f"{at}/$meta-delete", security, {}),
+        ("meta-add", "POST", f"{at}/$meta-add", {**security, "parameter": [{"name": "meta", "valueMeta": {"security": [other]}}]}, {}),
+        ("put without", "PUT", at, first, {}), ("put another", "PUT", at, first | {"meta": {"security": [other]}}, {}),
+        ("put where", "PUT", "/fhir/Observation?_id=o", first, {}),
+        ("patch", "PATCH", at, [{"op": "remove", "path": "/meta/security"}], patched),
+        ("patch one", "PATCH", at, [{"op": "replace", "path": "/meta/security/0/code", "value": "N"}], patched),
+        ("patch meta", "PATCH", at, [{"op": "remove", "path": "/meta"}], patched), ("patch fhirpath", "PATCH", at, path, {}),
+        ("merge", "PATCH", at, {"meta": None}, merged), ("merge security", "PATCH", at, {"meta": {"security": []}}, merged),
+    ]  # fmt: skip
+    doors += [_bundled(one, kind) for one in doors if one[0] in ("put without", "patch") for kind in ("batch", "transaction")]  # fmt: skip
+    # a version from before is brought back, under the same id too after it was deleted
+    doors += [("delete", "DELETE", at, None, {}), ("put again", "PUT", at, first, {})]
+    lab, bill = (
+        await client_of("lab"),
+        await client_of("billing"),
+    )  # who sees what is restricted, and who does not
+    for role in ("administrator", "system", "clinician", "nurse"):
+        client = await client_of(role)
+        for one in doors:
+            answer = await asked(client, one)
+            if one[0] == "meta-delete":
+                assert answer.status_code == 403, (role, answer.text)
+                assert ("put by hand" in answer.text) == (role == "administrator")
+            else:
+                assert answer.status_code in (200, 201, 204, 400, 422), (role, one[0], answer.text)
+            assert (await bill.get(at)).status_code == 404, (role, one[0])
+            if one[0] != "delete":
+                held = json.decode((await loader.read("Observation", "o")).body or b"{}")
+                assert RESTRICTED in held["meta"]["security"], (role, one[0])
+    assert (await lab.get(at)).status_code == 200
