@@ -174,9 +174,12 @@ async def test_care_team_appointment_and_admission_are_relationships(
 async def _practitioner(world: World, id: str, org: str) -> None:
     async with world.database.connection() as conn:
         await conn.execute(
-            "INSERT INTO app_user (id, tenant, login, name, role, org, practitioner, created) "
-            "VALUES (%s, 1, %s, 'Dr', 'clinician', %s, %s, now())",
-            (id, id, org, id),
+            "INSERT INTO app_user (id, tenant, login, name, practitioner, created) VALUES (%s, 1, %s, 'Dr', %s, now())",
+            (id, id, id),
+        )
+        await conn.execute(
+            "INSERT INTO membership (id, tenant, actor, org, role, asked, since) VALUES (%s, 1, %s, %s, 'clinician', now(), now())",
+            (id, id, org),
         )
 
 

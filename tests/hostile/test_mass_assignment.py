@@ -52,7 +52,9 @@ async def test_no_form_takes_a_field_that_it_does_not_show(
 async def _users(database: Database) -> list[tuple[object, ...]]:
     async with database.single() as conn:
         rows = await conn.fetch(
-            "SELECT id, tenant, login, role, org, patient, active FROM app_user ORDER BY id", ()
+            "SELECT u.id, u.tenant, u.login, m.role, m.org, u.patient, u.active, m.since, m.ended FROM app_user u "
+            "LEFT JOIN membership m ON m.actor = u.id ORDER BY u.id, m.id",
+            (),
         )
     return [tuple(row) for row in rows]
 

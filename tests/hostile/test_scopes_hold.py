@@ -262,7 +262,7 @@ async def test_a_subscription_tells_no_more_than_its_app_may_see(
     assert made.status_code == 201, made.text
     id = made.json()["id"]
     async with database.single() as conn:
-        actor = await subscriber(conn, 1, who.user, id)
+        actor = await subscriber(conn, 1, who.user, who.org, id)
         assert actor.app
         assert await seen(conn, actor, "Observation", "lab", 1, clock()) is not None
         assert await seen(conn, actor, "Observation", "vital", 1, clock()) is None
@@ -273,7 +273,7 @@ async def test_a_subscription_tells_no_more_than_its_app_may_see(
         await conn.execute("UPDATE app_grant SET revoked = now()")
     async with database.single() as conn:
         with pytest.raises(Forbidden):
-            await subscriber(conn, 1, who.user, id)
+            await subscriber(conn, 1, who.user, who.org, id)
         with pytest.raises(Forbidden):
             await standing(conn, actor)
 

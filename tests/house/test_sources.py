@@ -46,6 +46,21 @@ def interpolated() -> Iterator[tuple[str, str, str]]:
                 before = str(part.value) if isinstance(part, ast.Constant) else ""
 
 
+def test_role_and_organisation_are_those_of_a_place_of_work() -> None:
+    """What `app_user` says of them is as old as migration 0028: a statement that asks it finds nobody, or somebody who has left."""
+    words = [
+        (path, node.value)
+        for path, tree in doors.modules()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
+    assert any("FROM membership m" in text for _, text in words)
+    wrong = [(path, text) for path, text in words if re.search(r"\bu\.(role|org)\b", text)]
+    bare = re.compile(r"SELECT (?:(?!FROM).)*(?<![.\w])(role|org)\b(?:(?!FROM).)* FROM app_user\b", re.S)
+    wrong += [(path, text) for path, text in words if bare.search(text)]
+    assert wrong == []
+
+
 def test_no_value_is_written_into_a_statement() -> None:
     """F1: what stands between quotes, and what comes of a request, goes to PostgreSQL as an argument."""
     found = list(interpolated())

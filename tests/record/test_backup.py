@@ -46,6 +46,10 @@ def filled(database_url: str) -> str:
             [AWKWARD, NOW],
         )
         conn.execute(
+            "INSERT INTO membership (id, tenant, actor, org, role, asked, since) VALUES ('m', 1, 'u', 'org', 'clinician', %s, %s)",
+            [NOW, NOW],
+        )
+        conn.execute(
             "INSERT INTO credential (sha256, kind, actor, client, created, expires, used) "
             "VALUES ('\\x00ff', 'token', 'u', 'c', %s, 'infinity', %s)",
             [NOW, NOW],
@@ -110,7 +114,7 @@ def test_the_drill(filled: str, data: Path, emptied: str, tmp_path: Path, passph
     made = backup.make(filled, data, target, now=NOW, program="test", passphrase=passphrase)
     restored = backup.restore(target, emptied, new, passphrase=passphrase)
     assert restored == made
-    assert made.rows == 5000 + 1 + 1 + 50 + 2 + 1
+    assert made.rows == 5000 + 1 + 1 + 1 + 50 + 2 + 1
     assert content(emptied) == content(filled)
     assert (new / "secret").read_text() == "ab" * 32
     assert current(emptied) == head()

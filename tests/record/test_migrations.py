@@ -81,6 +81,44 @@ def test_a_database_in_another_encoding_is_refused(server_url: str) -> None:
             conn.execute("DROP DATABASE cctest_latin1 WITH (FORCE)")
 
 
+OLD = """
+INSERT INTO app_user (id, tenant, login, name, role, org, practitioner, active, last_sign_in, created) VALUES
+    ('s', 1, 'sage', 'Sage', 'clinician', 'alder', 'wren', true, '2026-05-01', '2025-01-01'),
+    ('g', 1, 'gone', 'Gone', 'nurse', 'alder', NULL, false, NULL, '2025-01-01'),
+    ('p', 1, 'ines', 'Ines', 'patient', '', NULL, true, NULL, '2025-01-01');
+INSERT INTO credential (sha256, kind, actor, client, created, expires, used)
+    VALUES ('a', 'session', 's', 'web', now(), now() + interval '1 hour', now()), ('b', 'token', 'p', 't', now(), 'infinity', now());
+INSERT INTO app_grant (id, tenant, app, actor, scopes, created, used, expires) VALUES ('g1', 1, 'x', 's', '', now(), now(), 'infinity');
+INSERT INTO draft (tenant, actor, key, body, saved) VALUES (1, 's', 'k', '{}', now());
+INSERT INTO recent_patient (tenant, actor, patient, opened) VALUES (1, 's', 'ines', now());
+INSERT INTO inbox_cover (tenant, id, absent, cover, begins, ends, why, set_by, set_at)
+    VALUES (1, 'c', 's', 'p', now(), 'infinity', '', 's', now());
+INSERT INTO outreach_digest (tenant, user_id, kind, day, state) VALUES (1, 's', 'day', '2026-05-01', 'sent');
+"""
+
+
+def test_who_worked_for_one_organisation_works_for_it_as_before(empty_url: str) -> None:
+    """Users, their sessions, tokens and drafts of before memberships: nobody signs in anew, whoever has left stays out."""
+    before = [version.revision for version in versions()].index("0028") - 1
+    migrate(empty_url, to=versions()[before].revision)
+    with psycopg.connect(empty_url) as conn:
+        conn.execute(OLD)
+    assert migrate(empty_url) is True
+    with psycopg.connect(empty_url) as conn:
+        works = conn.execute(
+            "SELECT actor, org, role, since IS NOT NULL, used IS NOT NULL, ended IS NULL FROM membership ORDER BY actor"
+        ).fetchall()
+        assert works == [
+            ("g", "alder", "nurse", True, False, False), ("p", "", "patient", True, False, True),
+            ("s", "alder", "clinician", True, True, True),
+        ]  # fmt: skip
+        acts = "SELECT m.actor FROM {} k JOIN membership m ON m.id = k.membership ORDER BY 1"
+        assert conn.execute(acts.format("credential")).fetchall() == [("p",), ("s",)]
+        assert conn.execute(acts.format("app_grant")).fetchall() == [("s",)]
+        for table in ("draft", "recent_patient", "inbox_cover", "outreach_digest"):
+            assert conn.execute(f"SELECT org FROM {table}").fetchall() == [("alder",)]
+
+
 def test_it_goes_no_further_than_it_was_told(empty_url: str) -> None:
     """What an old backup is restored into: the schema that it was made with."""
     assert migrate(empty_url, to="0011") is True

@@ -121,6 +121,7 @@ async def test_a_code_gives_tokens_once_and_a_second_time_ends_them(
     assert (claims["iss"], claims["aud"], claims["nonce"]) == ("http://test", app.id, "n")
     assert claims["sub"] == who.user
     assert claims["fhirUser"] == f"{BASE}/Practitioner/sage"
+    assert claims["organization"] == f"{BASE}/Organization/alder"
     assert (await client.get("/fhir/Observation/a1", headers=bearer(said))).status_code == 200
     again = await client.post("/oauth/token", data=code_form(app, code))
     assert (again.status_code, again.json()["error"]) == (400, "invalid_grant")
@@ -381,6 +382,7 @@ async def test_introspection_and_revocation_are_for_ones_own_tokens(
     own = (await looked(token["access_token"], basic(app.id, secret))).json()
     assert (own["active"], own["client_id"], own["patient"], own["scope"]) == (True, app.id, "ada", ALL)
     assert own["fhirUser"] == f"{BASE}/Practitioner/sage"
+    assert own["organization"] == f"{BASE}/Organization/alder"
     assert own["exp"] - own["iat"] == 3600
     for text in (token["access_token"], token["refresh_token"], "random"):
         assert (await looked(text, basic(other.id, other_secret))).json() == {"active": False}

@@ -440,7 +440,9 @@ async def test_a_narrower_role_gets_only_what_it_may_see_at_sending(house: House
     await house.put(lab("ada", "o1", valueString="canary"))
     await house.work()
     async with house.database.single() as conn:
-        await conn.execute("UPDATE app_user SET role = 'front-desk' WHERE login = 'administrator-0'")
+        await conn.execute(
+            "UPDATE membership m SET role = 'front-desk' FROM app_user u WHERE u.id = m.actor AND u.login = 'administrator-0'"
+        )
     house.hook.status = 200
     house.clock.advance(seconds=10)
     await house.work()
@@ -553,11 +555,10 @@ async def test_an_endpoint_that_moves_inside_is_not_called(house: House) -> None
 
     guard = Guard(Rules(), moving)
     assert (await guard.check(f"https://hooks.example/{house.hook.port}")).ip == "93.184.216.34"
+    user = await users.find(house.database, "administrator-0")
     async with house.database.single() as conn:
         plan = plan_of(subscription("https://hooks.example/x"))
-        await state.begin(
-            conn, 1, "s9", 1, (await users.find(house.database, "administrator-0")).id, plan, house.clock()
-        )
+        await state.begin(conn, 1, "s9", 1, (user.id, user.org), plan, house.clock())
     await deliver.begin(deliver.Post(house.database, house.clock, "http://test/fhir", guard))
     await deliver.settled()
     row = await house.row("s9")

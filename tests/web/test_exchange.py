@@ -28,7 +28,7 @@ async def troubled(database: Database, clock: Clock) -> None:
     user = await users.find(database, "root")
     plan = Plan(f"{BASE}lab-result", "rest-hook", "https://hooks.example/secret-path")
     async with database.connection() as conn:
-        await state.begin(conn, 1, "s1", 1, user.id, plan, clock())
+        await state.begin(conn, 1, "s1", 1, (user.id, user.org), plan, clock())
         await conn.execute(
             "UPDATE subscription_state SET events = 2, state = 'error', error = 'The endpoint answers 500'"
         )

@@ -129,7 +129,11 @@ async def test_a_dose_from_the_shelf_is_taken_from_it(
 
 async def _org(database: Database) -> str:
     async with database.single() as conn:
-        row = await (await conn.execute("SELECT org FROM app_user WHERE login = 'sage'")).fetchone()
+        row = await (
+            await conn.execute(
+                "SELECT m.org FROM membership m JOIN app_user u ON u.id = m.actor WHERE u.login = 'sage'"
+            )
+        ).fetchone()
     return str(row[0]) if row else ""
 
 

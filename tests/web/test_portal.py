@@ -282,9 +282,9 @@ async def test_what_an_app_sees_is_shown_by_its_scopes(
             (clock(),),
         )
         await conn.execute(
-            "INSERT INTO app_grant (id, tenant, app, actor, scopes, patient, context, nonce, created, used, expires) "
-            "VALUES ('g1', 1, 'pal', %s, 'patient/AllergyIntolerance.r', 'ines', '{}', '', %s, %s, %s + interval '9 days')",
-            (user.id, clock(), clock(), clock()),
+            "INSERT INTO app_grant (id, tenant, app, actor, scopes, patient, context, nonce, created, used, expires, membership) "
+            "VALUES ('g1', 1, 'pal', %s, 'patient/AllergyIntolerance.r', 'ines', '{}', '', %s, %s, %s + interval '9 days', %s)",
+            (user.id, clock(), clock(), clock(), user.membership),
         )
     me = await sign_in("ines")
     assert "/me/sharing/app-g1" in (await me.get("/me/sharing")).text

@@ -18,6 +18,7 @@ ASKING = {
     "/registries/{registry}/export.csv", "/reports/access/csv", "/reports/alerts.csv", "/medication-rules", "/emergency/{patient}",
     "/persons/{one}/{other}", "/rules/{rule}", "/rules/{rule}/try", "/schedules", "/apps/{app}", "/exchange/begin",
     "/account/factors/app", "/account/password", "/account/factors", "/users/new", "/users/{user}", "/users/{user}/end",
+    "/users/ask", "/acting-for/answer", "/account/email",
     "/patients/{patient}/disclosures.csv", "/patients/{patient}/label/{rtype}/{id}/lift/{label}", "/me/sharing/link",
 }  # fmt: skip
 
@@ -147,7 +148,7 @@ async def test_a_session_that_is_ended_ends_at_once(sage: Client, app: object, s
 async def test_patients_have_the_same_in_their_own_look(sign_in: SignIn, clock: Clock) -> None:
     me = await sign_in("ines")
     you = await me.get("/me/you")
-    for path in ("/account/factors", "/account/password", "/account/sessions"):
+    for path in ("/account/factors", "/account/password", "/account/email", "/account/sessions"):
         assert f'href="{path}"' in you.text
         page = await me.get(path)
         assert page.status_code == 200

@@ -19,6 +19,7 @@ class Actor(Struct, frozen=True):
     `network`: whether the site shares between organisations; None, not looked up, is decided as if it did. `refused`:
     some patient's consent shuts this very person out. Through an app, `app` is the id of what the person allowed it: then
     no more than `scopes` is allowed, and none means nothing; `context` is the patient that its `patient/` scopes are about.
+    `membership`: by which row of whom they work for `role` and `org` are so, "" for the program itself.
     """
 
     tenant: int
@@ -35,6 +36,7 @@ class Actor(Struct, frozen=True):
     refused: bool = False
     app: str = ""
     context: str | None = None
+    membership: str = ""
 
 
 def nobody(tenant: int, client: str = "web") -> Actor:

@@ -154,9 +154,9 @@ async def recent(records: Records, limit: int) -> list[Stored]:
     sql = (
         f"SELECT {_R} FROM recent_patient o JOIN resource_loc l ON l.tenant = o.tenant AND l.rtype = 'Patient' "
         "AND l.id = o.patient JOIN resource r ON r.pk = l.pk AND r.tenant = l.tenant AND r.rtype = 'Patient' AND r.id = l.id "
-        f"WHERE o.tenant = %s AND o.actor = %s AND NOT r.deleted AND {predicate} ORDER BY o.opened DESC LIMIT %s"
+        f"WHERE o.tenant = %s AND o.actor = %s AND o.org = %s AND NOT r.deleted AND {predicate} ORDER BY o.opened DESC LIMIT %s"
     )
-    statement = Statement(sql, (records.actor.tenant, records.actor.user, *args, limit))
+    statement = Statement(sql, (records.actor.tenant, records.actor.user, records.actor.org, *args, limit))
     return await records.shown(statement, "search", "recent", "Patient")
 
 
@@ -164,9 +164,9 @@ async def remember(records: Records, patient: str) -> None:
     """Keep that a chart was opened, for the list of recent ones."""
     async with records.database.single() as conn:
         await conn.fetch(
-            "INSERT INTO recent_patient (tenant, actor, patient, opened) VALUES (%s, %s, %s, %s) "
-            "ON CONFLICT (tenant, actor, patient) DO UPDATE SET opened = excluded.opened",
-            (records.actor.tenant, records.actor.user, patient, records.clock()),
+            "INSERT INTO recent_patient (tenant, actor, org, patient, opened) VALUES (%s, %s, %s, %s, %s) "
+            "ON CONFLICT (tenant, actor, org, patient) DO UPDATE SET opened = excluded.opened",
+            (records.actor.tenant, records.actor.user, records.actor.org, patient, records.clock()),
         )
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from commonchart.access.actors import FOR_A_PATIENT, Actor
-from commonchart.fhir.outcome import Busy, Unauthenticated
+from commonchart.fhir.outcome import Busy, Invalid, Unauthenticated
 
 if TYPE_CHECKING:
     from commonchart.record.database import Connection, Database
@@ -22,28 +22,45 @@ CHANNEL = "credential"
 RETRY_SECONDS = 1.0
 CACHE_SIZE = 10_000
 
+# how many organisations the user u works for or is asked to
+PLACES = "(SELECT count(*) FROM membership n WHERE n.actor = u.id AND n.ended IS NULL)"
+# of the row m: whoever it is of has said yes, and it has not ended
+IN_FORCE = "m.since IS NOT NULL AND m.ended IS NULL"
+# the one acted for at sign-in, where there are several
+LAST_USED = "m.used DESC NULLS LAST, m.since, m.id"
 # of the user u: whether the site shares between organisations, and whether a consent shuts the very person out
 SHARING = (
     "coalesce((SELECT s.value FROM site_setting s WHERE s.tenant = u.tenant AND s.key = 'mode'), '') = 'network', "
     "u.practitioner IS NOT NULL AND EXISTS (SELECT 1 FROM consent_rule k WHERE NOT k.permit AND k.tenant = u.tenant "
     "AND k.people @> ARRAY['Practitioner/' || u.practitioner])"
 )
-# what an app was given still stands: not revoked, the app approved, the session there that it ends with
+# what an app was given still stands: not revoked, the app approved, the session there that it ends with, and whoever gave
+# it works for whom they did
 LIVING = (
-    "(g.revoked IS NULL AND EXISTS (SELECT 1 FROM app a WHERE a.id = g.app AND a.tenant = g.tenant AND a.state = 'approved') "
+    "(g.revoked IS NULL AND EXISTS (SELECT 1 FROM membership m WHERE m.id = g.membership AND m.actor = g.actor AND "
+    + IN_FORCE
+    + ") "
+    "AND EXISTS (SELECT 1 FROM app a WHERE a.id = g.app AND a.tenant = g.tenant AND a.state = 'approved') "
     "AND (g.session IS NULL OR EXISTS (SELECT 1 FROM credential s WHERE s.sha256 = g.session AND s.revoked IS NULL)))"
 )
 _FIND = (
-    "SELECT u.tenant, u.id, u.name, u.role, u.org, c.client, u.patient, u.practitioner, c.expires, c.used, c.csrf, "
-    "u.preferences, c.created, c.scopes, " + SHARING + ", coalesce(c.app_grant, ''), g.patient, c.factor_at "
-    "FROM credential c JOIN app_user u ON u.id = c.actor LEFT JOIN app_grant g ON g.id = c.app_grant "
+    "SELECT u.tenant, u.id, u.name, m.role, m.org, c.client, u.patient, u.practitioner, c.expires, c.used, c.csrf, "
+    "u.preferences, c.created, c.scopes, "
+    + SHARING
+    + ", coalesce(c.app_grant, ''), g.patient, c.factor_at, m.id, "
+    f"{PLACES}, c.factor "
+    "FROM credential c JOIN app_user u ON u.id = c.actor JOIN membership m ON m.id = c.membership AND m.actor = u.id "
+    f"AND {IN_FORCE} LEFT JOIN app_grant g ON g.id = c.app_grant "
     f"WHERE c.sha256 = %s AND c.kind = %s AND c.revoked IS NULL AND u.active AND (c.app_grant IS NULL OR {LIVING})"
 )
 _cache: dict[tuple[int, bytes], tuple[float, Actor, datetime]] = {}
 
 
 class Found(Struct, frozen=True):
-    """A living credential and whose it is; `shown` is when a factor was last shown in a session."""
+    """A living credential and whose it is; `shown` is when a factor was last shown in a session, `factor` which.
+
+    `places`: how many organisations its owner works for or is asked to. `seed`: what `form_token` makes `csrf` of.
+    """
 
     actor: Actor
     created: datetime
@@ -52,6 +69,9 @@ class Found(Struct, frozen=True):
     csrf: str
     preferences: str
     shown: datetime | None = None
+    places: int = 1
+    seed: str = ""
+    factor: str = ""
 
 
 class Token(Struct, frozen=True):
@@ -100,6 +120,9 @@ def _found(row: tuple[Any, ...]) -> Found:
         app,
         context,
         shown,
+        membership,
+        places,
+        factor,
     ) = row
     actor = Actor(
         tenant,
@@ -116,8 +139,16 @@ def _found(row: tuple[Any, ...]) -> Found:
         purpose="PATRQT" if role in FOR_A_PATIENT else "TREAT",
         app=app,
         context=context,
+        membership=membership,
     )
-    return Found(actor, created, expires, used, csrf, preferences, shown)
+    return Found(
+        actor, created, expires, used, form_token(csrf, membership), preferences, shown, places, csrf, factor
+    )
+
+
+def form_token(csrf: str, membership: str) -> str:
+    """What each form of a session carries: of the session, and of whom it acts for, so that no form is sent for another."""
+    return digest(f"{csrf} {membership}").hex() if csrf else ""
 
 
 async def actor_of(database: Database, token: str, now: datetime) -> Actor:
@@ -157,16 +188,35 @@ async def issue(
     lives: timedelta,
     label: str = "",
     csrf: str = "",
+    org: str | None = None,
 ) -> str:
-    """A new credential for a user; only its digest is kept, so this is the one time it can be shown."""
+    """A new credential for a user; only its digest is kept, so this is the one time it can be shown.
+
+    `org`: for which organisation; may be left out by who works for one. Raises Invalid.
+    """
     token = secrets.token_urlsafe(32)
     async with database.single() as conn:
+        membership = await only_one(conn, user, org)
         await conn.execute(
-            "INSERT INTO credential (sha256, kind, actor, client, created, expires, used, label, csrf) "
-            "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
-            (digest(token), kind, user, client, now, now + lives, now, label, csrf),
+            "INSERT INTO credential (sha256, kind, actor, client, created, expires, used, label, csrf, membership) "
+            "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+            (digest(token), kind, user, client, now, now + lives, now, label, csrf, membership),
         )
     return token
+
+
+async def only_one(conn: Connection, user: str, org: str | None) -> str:
+    """The id of the membership of a user in an organisation, or of their only one. Raises Invalid at `organization`."""
+    cursor = await conn.execute(
+        f"SELECT m.id FROM membership m WHERE m.actor = %s AND (%s::text IS NULL OR m.org = %s) AND {IN_FORCE} LIMIT 2",
+        (user, org, org),
+    )
+    rows = await cursor.fetchall()
+    if not rows:
+        raise Invalid("This user does not work for this organization", at="organization")
+    if len(rows) > 1:
+        raise Invalid("This user works for several organizations: say for which one", at="organization")
+    return str(rows[0][0])
 
 
 async def keep(
@@ -190,9 +240,9 @@ async def keep(
         (app_grant, now - timedelta(days=1)),
     )
     await conn.execute(
-        "INSERT INTO credential (sha256, kind, actor, client, created, expires, used, scopes, app_grant) "
-        "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
-        (digest(token), kind, user, client, now, now + lives, now, scopes, app_grant),
+        "INSERT INTO credential (sha256, kind, actor, client, created, expires, used, scopes, app_grant, membership) "
+        "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, coalesce((SELECT g.membership FROM app_grant g WHERE g.id = %s), ''))",
+        (digest(token), kind, user, client, now, now + lives, now, scopes, app_grant, app_grant),
     )
     return token
 
@@ -272,7 +322,7 @@ async def tokens(database: Database) -> list[Token]:
     """Every bearer token that a person made, newest first; those of apps come and go with what they were allowed."""
     async with database.single() as conn:
         cursor = await conn.execute(
-            "SELECT c.label, u.login, u.role, c.created, c.expires, c.used, c.revoked, left(encode(c.sha256, 'hex'), 12) "
-            "FROM credential c JOIN app_user u ON u.id = c.actor WHERE c.kind = 'token' AND c.app_grant IS NULL ORDER BY c.created DESC"
+            "SELECT c.label, u.login, coalesce(m.role, ''), c.created, c.expires, c.used, c.revoked, left(encode(c.sha256, 'hex'), 12) "
+            "FROM credential c JOIN app_user u ON u.id = c.actor LEFT JOIN membership m ON m.id = c.membership WHERE c.kind = 'token' AND c.app_grant IS NULL ORDER BY c.created DESC"
         )
         return [Token(*row) for row in await cursor.fetchall()]

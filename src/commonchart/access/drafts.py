@@ -1,4 +1,5 @@
-"""What somebody was typing and has not saved: kept for them alone, until they save or discard it."""
+"""What somebody was typing and has not saved: kept for them alone and for whom they
+act, until they save or discard it."""
 
 from __future__ import annotations
 
@@ -32,9 +33,9 @@ async def keep(records: Records, key: str, values: dict[str, str]) -> None:
     actor = records.actor
     async with records.database.single() as conn:
         await conn.execute(
-            "INSERT INTO draft (tenant, actor, key, body, saved) VALUES (%s, %s, %s, %s, %s) "
-            "ON CONFLICT (tenant, actor, key) DO UPDATE SET body = excluded.body, saved = excluded.saved",
-            (actor.tenant, actor.user, key[:300], body.decode(), records.clock()),
+            "INSERT INTO draft (tenant, actor, org, key, body, saved) VALUES (%s, %s, %s, %s, %s, %s) "
+            "ON CONFLICT (tenant, actor, org, key) DO UPDATE SET body = excluded.body, saved = excluded.saved",
+            (actor.tenant, actor.user, actor.org, key[:300], body.decode(), records.clock()),
         )
 
 
@@ -43,8 +44,8 @@ async def find(records: Records, key: str) -> Draft | None:
     actor = records.actor
     async with records.database.single() as conn:
         cursor = await conn.execute(
-            "SELECT body, saved FROM draft WHERE tenant = %s AND actor = %s AND key = %s AND saved > %s",
-            (actor.tenant, actor.user, key[:300], records.clock() - KEPT),
+            "SELECT body, saved FROM draft WHERE tenant = %s AND actor = %s AND org = %s AND key = %s AND saved > %s",
+            (actor.tenant, actor.user, actor.org, key[:300], records.clock() - KEPT),
         )
         row = await cursor.fetchone()
     return Draft(msgspec.json.decode(row[0], type=dict[str, str]), row[1]) if row else None
@@ -55,6 +56,6 @@ async def drop(records: Records, key: str) -> None:
     actor = records.actor
     async with records.database.single() as conn:
         await conn.execute(
-            "DELETE FROM draft WHERE tenant = %s AND actor = %s AND key = %s",
-            (actor.tenant, actor.user, key[:300]),
+            "DELETE FROM draft WHERE tenant = %s AND actor = %s AND org = %s AND key = %s",
+            (actor.tenant, actor.user, actor.org, key[:300]),
         )

@@ -146,9 +146,9 @@ async def current(records: Records) -> list[Grant]:
     now = records.clock()
     async with records.database.single() as conn:
         rows = await conn.fetch(
-            f"SELECT {_COLUMNS} FROM emergency_access WHERE tenant = %s AND actor = %s AND revoked IS NULL AND ends > %s "
+            f"SELECT {_COLUMNS} FROM emergency_access WHERE tenant = %s AND actor = %s AND org = %s AND revoked IS NULL AND ends > %s "
             "ORDER BY ends",
-            (records.actor.tenant, records.actor.user, now),
+            (records.actor.tenant, records.actor.user, records.actor.org, now),
         )
     return [Grant(*row) for row in rows]
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
+from commonchart.access.credentials import IN_FORCE
 from commonchart.fhir import dates, json
 from commonchart.fhir.outcome import Invalid
 from commonchart.record.connection import Asked
@@ -141,14 +142,17 @@ _SAYING: dict[str, Says] = {
 }
 
 _FORGET = "DELETE FROM relationship WHERE tenant = %s AND source = ANY(%s)"
-# the organisations that are named, and those that the practitioners named work for
+# the organisations that are named, and those that the practitioners named work for: of a colleague of whoever wrote it, the
+# writer's own organisation only, whoever else they work for
 _KEEP = (
     "INSERT INTO relationship (tenant, patient, org, source, kind, starts, ends, why) "
     "SELECT DISTINCT ON (k.patient, o.org, k.source) %s, k.patient, o.org, k.source, k.kind, k.starts, k.ends, k.why "
     "FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::timestamptz[], %s::timestamptz[], %s::text[], "
     "%s::text[]) AS k(patient, org, person, source, kind, starts, ends, why, writer) "
-    "CROSS JOIN LATERAL (SELECT k.org UNION ALL SELECT u.org FROM app_user u WHERE u.tenant = %s AND u.practitioner = k.person "
-    "AND k.person <> '') AS o(org) WHERE o.org <> '' AND (k.kind = 'record' OR EXISTS (SELECT 1 FROM relationship t "
+    "CROSS JOIN LATERAL (SELECT k.org UNION ALL SELECT m.org FROM app_user u JOIN membership m ON m.actor = u.id WHERE u.tenant = %s "
+    f"AND u.practitioner = k.person AND k.person <> '' AND {IN_FORCE} AND (m.org = k.writer OR NOT EXISTS (SELECT 1 "
+    f"FROM app_user v JOIN membership m ON m.actor = v.id AND {IN_FORCE} WHERE v.tenant = u.tenant AND v.practitioner = k.person "
+    "AND m.org = k.writer))) AS o(org) WHERE o.org <> '' AND (k.kind = 'record' OR EXISTS (SELECT 1 FROM relationship t "
     "WHERE t.tenant = %s AND t.patient = k.patient AND t.org = k.writer AND t.starts <= %s AND t.ends > %s)) "
     "ON CONFLICT (tenant, patient, org, source) DO UPDATE SET kind = excluded.kind, starts = excluded.starts, "
     "ends = excluded.ends, why = excluded.why"

@@ -34,7 +34,8 @@ class Session(Struct, frozen=True):
 
     `kind` is "session", or "pending" while a second factor must still be shown ("factor") or made ("enrol"), as `wants`
     says. `device` is the cookie by which the browser is known from now on. `shown` is when a factor was last shown, `until`
-    when it ends if nothing is done, `last` when it ends whatever is done.
+    when it ends if nothing is done, `last` when it ends whatever is done. `places`: how many organisations they work for or
+    are asked to; `seed` is what the form tokens of each are made of. `factor` is what was shown last.
     """
 
     token: str
@@ -46,6 +47,14 @@ class Session(Struct, frozen=True):
     shown: datetime | None = None
     until: datetime | None = None
     last: datetime | None = None
+    places: int = 1
+    seed: str = ""
+    factor: str = ""
+
+    @property
+    def second(self) -> bool:
+        """Whether what was shown last is a second factor that its owner holds: no password, and no code on paper."""
+        return self.factor.rpartition(" ")[2] in ("totp", "passkey")
 
     def fresh(self, now: datetime) -> bool:
         """Whether a factor was shown within the last five minutes."""
@@ -85,11 +94,11 @@ async def sign_in(
         wants = await _wants(conn, row)
         if not wants:
             cookie = await guessing.succeeded(conn, id, origin, device is not None, now)
-            token, _ = await _begun(conn, _actor(row), now, "password", origin.agent)
+            token = await _begun(conn, _actor(row), now, "password", origin.agent)
         else:  # a browser is known once all was shown
             cookie = ""
-            token, _ = await sessions.begin(
-                conn, id, now, kind="pending", factor="password", agent=origin.agent
+            token = await sessions.begin(
+                conn, id, row["membership"], now, kind="pending", factor="password", agent=origin.agent
             )
     return await _session(database, token, "pending" if wants else "session", wants, cookie)
 
@@ -97,12 +106,15 @@ async def sign_in(
 async def _wants(conn: Connection, row: dict[str, Any]) -> str:
     if await factors.kinds(conn, row["id"]):
         return "factor"
-    return "enrol" if await factors.must_have(conn, row["tenant"], row["role"]) else ""
+    return "enrol" if await factors.must_have(conn, row["tenant"], row["id"]) else ""
 
 
-async def _begun(conn: Connection, actor: Actor, now: datetime, factor: str, agent: str) -> tuple[str, str]:
-    made = await sessions.begin(conn, actor.user, now, kind="session", factor=factor, agent=agent)
+async def _begun(conn: Connection, actor: Actor, now: datetime, factor: str, agent: str) -> str:
+    made = await sessions.begin(
+        conn, actor.user, actor.membership, now, kind="session", factor=factor, agent=agent
+    )
     await conn.execute("UPDATE app_user SET last_sign_in = %s WHERE id = %s", (now, actor.user))
+    await conn.execute("UPDATE membership SET used = %s WHERE id = %s", (now, actor.membership))
     await audit.note(conn, actor, now, "sign-in", detail=factor)
     return made
 
@@ -150,7 +162,7 @@ async def finish(
             raise Unauthenticated("Sign in to continue")
         known = await guessing.device(conn, waiting.actor.user, origin) is not None
         cookie = await guessing.succeeded(conn, waiting.actor.user, origin, known, now)
-        token, _ = await _begun(conn, waiting.actor, now, f"password and {factor}", row[0])
+        token = await _begun(conn, waiting.actor, now, f"password and {factor}", row[0])
     return await _session(database, token, "session", device=cookie)
 
 
@@ -172,7 +184,7 @@ async def by_passkey(
             row = await _by_id(conn, user)
             known = await guessing.device(conn, user, origin) is not None
             cookie = await guessing.succeeded(conn, user, origin, known, now)
-            token, _ = await _begun(conn, _actor(row), now, "passkey", origin.agent)
+            token = await _begun(conn, _actor(row), now, "passkey", origin.agent)
     except Unauthenticated:
         await _failed(database, None, now, origin, 0, False, False)
         raise
@@ -252,20 +264,35 @@ async def _same_password(
     raise Unauthenticated("The password is not right")
 
 
-_NAMES = ("id", "tenant", "name", "role", "org", "password", "active", "failures", "locked_until")
+_NAMES = (
+    "id",
+    "tenant",
+    "name",
+    "role",
+    "org",
+    "membership",
+    "password",
+    "active",
+    "failures",
+    "locked_until",
+)
+# for whom they last acted; somebody who works for nobody any more may not sign in
+_USER = (
+    "SELECT u.id, u.tenant, u.name, coalesce(m.role, ''), coalesce(m.org, ''), m.id, u.password, u.active AND m.id IS NOT NULL, "
+    "u.failures, u.locked_until FROM app_user u LEFT JOIN LATERAL (SELECT * FROM membership m WHERE m.actor = u.id "
+    f"AND {credentials.IN_FORCE} ORDER BY {credentials.LAST_USED} LIMIT 1) m ON true"
+)
 
 
 async def _user(database: Database, login: str) -> dict[str, Any] | None:
     async with database.single() as conn:
-        cursor = await conn.execute(
-            f"SELECT {', '.join(_NAMES)} FROM app_user WHERE login = %s", (login.lower()[:64],)
-        )
+        cursor = await conn.execute(f"{_USER} WHERE u.login = %s", (login.lower()[:64],))
         row = await cursor.fetchone()
     return dict(zip(_NAMES, row, strict=True)) if row else None
 
 
 async def _by_id(conn: Connection, user: str) -> dict[str, Any]:
-    cursor = await conn.execute(f"SELECT {', '.join(_NAMES)} FROM app_user WHERE id = %s AND active", (user,))
+    cursor = await conn.execute(f"{_USER} WHERE u.id = %s AND u.active AND m.id IS NOT NULL", (user,))
     row = await cursor.fetchone()
     if row is None:
         raise Unauthenticated(WRONG)
@@ -273,7 +300,15 @@ async def _by_id(conn: Connection, user: str) -> dict[str, Any]:
 
 
 def _actor(row: dict[str, Any]) -> Actor:
-    return Actor(row["tenant"], row["id"], row["name"], row["role"], row["org"], "web")
+    return Actor(
+        row["tenant"],
+        row["id"],
+        row["name"],
+        row["role"],
+        row["org"],
+        "web",
+        membership=row["membership"] or "",
+    )
 
 
 async def _failed(
@@ -306,7 +341,7 @@ async def resume(database: Database, token: str, now: datetime, *, touch: bool =
         found = replace(found, expires=now + lives)
     return Session(
         token, found.csrf, found.actor, found.preferences, shown=found.shown, until=found.expires,
-        last=found.created + ABSOLUTE,
+        last=found.created + ABSOLUTE, places=found.places, seed=found.seed, factor=found.factor,
     )  # fmt: skip
 
 

@@ -41,12 +41,12 @@ async def seen(conn: Connection, actor: Actor, rtype: str, id: str, vid: int, no
     return store.row_stored(rows[0]) if rows else None
 
 
-async def subscriber(conn: Connection, tenant: int, user: str, id: str) -> Actor:
-    """Whoever last wrote the Subscription, as of now, within what the app was given that it was written through.
+async def subscriber(conn: Connection, tenant: int, user: str, org: str, id: str) -> Actor:
+    """Whoever last wrote the Subscription, for the organisation that they wrote it for, as of now, within what the app was given that it was written through.
 
     Raises Forbidden when their access, or the app's, has ended.
     """
-    actor = Actor(tenant, user, "", "patient", "", "subscription")
+    actor = Actor(tenant, user, "", "patient", org, "subscription")
     cursor = await conn.execute(
         "SELECT app_grant, scopes, patient FROM app_subscription WHERE tenant = %s AND id = %s", (tenant, id)
     )

@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from datetime import datetime
 from typing import TYPE_CHECKING, get_args
-from uuid import NAMESPACE_URL, uuid5
+from uuid import NAMESPACE_URL, uuid4, uuid5
 
 from msgspec import Struct
-from msgspec.structs import astuple
 from psycopg.errors import UniqueViolation
 
 from commonchart.access import audit, credentials, passwords
@@ -25,7 +24,10 @@ LOGIN_WORDS = "A user name has 2 to 64 lower-case letters, digits, or . _ @ -"
 
 
 class User(Struct, frozen=True):
-    """Somebody who may sign in, without the password."""
+    """Somebody who may sign in, without the password.
+
+    `role` and `org` are those of `membership`, one row of whom they work for: "" for somebody who works for nobody any more.
+    """
 
     id: str
     tenant: int
@@ -37,9 +39,18 @@ class User(Struct, frozen=True):
     practitioner: str | None
     active: bool
     created: datetime
+    membership: str = ""
 
 
-_COLUMNS = "id, tenant, login, name, role, org, patient, practitioner, active, created"
+_ACCOUNT = "id, tenant, login, name, patient, practitioner, active, created"
+_COLUMNS = (
+    "u.id, u.tenant, u.login, u.name, coalesce(m.role, ''), coalesce(m.org, ''), u.patient, u.practitioner, u.active, u.created, "
+    "coalesce(m.id, '')"
+)
+_LAST = (
+    f"FROM app_user u LEFT JOIN LATERAL (SELECT * FROM membership m WHERE m.actor = u.id ORDER BY {credentials.IN_FORCE} DESC, "
+    f"m.ended IS NOT NULL, {credentials.LAST_USED} LIMIT 1) m ON true"
+)
 
 
 async def create(
@@ -60,20 +71,27 @@ async def create(
     secret = await passwords.hashed(password) if password is not None else None
     async with database.connection() as conn:
         return await add(conn, User(
-            id_of(login), tenant, login, name, role, org, patient, practitioner, True, now
+            id_of(login), tenant, login, name, role, org, patient, practitioner, True, now, str(uuid4())
         ), secret)  # fmt: skip
 
 
 async def add(conn: Connection, user: User, secret: str | None = None) -> User:
-    """Keep a new user, in the transaction of the connection; `secret` a hash. Raises Invalid, Conflict (login taken)."""
+    """Keep a new user who works for `user.org`, in the transaction of the connection; `secret` a hash.
+
+    Raises Invalid, Conflict (login taken).
+    """
     _check(user.login, user.role, user.patient)
     try:
         await conn.execute(
-            f"INSERT INTO app_user ({_COLUMNS}, password) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
-            (*astuple(user), secret),
-        )
+            f"INSERT INTO app_user ({_ACCOUNT}, password) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
+            (user.id, user.tenant, user.login, user.name, user.patient, user.practitioner, user.active, user.created, secret),
+        )  # fmt: skip
     except UniqueViolation:
         raise Conflict("This login is taken", at="login") from None
+    await conn.execute(
+        "INSERT INTO membership (id, tenant, actor, org, role, asked, since) VALUES (%s, %s, %s, %s, %s, %s, %s)",
+        (user.membership, user.tenant, user.id, user.org, user.role, user.created, user.created),
+    )
     return user
 
 
@@ -96,20 +114,29 @@ def _check(login: str, role: str, patient: str | None) -> None:
 
 
 async def find(database: Database, login: str) -> User:
-    """The user with this login. Raises NotFound."""
+    """The user with this login, as they last acted. Raises NotFound."""
     async with database.single() as conn:
-        row = await (
-            await conn.execute(f"SELECT {_COLUMNS} FROM app_user WHERE login = %s", (login,))
-        ).fetchone()
+        row = await (await conn.execute(f"SELECT {_COLUMNS} {_LAST} WHERE u.login = %s", (login,))).fetchone()
     if row is None:
         raise NotFound("There is no user with this login", at="login")
     return User(*row)
 
 
 async def everyone(database: Database) -> list[User]:
-    """All users by login."""
+    """All users by login, each as they last acted."""
     async with database.single() as conn:
-        cursor = await conn.execute(f"SELECT {_COLUMNS} FROM app_user ORDER BY login")
+        cursor = await conn.execute(f"SELECT {_COLUMNS} {_LAST} ORDER BY u.login")
+        return [User(*row) for row in await cursor.fetchall()]
+
+
+async def working(database: Database, tenant: int) -> list[User]:
+    """The active users of a tenant by name, once for each organisation that they work for."""
+    async with database.single() as conn:
+        cursor = await conn.execute(
+            f"SELECT {_COLUMNS} FROM app_user u JOIN membership m ON m.actor = u.id AND {credentials.IN_FORCE} "
+            "WHERE u.tenant = %s AND u.active ORDER BY u.name, u.id, m.org",
+            (tenant,),
+        )
         return [User(*row) for row in await cursor.fetchall()]
 
 
@@ -121,7 +148,7 @@ async def set_active(
     who = by or system(user.tenant, "cli")
     async with database.connection() as conn:
         if active:
-            await conn.execute("UPDATE app_user SET active = true WHERE id = %s", (user.id,))
+            await leaving.undo(conn, user.tenant, user.id, who.user, now)
         else:
             await leaving.end(conn, user.tenant, user.id, who.user, now)
         await audit.note(conn, who, now, "reactivate" if active else "deactivate", id=user.id)
@@ -154,6 +181,7 @@ def actor(user: User, client: str, *, network: bool | None = False) -> Actor:
         patient=user.patient,
         practitioner=user.practitioner,
         network=network,
+        membership=user.membership,
     )
 
 

@@ -19,6 +19,7 @@ from commonchart.record import views
 from commonchart.record.views import View
 
 if TYPE_CHECKING:
+    from commonchart.access.actors import Actor
     from commonchart.access.records import Records
     from commonchart.record.database import Connection
 
@@ -111,19 +112,19 @@ def _name(name: str, others: list[View]) -> str:
 async def _usable(conn: Connection, records: Records, id: str) -> View:
     view = await views.one(conn, records.actor.tenant, id)
     actor = records.actor
-    if (
-        view is None
-        or view.deleted_at
-        or not (view.owner == actor.user or (view.shared and view.org == actor.org))
-    ):
+    if view is None or view.deleted_at or not _theirs(view, actor):
         raise NotFound("There is no such saved filter")
     return view
+
+
+def _theirs(view: View, actor: Actor) -> bool:
+    return view.org == actor.org and (view.owner == actor.user or view.shared)
 
 
 async def _mine(conn: Connection, records: Records, id: str) -> View:
     view = await views.one(conn, records.actor.tenant, id)
     actor = records.actor
-    if view is None or not (view.owner == actor.user or (view.shared and view.org == actor.org)):
+    if view is None or not _theirs(view, actor):
         raise NotFound("There is no such saved filter")
     if view.owner != actor.user and actor.role != "administrator":
         raise Forbidden("Only its owner and administrators change a shared filter")

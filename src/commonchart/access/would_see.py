@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from commonchart.access import audit, policy, relationships
 from commonchart.access.actors import FOR_A_PATIENT, Actor
 from commonchart.access.consent import Asking, Row, Rule, fits
+from commonchart.access.credentials import IN_FORCE
 from commonchart.care.labels import mask
 from commonchart.fhir.definitions import r4
 from commonchart.fhir.outcome import Invalid
@@ -38,9 +39,10 @@ _RULES = (
     "data, data_from, data_until FROM consent_rule WHERE tenant = %s AND patient = ANY(%s)"
 )
 _PERSON = (
-    "SELECT id, name, role, org, practitioner, EXISTS (SELECT 1 FROM consent_rule k WHERE k.tenant = u.tenant "
+    "SELECT u.id, u.name, m.role, m.org, u.practitioner, EXISTS (SELECT 1 FROM consent_rule k WHERE k.tenant = u.tenant "
     "AND NOT k.permit AND 'Practitioner/' || u.practitioner = ANY(k.people)) FROM app_user u "
-    "WHERE tenant = %s AND id = %s AND active AND (%s OR org = %s OR practitioner IS NOT NULL)"
+    f"JOIN membership m ON m.actor = u.id AND {IN_FORCE} WHERE u.tenant = %s AND %s IN (u.id, m.id) AND u.active "
+    "AND (%s OR m.org = %s OR u.practitioner IS NOT NULL) ORDER BY m.org <> %s, m.org LIMIT 1"
 )
 
 
@@ -66,11 +68,20 @@ class Foreseen(Struct, frozen=True):
 async def person(records: Records, user: str, purpose: str) -> Actor:
     """A member of staff as they would ask: of one's own organisation, or one who stands in the directory of practitioners.
 
+    `user` is the id of a user, or of whom they work for where there are several.
+
     Raises Invalid for anybody else.
     """
     async with records.database.single() as conn:
         rows = await conn.fetch(
-            _PERSON, (records.actor.tenant, user[:64], records.actor.network is False, records.actor.org)
+            _PERSON,
+            (
+                records.actor.tenant,
+                user[:64],
+                records.actor.network is False,
+                records.actor.org,
+                records.actor.org,
+            ),
         )
     if not rows or rows[0][2] in FOR_A_PATIENT:
         raise Invalid("Choose somebody of the staff", at="user")

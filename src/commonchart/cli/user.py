@@ -10,11 +10,14 @@ import click
 
 from commonchart import settings
 from commonchart.access import users
-from commonchart.access.people import breached, factors, links, staff
+from commonchart.access.people import breached, factors, links, memberships, staff
+from commonchart.access.people.handing_over import POOL
 from commonchart.access.people.links import Link, Person
+from commonchart.access.people.staff import Asked, Change
 from commonchart.access.records import Records
 from commonchart.cli.app import ROOT
 from commonchart.cli.open import awaited, data_option, opened, opened_by, settings_of
+from commonchart.fhir.outcome import Invalid
 from commonchart.record.database import Database
 from commonchart.settings import TENANT, Settings
 
@@ -59,8 +62,70 @@ async def create(
 async def list_(data: Path | None) -> None:
     """Every account with its role and state."""
     async with opened(data) as database:
+        working: dict[str, list[users.User]] = {}
+        for one in await users.working(database, TENANT):
+            working.setdefault(one.id, []).append(one)
         for one in await users.everyone(database):
-            click.echo(f"{one.login:30} {one.role:14} {'' if one.active else 'ended'}".rstrip())
+            for place in working.get(one.id, [one]):
+                of = place.org if len(working.get(one.id, ())) > 1 else ""
+                click.echo(f"{one.login:30} {place.role:14} {of if one.active else 'ended'}".rstrip())
+
+
+@user.command()
+@click.argument("login")
+@click.option("--role", type=click.Choice(staff.ROLES), required=True, help="What they may do there.")
+@click.option("--organization", required=True, help="Id of the other Organization.")
+@data_option
+@awaited
+async def ask(login: str, role: str, organization: str, data: Path | None) -> None:
+    """Ask somebody with an account to work for another organization too; prints the code that they say yes with."""
+    async with opened(data) as database:
+        code = await staff.ask(_ours(database), Asked(login, role, organization))
+    click.echo(code)
+    click.echo(f"{login} says yes with this code, given to them in person, under Whom you act for.", err=True)
+
+
+@user.command(name="end-membership")
+@click.argument("login")
+@click.option("--organization", required=True, help="Id of the Organization that they leave.")
+@data_option
+@awaited
+async def end_membership(login: str, organization: str, data: Path | None) -> None:
+    """End what somebody does and holds for one organization, or the question to join it; the rest goes on.
+
+    With the last one the account ends.
+    """
+    async with opened(data) as database:
+        found = await users.find(database, login)
+        async with database.single() as conn:
+            places = [one.id for one in await memberships.mine(conn, found.id) if one.org == organization]
+        if not places:
+            raise Invalid("They do not work for this organization, and are not asked to", at="organization")
+        await staff.leave(_ours(database), found.id, POOL, places[0])
+    click.echo(f"{login} works for {organization} no more, and everything they held for it has ended.")
+
+
+@user.command()
+@click.argument("login")
+@click.option("--name", help="As colleagues and patients read it.")
+@click.option("--email", help="Where a link for a forgotten password goes.")
+@click.option("--practitioner", help="Id of the person's Practitioner resource.")
+@data_option
+@awaited
+async def change(
+    login: str, name: str | None, email: str | None, practitioner: str | None, data: Path | None
+) -> None:
+    """Change what belongs to the person and to no organization, as no administrator may of who works for several."""
+    async with opened(data) as database:
+        found = await users.find(database, login)
+        now, _ = await staff.one(_ours(database), found.id)
+        given = (name, email, practitioner)
+        old = (now.name, now.email, now.practitioner or "")
+        named, mail, who = (b if a is None else a for a, b in zip(given, old, strict=True))
+        await staff.change(
+            _ours(database), found.id, Change(named, now.role, now.org, mail, who, now.membership)
+        )
+    click.echo(f"{login} is changed.")
 
 
 @user.command()

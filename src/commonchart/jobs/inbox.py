@@ -360,14 +360,20 @@ async def _owner(conn: Connection, tenant: int, whole: Whole) -> tuple[str, str,
     held = {f"{key[0]}/{key[1]}": _body(one) for key, one in found.items() if not one.deleted}
     patient = held.get(f"Patient/{whole.patient}", {})
     staff = await covers.colleagues(conn, tenant)
-    by_practitioner = {
-        one.practitioner: one for one in reversed(staff) if one.practitioner and one.role == "clinician"
-    }
-    for ref, why in candidates(bodies, held, held, patient):
-        user = by_practitioner.get(await _practitioner(conn, tenant, ref))
-        if user is not None:
-            return user.id, why, user.org
     org = str((patient.get("managingOrganization") or {}).get("reference", "")).removeprefix("Organization/")
+    for ref, why in candidates(bodies, held, held, patient):
+        practitioner = await _practitioner(conn, tenant, ref)
+        those = [
+            one
+            for one in staff
+            if practitioner and one.practitioner == practitioner and one.role == "clinician"
+        ]
+        if (
+            those
+        ):  # of somebody who works for several, for whom the result is, else for whom the patient is kept
+            first = [whole.parts[0].org, org]
+            user = min(those, key=lambda one: first.index(one.org) if one.org in first else len(first))
+            return user.id, why, user.org
     return "", "nobody who works here is named", org if any(one.org == org for one in staff) else ""
 
 

@@ -16,6 +16,7 @@ class Digest(Struct, frozen=True):
 
     tenant: int
     user: str
+    org: str
     kind: str
     day: date
     state: str
@@ -23,10 +24,11 @@ class Digest(Struct, frozen=True):
 
 
 async def ask(conn: Connection, tenant: int, kind: str, day: date) -> None:
-    """Every clinician who is named as a practitioner is to get this digest, unless they have."""
+    """Every clinician who is named as a practitioner, for each organisation where they are one, is to get this digest, unless they have."""
     await conn.execute(
-        "INSERT INTO outreach_digest (tenant, user_id, kind, day, state) SELECT tenant, id, %s, %s, 'waiting' FROM app_user "
-        "WHERE tenant = %s AND role = 'clinician' AND active AND practitioner IS NOT NULL ON CONFLICT DO NOTHING",
+        "INSERT INTO outreach_digest (tenant, user_id, org, kind, day, state) SELECT u.tenant, u.id, m.org, %s, %s, 'waiting' "
+        "FROM app_user u JOIN membership m ON m.actor = u.id WHERE u.tenant = %s AND m.role = 'clinician' AND u.active "
+        "AND m.since IS NOT NULL AND m.ended IS NULL AND u.practitioner IS NOT NULL ON CONFLICT DO NOTHING",
         (kind, day, tenant),
     )
 
@@ -34,11 +36,11 @@ async def ask(conn: Connection, tenant: int, kind: str, day: date) -> None:
 async def take(conn: Connection, tenant: int, day: date, now: datetime, until: datetime) -> Digest | None:
     """The next one of this day that may be tried, marked as being sent; None when there is none."""
     cursor = await conn.execute(
-        "WITH x AS MATERIALIZED (SELECT user_id, kind FROM outreach_digest WHERE tenant = %s AND day = %s "
-        "AND state = 'waiting' AND (next_try IS NULL OR next_try <= %s) ORDER BY user_id, kind LIMIT 1 FOR UPDATE SKIP LOCKED) "
+        "WITH x AS MATERIALIZED (SELECT user_id, org, kind FROM outreach_digest WHERE tenant = %s AND day = %s "
+        "AND state = 'waiting' AND (next_try IS NULL OR next_try <= %s) ORDER BY user_id, org, kind LIMIT 1 FOR UPDATE SKIP LOCKED) "
         "UPDATE outreach_digest d SET state = 'sending', attempts = attempts + 1, held_until = %s FROM x "
-        "WHERE d.tenant = %s AND d.day = %s AND d.user_id = x.user_id AND d.kind = x.kind "
-        "RETURNING d.tenant, d.user_id, d.kind, d.day, d.state, d.attempts",
+        "WHERE d.tenant = %s AND d.day = %s AND d.user_id = x.user_id AND d.org = x.org AND d.kind = x.kind "
+        "RETURNING d.tenant, d.user_id, d.org, d.kind, d.day, d.state, d.attempts",
         (tenant, day, now, until, tenant, day),
     )
     row = await cursor.fetchone()
@@ -51,8 +53,8 @@ async def settle(
     """What became of it: sent, none (nothing to say), failed, doubt, or waiting for another try."""
     await conn.execute(
         "UPDATE outreach_digest SET state = %s, error = %s, next_try = %s, held_until = NULL "
-        "WHERE tenant = %s AND user_id = %s AND kind = %s AND day = %s",
-        (state, error, next_try, one.tenant, one.user, one.kind, one.day),
+        "WHERE tenant = %s AND user_id = %s AND org = %s AND kind = %s AND day = %s",
+        (state, error, next_try, one.tenant, one.user, one.org, one.kind, one.day),
     )
 
 

@@ -31,7 +31,7 @@ WORDS = (
 )
 _TELL = (
     "INSERT INTO privacy_notice (tenant, at, kind, org, source, words) "
-    "SELECT DISTINCT tenant, %s::timestamptz, 'restored', org, 'restore', %s FROM app_user"
+    "SELECT DISTINCT tenant, %s::timestamptz, 'restored', org, 'restore', %s FROM membership WHERE ended IS NULL"
 )
 _TRACE = (
     "INSERT INTO audit (at, tenant, actor, role, org, client, purpose, action, detail) "

@@ -41,6 +41,7 @@ LOCAL = frozenset(
         "change_cursor",
         "audit",
         "app_user",
+        "membership",
         "credential",
         "site_setting",
         "draft",

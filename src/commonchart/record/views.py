@@ -48,9 +48,9 @@ async def one(conn: Connection, tenant: int, id: str) -> View | None:
 
 
 async def listed(conn: Connection, tenant: int, owner: str, org: str) -> list[View]:
-    """Those of a user, and those shared in their organisation, by name."""
+    """Those that a user made for an organisation, and those shared in it, by name."""
     rows = await conn.fetch(
-        f"SELECT {_COLUMNS} FROM registry_view WHERE tenant = %s AND deleted_at IS NULL AND (owner = %s OR (shared AND org = %s)) "
+        f"SELECT {_COLUMNS} FROM registry_view WHERE tenant = %s AND deleted_at IS NULL AND (owner = %s OR shared) AND org = %s "
         "ORDER BY lower(name), id",
         (tenant, owner, org),
     )

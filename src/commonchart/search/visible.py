@@ -300,10 +300,11 @@ def _shared(alias: str, who: Beyond) -> Condition:
 
 
 def _emergency(alias: str, who: Beyond) -> Condition:
+    """Opened by this very user, for the organisation that they act for."""
     return (
         f"EXISTS (SELECT 1 FROM emergency_access _g WHERE _g.tenant = {alias}.tenant AND _g.actor = %s "
-        f"AND _g.patient = {alias}.patient AND _g.revoked IS NULL AND _g.starts <= %s AND _g.ends > %s)",
-        [who.user, NOW, NOW],
+        f"AND _g.org = coalesce(%s, _g.org) AND _g.patient = {alias}.patient AND _g.revoked IS NULL AND _g.starts <= %s AND _g.ends > %s)",
+        [who.user, who.org, NOW, NOW],
     )
 
 

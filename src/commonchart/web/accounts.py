@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from commonchart.access import signin
-from commonchart.access.people import factors, sessions
+from commonchart.access.people import address, factors, sessions
 from commonchart.access.signin import Session
 from commonchart.fhir.outcome import Refused, Throttled, Unauthenticated
 from commonchart.web import arrival
@@ -108,7 +108,7 @@ async def stay(call: Call) -> Response:
 def _state(session: Session, now: datetime) -> dict[str, Any]:
     until = session.until or now
     return {
-        "left": max(0, int((until - now).total_seconds())), "last": session.last == until, "user": session.actor.user,
+        "left": max(0, int((until - now).total_seconds())), "last": session.last == until, "user": session.actor.membership or session.actor.user,
         "csrf": session.csrf,
     }  # fmt: skip
 
@@ -137,6 +137,7 @@ async def signing_in(call: Call) -> list[tuple[str, str, str]]:
     assert call.session is not None
     async with call.records.database.single() as conn:
         found, left = await factors.listed(conn, call.actor.user)
+        mail = await address.kept(conn, call.actor.user)
     open_now = await sessions.listed(call.records.database, call.actor, call.session.token, call.now)
     kinds = [words for kind, words in KINDS if any(one.kind == kind for one in found)]
     words = " and ".join(kinds)
@@ -149,6 +150,7 @@ async def signing_in(call: Call) -> list[tuple[str, str, str]]:
     return [
         ("/account/factors", "Second step and passkeys", stands),
         ("/account/password", "Change your password", "It ends your other sessions"),
+        ("/account/email", "Your e-mail address", mail or "None is kept"),
         ("/account/sessions", "Where you are signed in", many),
     ]
 

@@ -43,9 +43,26 @@ class Site(Struct, frozen=True):
     synthetic: bool = False
 
 
+class Place(Struct, frozen=True):
+    """An organisation that somebody works for: `here` is the one acted for now, `asked` one that waits for an answer.
+
+    `waiting`: how many critical results wait there for them.
+    """
+
+    id: str
+    name: str
+    role: str
+    here: bool
+    asked: bool
+    waiting: int = 0
+
+
 @dataclass(frozen=True)
 class Call:
-    """What every signed-in view gets. `now` is the server's clock, read once per request."""
+    """What every signed-in view gets. `now` is the server's clock, read once per request.
+
+    `places` is empty for whoever works for one organisation.
+    """
 
     request: Request
     actor: Actor
@@ -56,6 +73,7 @@ class Call:
     site: Site = field(default_factory=Site)
     critical: Waiting | None = None
     session: Session | None = None
+    places: tuple[Place, ...] = ()
 
     @property
     def fresh(self) -> bool:
@@ -107,6 +125,8 @@ class Call:
                 "outreach": self.may("create", "Communication"),
             },
             "critical": self._critical(),
+            "acting_for": self.places,
+            "acting_path": self.request.url.path,
             "left": self.left,
             "leaves": idle,
             "today": self.today,

@@ -65,12 +65,12 @@ from commonchart.web.clinician import (
     writing,
 )
 from commonchart.web.developers import kept, opening, register
-from commonchart.web.people import forgotten, roles, users, welcome
+from commonchart.web.people import forgotten, roles, users, welcome, working
 from commonchart.web.portal import table
 from commonchart.web.portal.door import staff
 from commonchart.web.session import Endpoint, View, guarded, signed_in
 from commonchart.web.step_up import stepped_up
-from commonchart.web.yours import factors, password, sessions
+from commonchart.web.yours import address, factors, password, sessions
 
 READING: dict[str, View] = {
     "/patients": patients.patient_list,
@@ -102,6 +102,7 @@ READING: dict[str, View] = {
     ),
     "/patients/{patient}/would-see": would_see.page,
     "/account": accounts.account,
+    "/acting-for": working.page,
     "/apps": app_registry.page,
     "/patients/{patient}/apps": gallery.page,
     "/campaigns": campaigns.listing,
@@ -199,6 +200,7 @@ WRITING: dict[str, tuple[View, View]] = {
     "/apps/new": (app_registry.new, app_registry.create),
     "/apps/{app}": (app_registry.one, stepped_up(app_registry.act, "decide on an app")),
     "/users/new": (users.new, stepped_up(users.create, "let somebody in")),
+    "/users/ask": (users.asking, stepped_up(users.ask, "ask somebody to work here")),
     "/users/{user}": (users.one, stepped_up(users.act, "change an account")),
     "/users/{user}/end": (users.ending, stepped_up(users.end, "end an account")),
     "/patients/new": (registration.new_patient, registration.create_patient),
@@ -206,6 +208,8 @@ WRITING: dict[str, tuple[View, View]] = {
 # After the addresses that a writing page may claim, such as visits/new.
 LAST: dict[str, View] = {"/patients/{patient}/visits/{visit}": sections.visit}
 SIGNED_POST: dict[str, View] = {
+    "/acting-for": working.switch,
+    "/acting-for/answer": stepped_up(working.answer, "answer for whom you work", second=True),
     "/account": accounts.save_account,
     "/sign-out": accounts.sign_out,
     "/patients/{patient}/apps/launch": gallery.launch,
@@ -225,6 +229,7 @@ SHARED: dict[str, View] = {
     "/account/factors/app": stepped_up(factors.app, "change your second step"),
     "/account/factors/options": factors.options,
     "/account/password": stepped_up(password.page, "change your password"),
+    "/account/email": stepped_up(address.page, "change your e-mail address"),
     "/account/sessions": sessions.page,
     "/step-up/options": step_up.options,
 }
@@ -235,6 +240,7 @@ SHARED_POST: dict[str, View] = {
     "/account/factors": stepped_up(factors.act, "change your second step"),
     "/account/factors/app": stepped_up(factors.confirm, "change your second step"),
     "/account/password": stepped_up(password.change, "change your password", carry=False),
+    "/account/email": stepped_up(address.change, "change your e-mail address"),
     "/account/sessions": sessions.act,
     "/step-up": step_up.page,
     "/stay": accounts.stay,

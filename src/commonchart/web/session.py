@@ -18,7 +18,7 @@ from commonchart.access import limits, signin
 from commonchart.access.inbox import reading
 from commonchart.access.records import Records
 from commonchart.fhir.outcome import Forbidden, Invalid, Malformed, NotFound, Refused, TooLarge
-from commonchart.web import refusals
+from commonchart.web import acting, refusals
 from commonchart.web.call import Call, Preferences, Site
 from commonchart.web.rendering import secured
 from commonchart.web.whence import DEVICE_COOKIE
@@ -41,9 +41,14 @@ def signed_in(view: View) -> Endpoint:
     """An endpoint for people who are signed in: builds the Call, checks the token of a POST, renders refusals as pages."""
 
     async def answer(request: Request) -> Response:
-        call = await signed_in_call(request)
+        call = await acting.known(await signed_in_call(request))
         if request.method == "POST":
+            fields = await form(request)
+            if (other := acting.mixed(call, fields)) is not None:
+                await check_token(request, str(fields.get("csrf", "")))
+                return acting.ask(call, other, fields)
             await check_token(request, call.csrf)
+            call = await acting.back(call, fields)
         return await view(call)
 
     return guarded(answer)

@@ -39,11 +39,14 @@ class Wanted(Struct, frozen=True):
     passkey: bool
 
 
-def stepped_up(view: View, doing: str, *, carry: bool = True, file: bool = False) -> View:
+def stepped_up(
+    view: View, doing: str, *, carry: bool = True, file: bool = False, second: bool = False
+) -> View:
     """The view, for who has shown a factor within five minutes; others are asked for one and then go on.
 
     `doing` goes on after "You are about to" on the page that asks.
     `carry=False` for forms with new passwords: they are opened anew. `file` for what the browser saves instead of showing.
+    `second`: a password was not enough where there is a second factor, nor was a recovery code.
     """
 
     async def answer(call: Call) -> Response:
@@ -53,11 +56,20 @@ def stepped_up(view: View, doing: str, *, carry: bool = True, file: bool = False
             issues, status, call = await _shown(call, dict(sent))
             if issues:
                 return await _ask(call, sent if carry else [], status, issues, doing=doing, file=file)
-        elif not call.fresh:
+        elif not call.fresh or (second and await _only_first(call)):
             return await _ask(call, sent if carry else [], 403, [], doing=doing, file=file)
         return await view(call)
 
     return answer
+
+
+async def _only_first(call: Call) -> bool:
+    """Whether there is a second factor, and something else was shown last."""
+    assert call.session is not None
+    if call.session.second:
+        return False
+    async with call.records.database.single() as conn:
+        return bool(await factors.kinds(conn, call.actor.user))
 
 
 async def page(call: Call) -> Response:

@@ -203,3 +203,25 @@ async def test_the_eleventh_session_ends_the_one_used_longest_ago(database: Data
         await signin.resume(database, begun[0].token, clock())
     for one in begun[1:]:
         await signin.resume(database, one.token, clock())
+
+
+async def test_only_the_factor_that_was_shown_stays(
+    database: Database, clock: Clock, sage: users.User
+) -> None:
+    """Of two passkeys the one that was shown at that moment; no password and no code on paper is one."""
+    actor = users.actor(sage, "web")
+    await enrolled(database, clock, sage)
+    first, then = clock(), clock.advance(minutes=1)
+    async with database.connection() as conn:
+        for id, used in (("mine", first), ("theirs", then)):
+            await conn.execute(
+                "INSERT INTO factor (id, tenant, actor, kind, label, secret, credential, created, confirmed, used) "
+                "VALUES (%s, 1, %s, 'passkey', %s, '', %s, %s, %s, %s)",
+                (id, sage.id, id, id.encode(), first, first, used),
+            )
+        for kind in ("password", "recovery", "", "totp passkey"):
+            assert not await factors.only(conn, actor, kind, first, then)
+        assert not await factors.only(conn, actor, "passkey", clock.advance(seconds=1), then)
+        assert await factors.only(conn, actor, "passkey", first, then)
+        kept, codes = await factors.listed(conn, sage.id)
+    assert ([one.id for one in kept], codes) == (["mine"], 0)

@@ -12,8 +12,10 @@ from commonchart.access.records import Records
 from commonchart.fhir.outcome import Invalid
 from commonchart.jobs import worker
 from commonchart.record.database import Database
+from commonchart.record.inbox import alerts
 from tests.conftest import Clock
 from tests.inbox import Ward, lab, order, patient
+from tests.joining import asked
 
 BASED = [{"reference": "ServiceRequest/o1"}]
 
@@ -58,6 +60,52 @@ async def test_results_are_handed_over_with_the_leaving_or_nobody_leaves(
     listed = await reading.listed(ward.as_("kim"))
     assert listed.whose == {"pool": 2}
     assert "was handed over from" in listed.lines[0].item.owner_by
+
+
+async def test_each_organisation_has_its_own_results_and_hands_over_its_own(
+    database: Database, clock: Clock
+) -> None:
+    """Wren works for Alder and Birch: a result waits where its patient is kept, and stays when the other one is left."""
+    ward = await Ward(database, clock).open()
+    wren, otto, ruth = ward.users["wren"], ward.users["otto"], ward.as_("ruth")
+    async with database.single() as conn:
+        await conn.execute(
+            "INSERT INTO membership (id, tenant, actor, org, role, asked, since) VALUES ('b', 1, %s, 'birch', 'clinician', %s, %s)",
+            (wren.id, clock(), clock()),
+        )
+    await ward.put(
+        {"resourceType": "Organization", "id": "birch", "name": "Birch"},
+        patient("bo", managingOrganization={"reference": "Organization/birch"}),
+        order("o2", "pr-wren", "bo"),
+    )
+    await ward.put(
+        lab("a1", value="6.9", basedOn=BASED),
+        lab("b1", value="6.9", patient="bo", basedOn=[{"reference": "ServiceRequest/o2"}]),
+    )
+    await worker.drain(database, clock)
+    at_alder = ward.as_("wren")
+    at_birch = Records(database, replace(at_alder.actor, org="birch", membership="b"), clock)
+    for records, name, other in ((at_alder, "a1", "birch"), (at_birch, "b1", "alder")):
+        assert [one.item.item for one in (await reading.listed(records)).lines] == [f"Observation/{name}"]
+        waits = await reading.waiting(records)
+        assert waits is not None
+        assert (waits.count, waits.href.rpartition("/")[2]) == (1, name)
+        async with database.single() as conn:
+            assert await alerts.elsewhere(conn, 1, wren.id, [other]) == {other: 1}
+
+    place = await asked(database, "wren", "alder")
+    account, held = await staff.one(ruth, wren.id, place)
+    assert (account.org, held.results) == ("alder", 1)
+    assert (await staff.waiting(ruth, account, place)).kinds == {"critical": 1}
+    await staff.leave(ruth, wren.id, otto.id, place)
+    one, other = await ward.open_item("Observation/a1"), await ward.open_item("Observation/b1", "bo")
+    assert (one.owner, one.org, other.owner, other.org) == (otto.id, "alder", wren.id, "birch")
+    async with database.single() as conn:
+        rows = await conn.fetch("SELECT org, owner FROM critical_alert WHERE state = 'open' ORDER BY org")
+    assert rows == [("alder", otto.id), ("birch", wren.id)]
+    await staff.leave(ruth, wren.id, POOL)
+    last = await ward.open_item("Observation/b1", "bo")
+    assert (last.owner, last.org) == ("", "birch")
 
 
 PSYCHOTHERAPY = {

@@ -78,7 +78,7 @@ async def test_whoever_leaves_loses_everything_at_once(
     await launches.begin(mine, asked[0].id, "ada")
     invited = await links.invite(mine, Person("bea", "Bea", "nurse", "alder"))
     async with database.connection() as conn:
-        await state.begin(conn, 1, "sub", 1, sage.id, Plan("http://t", "websocket"), clock())
+        await state.begin(conn, 1, "sub", 1, (sage.id, "alder"), Plan("http://t", "websocket"), clock())
         await state.active(conn, 1, "sub", 1, clock())
         ticket, other = [await tickets.issue(conn, who, ["sub"], clock()) for _ in range(2)]
         await conn.execute("INSERT INTO draft (tenant, actor, key, body, saved) VALUES (1, %s, 'k', 'text', now())", (sage.id,))  # fmt: skip

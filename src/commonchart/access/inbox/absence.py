@@ -53,7 +53,18 @@ async def arrange(
         issues = _wrong(staff, known, absent, cover, begins, ends, why, now)
         if issues:
             raise Invalid(issues=issues)
-        one = Cover(actor.tenant, uuid4().hex, absent, cover, begins, ends, why.strip(), actor.user, now)
+        one = Cover(
+            actor.tenant,
+            uuid4().hex,
+            absent,
+            cover,
+            begins,
+            ends,
+            why.strip(),
+            actor.user,
+            now,
+            org=actor.org,
+        )
         await covers.put(conn, one)
         await audit.note(conn, actor, now, "arrange-cover", id=one.id, detail=f"{absent} by {cover}")
     return one

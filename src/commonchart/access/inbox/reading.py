@@ -15,6 +15,7 @@ from msgspec import Struct
 from commonchart.access import audit
 from commonchart.access.inbox import policy
 from commonchart.access.inbox.policy import Policy, policy_of, staff_for
+from commonchart.access.people import memberships
 from commonchart.care.inbox import escalate
 from commonchart.care.inbox.judge import KINDS, Judged
 from commonchart.care.inbox.words import Kind
@@ -49,7 +50,9 @@ class Line(Struct, frozen=True):
 
 
 class Desk(Struct, frozen=True):
-    """Who asks, what they are responsible for at the moment, and what the site has decided.
+    """Who asks, for whom, what they are responsible for there at the moment, and what the site has decided.
+
+    `elsewhere` are the other organisations that they work for: what is addressed to them there waits there.
 
     `alerts` are the open ones that have reached them, `unanswered` the items of every open one.
     """
@@ -61,6 +64,7 @@ class Desk(Struct, frozen=True):
     alerts: tuple[Alert, ...]
     said: Policy
     unanswered: frozenset[str] = frozenset()
+    elsewhere: tuple[str, ...] = ()
 
     def name(self, user: str) -> str:
         """The name of a colleague, "" for nobody."""
@@ -97,15 +101,19 @@ async def desk(conn: Connection, records: Records) -> Desk:
     staff = await covers.colleagues(conn, actor.tenant)
     said = await policy_of(conn, actor.tenant)
     waiting = await alerts.open_ones(conn, actor.tenant)
-    mine = [one for one in waiting if actor.user in _audience(one, staff, current, said)]
+    others = await memberships.others(conn, actor)
+    mine = [
+        one for one in waiting if one.org not in others and actor.user in _audience(one, staff, current, said)
+    ]
     return Desk(
         actor.user,
         actor.org,
-        tuple(one for one in current if one.cover == actor.user),
+        tuple(one for one in current if one.cover == actor.user and one.org not in others),
         tuple(staff),
         tuple(mine),
         said,
         frozenset(one.item for one in waiting),
+        others,
     )
 
 
@@ -157,9 +165,10 @@ def _where(records: Records, at: Desk) -> tuple[str, list[Any]]:
     people = [at.me, *(one.absent for one in at.covered)]
     text = (
         f"{predicate} AND i.tenant = %s AND i.state = 'open' AND (i.owner = ANY(%s) OR (i.owner = '' AND i.org IN ('', %s)) "
-        "OR i.forwarded_to = ANY(%s) OR i.item = ANY(%s))"
+        "OR i.forwarded_to = ANY(%s) OR i.item = ANY(%s)) AND i.org <> ALL(%s)"
     )
-    return text, [*args, records.actor.tenant, people, at.org, people, [one.item for one in at.alerts]]
+    asked = [one.item for one in at.alerts]
+    return text, [*args, records.actor.tenant, people, at.org, people, asked, list(at.elsewhere)]
 
 
 def _narrowed(at: Desk, kind: str, whose: str, batch: bool) -> tuple[str, list[Any]]:

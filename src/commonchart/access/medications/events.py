@@ -67,9 +67,9 @@ async def shown_now(conn: Connection, actor: Actor, stop: Stop, now: datetime) -
         return
     for one in stop.alerts:
         await conn.execute(
-            "INSERT INTO alert_event (pk, tenant, patient, id, at, actor, origin, rule, title, pack, digest, about, state) "
-            "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 'shown')",
-            (patient_key(stop.patient), actor.tenant, stop.patient, new_id(now), now, actor.user, stop.origin, one.rule,
+            "INSERT INTO alert_event (pk, tenant, patient, id, at, actor, org, origin, rule, title, pack, digest, about, state) "
+            "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 'shown')",
+            (patient_key(stop.patient), actor.tenant, stop.patient, new_id(now), now, actor.user, actor.org, stop.origin, one.rule,
              one.title[:400], one.pack, stop.digest, stop.about[:200]),
         )  # fmt: skip
 

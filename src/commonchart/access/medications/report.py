@@ -167,7 +167,7 @@ def _where(records: Records, period: Period) -> tuple[str, list[Any]]:
         [records.actor.tenant, period.since, period.until],
     )
     if not records.visible.whole:
-        where, args = f"{where} AND u.org = %s", [*args, records.actor.org]
+        where, args = f"{where} AND e.org = %s", [*args, records.actor.org]
     if period.actor:
         where, args = f"{where} AND e.actor = %s", [*args, period.actor]
     return where, args

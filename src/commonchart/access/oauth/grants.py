@@ -17,6 +17,7 @@ from commonchart.access.oauth.apps import App, service_user
 from commonchart.access.oauth.asked import Request
 from commonchart.access.oauth.denied import Denied
 from commonchart.access.oauth.launches import Context
+from commonchart.access.people import memberships
 from commonchart.fhir.outcome import Forbidden, NotFound
 from commonchart.record.keys import hash64
 
@@ -30,7 +31,7 @@ ONCE = timedelta(hours=1)
 FOREVER = timedelta(days=36_500)
 _COLUMNS = (
     "g.id, g.app, g.actor, g.scopes, g.patient, g.encounter, g.context, g.nonce, g.session, g.created, g.used, "
-    "g.expires, g.revoked"
+    "g.expires, g.revoked, g.membership"
 )
 
 
@@ -50,6 +51,7 @@ class Grant(Struct, frozen=True):
     used: datetime
     expires: datetime
     revoked: datetime | None
+    membership: str
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -76,7 +78,7 @@ async def allow(
 ) -> str:
     """Keep what was allowed, and give the code for it. `patient` has been seen by this actor; `session` is their cookie.
 
-    Raises Forbidden for a launch by somebody else, Denied when nothing is left or a patient is missing.
+    It is for the organisation that the actor acts for now, and stays so. Raises Forbidden for a launch by somebody else, Denied when nothing is left or a patient is missing.
     """
     if actor.app:
         raise Forbidden("An app allows nothing to another app")
@@ -84,7 +86,8 @@ async def allow(
     if not scopes.resources(texts) and "openid" not in texts:
         raise Denied("access_denied", "Nothing was allowed")
     async with database.connection() as conn:
-        launch = await _redeemed(conn, actor, request, now)
+        membership = await memberships.of(conn, actor)
+        launch = await _redeemed(conn, actor, membership, request, now)
         patient = launch.patient if launch else patient
         if request.needs_patient and patient is None:
             raise Denied("access_denied", "No patient was chosen")
@@ -93,12 +96,12 @@ async def allow(
         lives = OFFLINE if "offline_access" in texts else ONLINE if online else ONCE
         await conn.execute(
             "INSERT INTO app_grant (id, tenant, app, actor, scopes, patient, encounter, context, nonce, session, created, "
-            "used, expires) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+            "used, expires, membership) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
             (
                 id, actor.tenant, request.app.id, actor.user, " ".join(texts), patient,
                 launch.encounter if launch else None,
                 msgspec.json.encode(launch.context if launch else Context()).decode(), request.nonce,
-                credentials.digest(session) if online else None, now, now, now + lives,
+                credentials.digest(session) if online else None, now, now, now + lives, membership,
             ),
         )  # fmt: skip
         code = secrets.token_urlsafe(32)
@@ -115,15 +118,14 @@ async def allow(
 
 
 async def _redeemed(
-    conn: Connection, actor: Actor, request: Request, now: datetime
+    conn: Connection, actor: Actor, membership: str, request: Request, now: datetime
 ) -> launches.Launch | None:
     if not request.launch_token:
         return None
     launch = await launches.redeem(conn, request.launch_token, now)
     if launch is None or launch.app != request.app.id:
         raise Denied("invalid_request", "The launch is unknown, used or older than five minutes")
-    if launch.actor != actor.user:
-        raise Forbidden("This app was launched by somebody else: open it from the chart again")
+    launches.same(launch, actor.user, membership)
     return launch
 
 
@@ -148,9 +150,19 @@ async def of_service(conn: Connection, app: App, now: datetime) -> str:
     """The standing grant of a backend service, made when it first asks: its id."""
     id = f"backend-{hash64(app.id) & (2**64 - 1):x}"
     await conn.execute(
-        "INSERT INTO app_grant (id, tenant, app, actor, scopes, created, used, expires) "
-        "VALUES (%s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT (id) DO UPDATE SET used = excluded.used",
-        (id, app.tenant, app.id, service_user(app.id), app.scopes, now, now, now + FOREVER),
+        "INSERT INTO app_grant (id, tenant, app, actor, scopes, created, used, expires, membership) "
+        "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT (id) DO UPDATE SET used = excluded.used",
+        (
+            id,
+            app.tenant,
+            app.id,
+            service_user(app.id),
+            app.scopes,
+            now,
+            now,
+            now + FOREVER,
+            await credentials.only_one(conn, service_user(app.id), None),
+        ),
     )
     return id
 

@@ -12,8 +12,9 @@ from msgspec import Struct
 from commonchart.access import audit, credentials
 from commonchart.access.oauth import apps
 from commonchart.access.oauth.apps import App
+from commonchart.access.people import memberships
 from commonchart.fhir import json
-from commonchart.fhir.outcome import Invalid, NotFound
+from commonchart.fhir.outcome import Forbidden, Invalid, NotFound
 
 if TYPE_CHECKING:
     from commonchart.access.records import Records
@@ -38,6 +39,17 @@ class Launch(Struct, frozen=True):
     patient: str
     encounter: str | None
     context: Context
+    membership: str = ""
+
+
+def same(launch: Launch, user: str, membership: str) -> None:
+    """Raises Forbidden unless this very person launched it, for the organisation that they act for now."""
+    if launch.actor != user:
+        raise Forbidden("This app was launched by somebody else: open it from the chart again")
+    if launch.membership != membership:
+        raise Forbidden(
+            "This app was opened for another organization than the one you act for now: open it from the chart again"
+        )
 
 
 def read_context(text: str) -> Context:
@@ -70,11 +82,11 @@ async def begin(
     async with records.database.connection() as conn:
         await conn.execute("DELETE FROM app_launch WHERE expires <= %s", (now,))
         await conn.execute(
-            "INSERT INTO app_launch (sha256, tenant, app, actor, patient, encounter, context, expires) "
-            "VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
+            "INSERT INTO app_launch (sha256, tenant, app, actor, patient, encounter, context, expires, membership) "
+            "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
             (
                 credentials.digest(token), actor.tenant, app.id, actor.user, patient, encounter,
-                msgspec.json.encode(context).decode(), now + LIVES,
+                msgspec.json.encode(context).decode(), now + LIVES, await memberships.of(conn, actor),
             ),
         )  # fmt: skip
         await audit.note(conn, actor, now, "launch-app", id=app.id, patients=[patient], detail=app.name[:100])
@@ -93,7 +105,7 @@ async def redeem(conn: Connection, token: str, now: datetime) -> Launch | None:
 
 async def _found(conn: Connection, sql: str, token: str, now: datetime) -> Launch | None:
     text = sql.format(
-        "app, actor, patient, encounter, context", "sha256 = %s AND expires > %s AND used IS NULL"
+        "app, actor, patient, encounter, context, membership", "sha256 = %s AND expires > %s AND used IS NULL"
     )
     row = await (await conn.execute(text, (credentials.digest(token[:200]), now))).fetchone()
-    return Launch(row[0], row[1], row[2], row[3], read_context(row[4])) if row else None
+    return Launch(row[0], row[1], row[2], row[3], read_context(row[4]), row[5]) if row else None

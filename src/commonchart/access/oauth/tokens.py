@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from commonchart.access import audit, credentials, policy, scopes
-from commonchart.access.actors import Actor
+from commonchart.access.actors import FOR_A_PATIENT, Actor
 from commonchart.access.oauth import grants
 from commonchart.access.oauth.apps import App, service_user
 from commonchart.access.oauth.denied import Denied
@@ -157,11 +157,17 @@ def _context(grant: Grant, place: Place, tenant: int) -> dict[str, Any]:
 
 
 def _identity(actor: Actor, texts: tuple[str, ...], place: Place) -> dict[str, Any]:
-    """Who signed in: `sub` never changes; `fhirUser` is the address of the resource that they are, if they have one."""
+    """Who signed in: `sub` never changes; `fhirUser` is the address of the resource that they are, if they have one.
+
+    Beside it `organization`, the address of the one that they act for: a claim of ours, since one Practitioner may act for
+    several.
+    """
     out: dict[str, Any] = {"sub": actor.user}
     own = policy.own_resource(actor)
     if own is not None and {"fhirUser", "profile"} & set(texts):
         out["fhirUser"] = f"{place.fhir}/{own[0]}/{own[1]}"
+    if actor.org and actor.role not in FOR_A_PATIENT and {"fhirUser", "profile"} & set(texts):
+        out["organization"] = f"{place.fhir}/Organization/{actor.org}"
     if "profile" in texts:
         out["name"] = actor.name
     return out
@@ -170,14 +176,15 @@ def _identity(actor: Actor, texts: tuple[str, ...], place: Place) -> dict[str, A
 async def _person(conn: Connection, grant: Grant, app: App) -> Actor:
     row = await (
         await conn.execute(
-            "SELECT tenant, id, name, role, org, patient, practitioner FROM app_user WHERE id = %s", (grant.actor,)
+            "SELECT u.tenant, u.id, u.name, m.role, m.org, u.patient, u.practitioner FROM app_user u "
+            "JOIN membership m ON m.actor = u.id WHERE u.id = %s AND m.id = %s", (grant.actor, grant.membership)
         )
     ).fetchone()  # fmt: skip
     assert row is not None
     tenant, id, name, role, org, patient, practitioner = row
     return Actor(
         tenant, id, name, role, org, _client(app), patient=patient, practitioner=practitioner,
-        scopes=frozenset(grant.texts), app=grant.id, context=grant.patient,
+        scopes=frozenset(grant.texts), app=grant.id, context=grant.patient, membership=grant.membership,
     )  # fmt: skip
 
 

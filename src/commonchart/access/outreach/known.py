@@ -151,7 +151,7 @@ def _used(pack: Pack, rule: str) -> str:
 
 async def _portals(conn: Connection, tenant: int, patients: Sequence[str]) -> set[str]:
     cursor = await conn.execute(
-        "SELECT patient FROM app_user WHERE tenant = %s AND role = 'patient' AND active AND patient = ANY(%s)",
+        "SELECT patient FROM app_user WHERE tenant = %s AND active AND patient = ANY(%s)",
         (tenant, list(patients)),
     )
     return {row[0] for row in await cursor.fetchall()}

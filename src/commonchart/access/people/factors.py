@@ -73,9 +73,19 @@ async def kinds(conn: Connection, user: str) -> frozenset[str]:
     return frozenset(one.kind for one in found)
 
 
-async def must_have(conn: Connection, tenant: int, role: str) -> bool:
-    """Whether the site asks everybody in this role for a second factor."""
-    return role in (await decisions.get(conn, tenant, REQUIRED)).split()
+async def must_have(conn: Connection, tenant: int, user: str) -> bool:
+    """Whether this user must have a second factor, whatever they act as now.
+
+    The site asks for one in any of their roles; or they work for several organisations, of which none may act as them for
+    another by a new password.
+    """
+    roles = (await decisions.get(conn, tenant, REQUIRED)).split()
+    cursor = await conn.execute(
+        "SELECT count(*) > 1 OR coalesce(bool_or(m.role = ANY(%s)), false) FROM membership m "
+        f"WHERE m.actor = %s AND {credentials.IN_FORCE}",
+        (roles, user),
+    )
+    return bool((await cursor.fetchone() or (False,))[0])
 
 
 async def login_of(database: Database, actor: Actor) -> str:
@@ -155,7 +165,7 @@ async def renew(conn: Connection, secret: bytes, actor: Actor, now: datetime) ->
         "UPDATE factor SET ended = %s WHERE actor = %s AND kind = 'recovery' AND ended IS NULL",
         (now, actor.user),
     )
-    codes = [_code() for _ in range(CODES)]
+    codes = [new_code() for _ in range(CODES)]
     for code in codes:
         await conn.execute(
             "INSERT INTO factor (id, tenant, actor, kind, label, secret, created, confirmed) "
@@ -167,7 +177,8 @@ async def renew(conn: Connection, secret: bytes, actor: Actor, now: datetime) ->
     return codes
 
 
-def _code() -> str:
+def new_code() -> str:
+    """Ten letters and digits that are easily told apart, in two groups: about 49 bits."""
     letters = "".join(secrets.choice(_ALPHABET) for _ in range(10))
     return f"{letters[:5]}-{letters[5:]}"
 
@@ -232,10 +243,33 @@ async def take_away(conn: Connection, by: Actor, user: str, now: datetime) -> in
     return cursor.rowcount
 
 
+async def only(conn: Connection, actor: Actor, kind: str, shown: datetime, now: datetime) -> bool:
+    """End every second factor but the one of this kind that its owner showed at `shown`, recovery codes too; False for none.
+
+    Whatever somebody else may have added to the account, or written down of it, opens nothing any more.
+    """
+    cursor = await conn.execute(
+        "SELECT id FROM factor WHERE actor = %s AND kind = %s AND kind <> 'recovery' AND ended IS NULL AND confirmed IS NOT NULL "
+        "AND (kind = 'totp' OR coalesce(used, confirmed) = %s)",
+        (actor.user, kind, shown),
+    )
+    row = await cursor.fetchone()
+    if row is None:
+        return False
+    cursor = await conn.execute(
+        "UPDATE factor SET ended = %s WHERE actor = %s AND id <> %s AND ended IS NULL",
+        (now, actor.user, row[0]),
+    )
+    if cursor.rowcount:
+        await audit.note(conn, actor, now, "factor-removed", detail=f"all but the {kind} that was shown")
+        await notices.note(conn, actor.user, "factor-removed", now)
+    return True
+
+
 async def remove(database: Database, actor: Actor, id: str, now: datetime) -> None:
     """End a factor; with the last one the recovery codes end too.
 
-    Raises NotFound, Conflict for the last one of somebody whose role must have one.
+    Raises NotFound, Conflict for the last one of somebody who must have one.
     """
     async with database.connection() as conn:
         cursor = await conn.execute(
@@ -246,8 +280,11 @@ async def remove(database: Database, actor: Actor, id: str, now: datetime) -> No
         if row is None:
             raise NotFound("There is no such factor")
         if not await kinds(conn, actor.user):
-            if await must_have(conn, actor.tenant, actor.role):
-                raise Conflict("Your role must have a second factor: add another one before you remove this")
+            if await must_have(conn, actor.tenant, actor.user):
+                raise Conflict(
+                    "Your role must have a second factor, as whoever works for several organizations must: "
+                    "add another one before you remove this"
+                )
             await conn.execute(
                 "UPDATE factor SET ended = %s WHERE actor = %s AND ended IS NULL", (now, actor.user)
             )

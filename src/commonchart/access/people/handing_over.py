@@ -33,11 +33,17 @@ MOST_LOOKED_AT = 100
 
 
 class Leaver(Struct, frozen=True):
-    """Who leaves: user id, name, and the organisation they worked for."""
+    """Who leaves: user id, name, and the organisation they worked for; `only` it, where they go on working elsewhere."""
 
     id: str
     name: str
     org: str
+    only: bool = False
+
+    @property
+    def within(self) -> str | None:
+        """The organisation whose results are meant, None for all of theirs."""
+        return self.org if self.only else None
 
 
 class Waiting(Struct, frozen=True):
@@ -62,13 +68,15 @@ async def waiting(conn: Connection, actor: Actor, now: datetime, who: Leaver) ->
 
     The connection is bound to the tenant only.
     """
-    found = await items.kinds_with(conn, actor.tenant, who.id)
+    found = await items.kinds_with(conn, actor.tenant, who.id, who.within)
     everybody = await covers.colleagues(conn, actor.tenant, ("clinician",))
     others = [one for one in everybody if one.id != who.id and (actor.network is False or one.org == who.org)]
+    others.sort(key=lambda one: one.org != who.org)  # of who works for both, the place in the same one
+    others = list({one.id: one for one in reversed(others)}.values())[::-1]
     kinds: dict[str, int] = {name: found[n] for n, name in enumerate(KINDS) if n in found}
     if not found or len(others) > MOST_LOOKED_AT:
         return Waiting(kinds, tuple(others))
-    held = await items.with_user(conn, actor.tenant, who.id)
+    held = await items.with_user(conn, actor.tenant, who.id, who.within)
     seen = {one.id: await heirs.seen(conn, actor, now, one, held) for one in others}
     unseen = tuple(
         (one.name, len(held) - len(seen[one.id])) for one in others if len(seen[one.id]) < len(held)
@@ -87,8 +95,8 @@ async def hand_over(conn: Connection, actor: Actor, now: datetime, who: Leaver, 
         raise Invalid("Critical results wait for this person: choose who takes them over", at="to")
     heir = next((one for one in found.heirs if one.id == to), None)
     if to not in ("", POOL) and heir is None:
-        raise Invalid("Choose a clinician who works here, or everybody of the organisation", at="to")
-    held = await items.with_user(conn, actor.tenant, who.id)
+        raise Invalid("Choose a clinician who works here, or everybody of the organization", at="to")
+    held = await items.with_user(conn, actor.tenant, who.id, who.within)
     theirs = await heirs.seen(conn, actor, now, heir, held) if heir else set()
     somebodys = await _seen_by_anybody(conn, actor, now, found.heirs, held)
     alone = not found.heirs  # then it is the pool's as it was, which administrators look into
@@ -98,7 +106,7 @@ async def hand_over(conn: Connection, actor: Actor, now: datetime, who: Leaver, 
         await items.put(conn, _handed(one, who, mine, actor, anybody=alone or key in somebodys))
         await _told(conn, actor, now, who, one, mine, heir)
     await alerts.readdressed(
-        conn, actor.tenant, who.id, heir.id if heir else "", [item for _, item in theirs]
+        conn, actor.tenant, who.id, heir.id if heir else "", [item for _, item in theirs], who.within
     )
     return len(held)
 

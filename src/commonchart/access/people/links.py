@@ -10,6 +10,7 @@ import re
 import secrets
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal
+from uuid import uuid4
 
 from msgspec import Struct
 
@@ -88,12 +89,14 @@ async def invite(
     now = records.clock()
     user = users.User(
         users.id_of(person.login), records.actor.tenant, person.login, person.name.strip(), person.role, person.org,
-        person.patient, person.practitioner, True, now,
+        person.patient, person.practitioner, True, now, str(uuid4()),
     )  # fmt: skip
     async with records.database.connection() as conn:
         await users.add(conn, user)
         await conn.execute("UPDATE app_user SET email = %s WHERE id = %s", (person.email, user.id))
-        link = await _made(conn, user.tenant, user.id, "invite", records.actor.user, now, min(lives, INVITED))
+        link = await _made(
+            conn, user.tenant, user.id, "invite", records.actor.user, now, min(lives, INVITED), org=records.actor.org
+        )  # fmt: skip
         await audit.note(
             conn, records.actor, now, "invite", id=user.id, patients=[person.patient] if person.patient else [],
             detail=f"{person.role} by {channel}",
@@ -144,19 +147,22 @@ def problems(person: Person, channel: Channel) -> list[Issue]:
 async def again(records: Records, login: str, *, channel: Channel = "hand") -> Link:
     """A new link for somebody: the invitation anew while there is no password, else a reset. Raises Forbidden, NotFound."""
     await administrator(records)
-    now = records.clock()
     async with records.database.connection() as conn:
-        row = await (
-            await conn.execute(
-                "SELECT id, name, email, password IS NULL FROM app_user WHERE tenant = %s AND login = %s AND active",
-                (records.actor.tenant, login),
-            )
-        ).fetchone()
-        if row is None:
-            raise NotFound("There is no user with this login who may sign in", at="login")
-        kind, lives = ("invite", INVITED) if row[3] else ("reset", RESET)
-        token = await _made(conn, records.actor.tenant, row[0], kind, records.actor.user, now, lives)
-        await audit.note(conn, records.actor, now, kind, id=row[0], detail=f"by {channel}")
+        return await remade(conn, records.actor, login, channel, records.clock())
+
+
+async def remade(conn: Connection, actor: Actor, login: str, channel: Channel, now: datetime) -> Link:
+    """The same in the transaction of the connection, whose caller has made sure that the actor may. Raises NotFound."""
+    cursor = await conn.execute(
+        "SELECT id, name, email, password IS NULL FROM app_user WHERE tenant = %s AND login = %s AND active",
+        (actor.tenant, login),
+    )
+    row = await cursor.fetchone()
+    if row is None:
+        raise NotFound("There is no user with this login who may sign in", at="login")
+    kind, lives = ("invite", INVITED) if row[3] else ("reset", RESET)
+    token = await _made(conn, actor.tenant, row[0], kind, actor.user, now, lives, org=actor.org)
+    await audit.note(conn, actor, now, kind, id=row[0], detail=f"by {channel}")
     return Link(token, kind, row[0], row[1], row[2], channel, now + lives)
 
 
@@ -171,7 +177,9 @@ async def forgotten(database: Database, tenant: int, login: str, address: str, n
         await _slowly(conn, address, now)
         row = await (
             await conn.execute(
-                "SELECT id, name, email, role, org FROM app_user WHERE tenant = %s AND login = %s AND active AND email <> ''",
+                "SELECT u.id, u.name, u.email, m.role, m.org FROM app_user u JOIN membership m ON m.actor = u.id "
+                f"WHERE u.tenant = %s AND u.login = %s AND u.active AND u.email <> '' AND {credentials.IN_FORCE} "
+                f"ORDER BY {credentials.LAST_USED} LIMIT 1",
                 (tenant, name),
             )
         ).fetchone()
@@ -210,28 +218,35 @@ async def _made(
     now: datetime,
     lives: timedelta,
     *,
+    org: str = "",
     alone: bool = True,
 ) -> str:
-    """A new link; `alone`: the ones before it end. One that anybody may ask for ends nobody's invitation."""
+    """A new link, made by somebody for `org`; `alone`: the ones before it end. One that anybody may ask for ends nobody's invitation."""
     token = secrets.token_urlsafe(32)
     await conn.execute("DELETE FROM account_link WHERE expires < %s", (now - KEPT,))
     if alone:
-        await _over(conn, user, now)
+        await end_all(conn, user, now)
     await conn.execute(
-        "INSERT INTO account_link (sha256, tenant, actor, kind, made_by, created, expires) "
-        "VALUES (%s, %s, %s, %s, %s, %s, %s)",
-        (credentials.digest(token), tenant, user, kind, by, now, now + lives),
+        "INSERT INTO account_link (sha256, tenant, actor, kind, made_by, org, created, expires) "
+        "VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
+        (credentials.digest(token), tenant, user, kind, by, org, now, now + lives),
     )
     return token
 
 
-async def _over(conn: Connection, user: str, now: datetime) -> None:
-    await conn.execute("UPDATE account_link SET ended = %s WHERE actor = %s AND ended IS NULL", (now, user))
+async def end_all(conn: Connection, user: str, now: datetime, *, but_own: bool = False) -> None:
+    """Every link by which somebody could set a password opens nothing any more, but those they asked for themselves."""
+    await conn.execute(
+        "UPDATE account_link SET ended = %s WHERE actor = %s AND ended IS NULL AND NOT (%s AND made_by = actor)",
+        (now, user, but_own),
+    )
 
 
 _OPEN = (
-    "SELECT l.kind, l.tenant, u.id, u.login, u.name, u.role, u.org FROM account_link l JOIN app_user u ON u.id = l.actor "
-    "WHERE l.sha256 = %s AND l.ended IS NULL AND l.expires > %s AND u.active"
+    "SELECT l.kind, l.tenant, u.id, u.login, u.name, m.role, m.org FROM account_link l JOIN app_user u ON u.id = l.actor "
+    f"JOIN membership m ON m.actor = u.id AND {credentials.IN_FORCE} "
+    "WHERE l.sha256 = %s AND l.ended IS NULL AND l.expires > %s AND u.active "
+    f"ORDER BY m.org <> l.org, {credentials.LAST_USED} LIMIT 1"
 )
 
 
@@ -264,7 +279,7 @@ async def accept(
         )
         if used.rowcount != 1:
             raise NotFound(OVER)
-        await _over(conn, found.user, now)
+        await end_all(conn, found.user, now)
         await conn.execute(
             "UPDATE app_user SET password = %s, failures = 0, locked_until = NULL WHERE id = %s",
             (secret, found.user),

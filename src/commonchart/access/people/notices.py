@@ -11,6 +11,7 @@ from uuid import uuid4
 
 from msgspec import Struct
 
+from commonchart.access import credentials
 from commonchart.record.changes import CHANNEL
 
 if TYPE_CHECKING:
@@ -71,7 +72,8 @@ async def to_administrators(conn: Connection, tenant: int, kind: Kind, now: date
     await conn.fetch(
         "INSERT INTO account_notice (id, tenant, actor, kind, address, at, next_try) "
         "SELECT %s || '-' || row_number() OVER (), u.tenant, u.id, %s, u.email, %s, %s FROM app_user u WHERE u.tenant = %s "
-        "AND u.role = 'administrator' AND u.active AND u.email <> '' AND NOT EXISTS (SELECT 1 FROM account_notice o "
+        "AND u.active AND u.email <> '' AND EXISTS (SELECT 1 FROM membership m WHERE m.actor = u.id AND m.role = 'administrator' "
+        f"AND {credentials.IN_FORCE}) AND NOT EXISTS (SELECT 1 FROM account_notice o "
         "WHERE o.actor = u.id AND o.kind = %s AND o.at > %s)",
         (uuid4().hex, kind, now, now, tenant, kind, now - GATHERED),
     )

@@ -33,22 +33,23 @@ class Open(Struct, frozen=True):
     used: datetime
     factor: str
     this: bool
+    membership: str = ""
 
 
 async def begin(
-    conn: Connection, user: str, now: datetime, *, kind: str, factor: str, agent: str = ""
-) -> tuple[str, str]:
-    """A new session (`kind` "session") or the wait for a second factor ("pending"): its cookie and its form token."""
+    conn: Connection, user: str, membership: str, now: datetime, *, kind: str, factor: str, agent: str = ""
+) -> str:
+    """A new session (`kind` "session") or the wait for a second factor ("pending"): its cookie."""
     token, csrf = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
     await conn.execute(
-        "INSERT INTO credential (sha256, kind, actor, client, created, expires, used, csrf, agent, factor, factor_at) "
-        "VALUES (%s, %s, %s, 'web', %s, %s, %s, %s, %s, %s, %s)",
-        (credentials.digest(token), kind, user, now, now + (IDLE if kind == "session" else PENDING), now, csrf,
+        "INSERT INTO credential (sha256, kind, actor, membership, client, created, expires, used, csrf, agent, factor, factor_at) "
+        "VALUES (%s, %s, %s, %s, 'web', %s, %s, %s, %s, %s, %s, %s)",
+        (credentials.digest(token), kind, user, membership, now, now + (IDLE if kind == "session" else PENDING), now, csrf,
          agent[:200], factor, now),
     )  # fmt: skip
     if kind == "session":
         await _at_most(conn, user, now)
-    return token, csrf
+    return token
 
 
 async def _at_most(conn: Connection, user: str, now: datetime) -> None:
@@ -62,16 +63,21 @@ async def _at_most(conn: Connection, user: str, now: datetime) -> None:
 
 async def strengthen(conn: Connection, actor: Actor, token: str, factor: str, now: datetime) -> str:
     """A factor was shown: the session goes on under a new cookie, which is returned; the old one opens nothing."""
-    new = secrets.token_urlsafe(32)
-    await conn.execute(  # apps that were let in until the end of the session go on with it
-        "UPDATE app_grant SET session = %s WHERE session = %s",
-        (credentials.digest(new), credentials.digest(token)),
-    )
+    new = await renamed(conn, token)
     await conn.execute(
-        "UPDATE credential SET sha256 = %s, factor = %s, factor_at = %s WHERE sha256 = %s AND revoked IS NULL",
-        (credentials.digest(new), factor, now, credentials.digest(token)),
+        "UPDATE credential SET factor = %s, factor_at = %s WHERE sha256 = %s AND revoked IS NULL",
+        (factor, now, credentials.digest(new)),
     )
     await audit.note(conn, actor, now, "step-up", detail=factor)
+    return new
+
+
+async def renamed(conn: Connection, token: str) -> str:
+    """The new cookie under which a session goes on, and the apps that were let in until its end with it."""
+    new = secrets.token_urlsafe(32)
+    pair = (credentials.digest(new), credentials.digest(token))
+    await conn.execute("UPDATE app_grant SET session = %s WHERE session = %s", pair)
+    await conn.execute("UPDATE credential SET sha256 = %s WHERE sha256 = %s AND revoked IS NULL", pair)
     return new
 
 
@@ -79,7 +85,7 @@ async def listed(database: Database, actor: Actor, token: str, now: datetime) ->
     """The sessions of somebody that still live, the newest first."""
     async with database.single() as conn:
         cursor = await conn.execute(
-            "SELECT left(encode(sha256, 'hex'), 16), agent, created, used, factor, sha256 = %s FROM credential "
+            "SELECT left(encode(sha256, 'hex'), 16), agent, created, used, factor, sha256 = %s, membership FROM credential "
             "WHERE actor = %s AND kind = 'session' AND revoked IS NULL AND expires > %s AND created > %s ORDER BY created DESC",
             (credentials.digest(token), actor.user, now, now - ABSOLUTE),
         )

@@ -113,13 +113,13 @@ async def _few(conn: Connection, actor: Actor) -> None:
 
 
 async def of(records: Records, run: str) -> Run:
-    """A run of this very user, through an app only what it began itself. Raises NotFound, for other people's too."""
+    """A run of this very user for this organisation, through an app only what it began itself. Raises NotFound, for other people's too."""
     _named(run)
     async with records.database.single() as conn:
         cursor = await conn.execute(
             f"SELECT {_COLUMNS} FROM bulk_run WHERE id = %s AND tenant = %s AND user_id = %s "
-            "AND state NOT IN ('cancelled', 'removed')",
-            (run, records.actor.tenant, records.actor.user),
+            "AND actor::json ->> 'org' = %s AND state NOT IN ('cancelled', 'removed')",
+            (run, records.actor.tenant, records.actor.user, records.actor.org),
         )
         row = await cursor.fetchone()
         app = records.actor.app

@@ -57,7 +57,7 @@ async def _next(post: Post, tenant: int, day: date, site: Policy) -> int:
 async def _sent(post: Post, one: Digest, site: Policy) -> str:
     """Send it; why not, when there is nothing to say, or nowhere to say it."""
     async with post.database.single() as conn:
-        asked = Actor(one.tenant, one.user, "", "clinician", "", "digest")
+        asked = Actor(one.tenant, one.user, "", "clinician", one.org, "digest")
         actor = await standing(conn, asked)
         address = await address_of(conn, actor, one.day)
         server = await mail.server_of(conn, one.tenant)
@@ -65,7 +65,7 @@ async def _sent(post: Post, one: Digest, site: Policy) -> str:
     text = await _text(records, one, f"{post.base.rstrip('/')}/digest")
     if not address or not text:
         return "no e-mail address is recorded" if not address else "there is nothing to say"
-    id = uuid5(NAMESPACE_URL, f"commonchart:digest:{one.tenant}:{one.user}:{one.kind}:{one.day}")
+    id = uuid5(NAMESPACE_URL, f"commonchart:digest:{one.tenant}:{one.user}:{one.org}:{one.kind}:{one.day}")
     subject = f"{site.practice or 'Commonchart'}: {'your week' if one.kind == 'week' else 'your day'}"
     await mail.send(server, mail.Mail(address, subject, text, str(id)), post.clock())
     return ""

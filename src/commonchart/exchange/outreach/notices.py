@@ -12,7 +12,7 @@ import structlog
 
 from commonchart.access.actors import Actor
 from commonchart.access.outreach.policy import policy_of
-from commonchart.access.standing import standing
+from commonchart.access.standing import whichever
 from commonchart.exchange.outreach import mail
 from commonchart.exchange.outreach.tries import AGAIN, HOLD, Post, address_of, tried
 from commonchart.record.inbox import alerts
@@ -50,7 +50,7 @@ async def _sent(post: Post, one: Notice) -> str:
         site = await policy_of(conn, one.tenant)
         if "email" not in site.ready:
             return "this site has no mail server set up"
-        actor = await standing(conn, Actor(one.tenant, one.user, "", "clinician", "", "critical"))
+        actor = await whichever(conn, Actor(one.tenant, one.user, "", "clinician", "", "critical"))
         address = await address_of(conn, actor, site.day(post.clock()))
         server = await mail.server_of(conn, one.tenant)
     if not address:

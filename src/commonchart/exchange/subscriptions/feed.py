@@ -49,7 +49,7 @@ async def follow(database: Database, clock: Callable[[], datetime]) -> tuple[int
         if not batch.changes:
             return 0, []
         held = {(one.tenant, one.id): (one, one.how) for one in await state.listening(conn)}
-        actors: dict[tuple[int, str, str], Actor | None] = {}
+        actors: dict[tuple[int, str, str, str], Actor | None] = {}
         refused: list[Ended] = []
         for change in batch.changes:
             if change.rtype == "Subscription":
@@ -89,7 +89,7 @@ async def _begun(
     key = (change.tenant, change.id)
     try:
         plan = plan_of(json.decode(stored.body or b"{}"))
-        actor = await subscribed.subscriber(conn, change.tenant, stored.actor, change.id)
+        actor = await subscribed.subscriber(conn, change.tenant, stored.actor, stored.org, change.id)
         await accept.check(conn, actor, plan, now, looked_up=False)
     except Busy:
         raise
@@ -98,7 +98,7 @@ async def _begun(
         held.pop(key, None)
         return [Ended(*key, "error", str(refusal))]
     kept = sealed_plan(conn.keys, change.tenant, plan)
-    await state.begin(conn, *key, change.vid, stored.actor, kept, now)
+    await state.begin(conn, *key, change.vid, (stored.actor, stored.org), kept, now)
     begun = await state.one(conn, *key)
     if begun is not None:
         held[key] = (begun, plan)
@@ -107,7 +107,7 @@ async def _begun(
 
 async def subscriber(conn: Connection, one: State) -> Actor:
     """Whoever subscribed, as of now. Raises Forbidden."""
-    return await subscribed.subscriber(conn, one.tenant, one.user, one.id)
+    return await subscribed.subscriber(conn, one.tenant, one.user, one.org, one.id)
 
 
 # ---- events ----------------------------------------------------------------------------------------------------
@@ -117,7 +117,7 @@ async def _told(
     conn: Connection,
     change: Change,
     held: Keeper,
-    actors: dict[tuple[int, str, str], Actor | None],
+    actors: dict[tuple[int, str, str, str], Actor | None],
     now: datetime,
 ) -> None:
     listeners = [
@@ -158,10 +158,10 @@ async def _may(
     conn: Connection,
     change: Change,
     one: State,
-    actors: dict[tuple[int, str, str], Actor | None],
+    actors: dict[tuple[int, str, str, str], Actor | None],
     now: datetime,
 ) -> bool:
-    key = (one.tenant, one.user, one.id)
+    key = (one.tenant, one.user, one.org, one.id)
     if key not in actors:
         try:
             actors[key] = await subscriber(conn, one)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 BACKOFF_SECONDS = (5, 15, 60, 300, 900, 3600, 10_800, 21_600)
 KEPT_EVENTS = 10_000
 
-_COLUMNS = "tenant, id, vid, user_id, plan, state, events, delivered, failures, retry_at, sent_at, ends, error, changed"
+_COLUMNS = "tenant, id, vid, user_id, org, plan, state, events, delivered, failures, retry_at, sent_at, ends, error, changed"
 
 
 class State(Struct, frozen=True):
@@ -28,6 +28,7 @@ class State(Struct, frozen=True):
     id: str
     vid: int
     user: str
+    org: str
     plan: str
     state: str
     events: int
@@ -57,15 +58,15 @@ class Event(Struct, frozen=True):
 
 
 async def begin(
-    conn: Connection, tenant: int, id: str, vid: int, user: str, plan: Plan, now: datetime
+    conn: Connection, tenant: int, id: str, vid: int, who: tuple[str, str], plan: Plan, now: datetime
 ) -> None:
-    """A Subscription was asked for, or asked for again: its numbers go on, its failures are forgotten."""
+    """A Subscription was asked for, or asked for again, by `who` (user, organisation): its numbers go on, its failures are forgotten."""
     await conn.execute(
-        "INSERT INTO subscription_state (tenant, id, vid, user_id, topic, plan, state, ends, changed) "
-        "VALUES (%s, %s, %s, %s, %s, %s, 'requested', %s, %s) ON CONFLICT (tenant, id) DO UPDATE SET vid = excluded.vid, "
-        "user_id = excluded.user_id, topic = excluded.topic, plan = excluded.plan, state = 'requested', failures = 0, "
+        "INSERT INTO subscription_state (tenant, id, vid, user_id, org, topic, plan, state, ends, changed) "
+        "VALUES (%s, %s, %s, %s, %s, %s, %s, 'requested', %s, %s) ON CONFLICT (tenant, id) DO UPDATE SET vid = excluded.vid, "
+        "user_id = excluded.user_id, org = excluded.org, topic = excluded.topic, plan = excluded.plan, state = 'requested', failures = 0, "
         "retry_at = NULL, held_until = NULL, ends = excluded.ends, error = '', changed = excluded.changed",
-        (tenant, id, vid, user, plan.topic, msgspec.json.encode(plan).decode(), plan.ends, now),
+        (tenant, id, vid, *who, plan.topic, msgspec.json.encode(plan).decode(), plan.ends, now),
     )
 
 

@@ -99,15 +99,30 @@ async def open_ones(conn: Connection, tenant: int) -> list[Alert]:
     return [Alert(*row) for row in rows]
 
 
-async def readdressed(conn: Connection, tenant: int, user: str, to: str, of: Sequence[str]) -> int:
-    """The open alerts of somebody become another's where they are `of` these items, else everybody's; how many.
+async def elsewhere(conn: Connection, tenant: int, user: str, orgs: Sequence[str]) -> dict[str, int]:
+    """How many open alerts are addressed to somebody or have reached them, by organisation, of those given: a number and no more."""
+    if not orgs:
+        return {}
+    rows = await conn.fetch(
+        "SELECT a.org, count(*) FROM critical_alert a WHERE a.tenant = %s AND a.state = 'open' AND a.org = ANY(%s) "
+        "AND (a.owner = %s OR EXISTS (SELECT 1 FROM critical_notice n WHERE n.pk = a.pk AND n.tenant = a.tenant "
+        "AND n.patient = a.patient AND n.ref = a.ref AND n.part = a.part AND n.n = a.n AND n.user_id = %s)) GROUP BY a.org",
+        (tenant, list(orgs), user, user),
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+async def readdressed(
+    conn: Connection, tenant: int, user: str, to: str, of: Sequence[str], org: str | None = None
+) -> int:
+    """The open alerts of somebody (for one organisation) become another's where they are `of` these items, else everybody's; how many.
 
     Their steps go on as they were.
     """
     cursor = await conn.execute(
         "UPDATE critical_alert SET owner = CASE WHEN item = ANY(%s) THEN %s ELSE '' END WHERE tenant = %s AND owner = %s "
-        "AND state = 'open'",
-        (list(of), to, tenant, user),
+        "AND state = 'open' AND (%s::text IS NULL OR org = %s)",
+        (list(of), to, tenant, user, org, org),
     )
     return cursor.rowcount
 

@@ -11,11 +11,14 @@ from msgspec import Struct
 if TYPE_CHECKING:
     from commonchart.record.database import Connection
 
-_COVER = "tenant, id, absent, cover, begins, ends, why, set_by, set_at, ended_by"
+_COVER = "tenant, id, absent, cover, begins, ends, why, set_by, set_at, ended_by, org"
 
 
 class Cover(Struct, frozen=True):
-    """Somebody (`cover`) looks at the results of somebody else (`absent`), users both, from `begins` to `ends` (excluded)."""
+    """Somebody (`cover`) looks at the results of somebody else (`absent`), users both, from `begins` to `ends` (excluded).
+
+    `org` is the organisation for which it was arranged.
+    """
 
     tenant: int
     id: str
@@ -27,10 +30,11 @@ class Cover(Struct, frozen=True):
     set_by: str
     set_at: datetime
     ended_by: str = ""
+    org: str = ""
 
 
 class Colleague(Struct, frozen=True):
-    """A user who may look at results."""
+    """A user who may look at results, for one organisation: who works for two stands here twice."""
 
     id: str
     name: str
@@ -76,10 +80,11 @@ async def end(conn: Connection, tenant: int, id: str, now: datetime, by: str) ->
 async def colleagues(
     conn: Connection, tenant: int, roles: Sequence[str] = ("clinician", "administrator")
 ) -> list[Colleague]:
-    """The active users of these roles, by name."""
+    """The active users of these roles, by name, once for each organisation."""
     rows = await conn.fetch(
-        "SELECT id, name, role, org, coalesce(practitioner, ''), login FROM app_user WHERE tenant = %s AND active AND role = ANY(%s) "
-        "ORDER BY name, id",
+        "SELECT u.id, u.name, m.role, m.org, coalesce(u.practitioner, ''), u.login FROM app_user u JOIN membership m "
+        "ON m.actor = u.id WHERE u.tenant = %s AND u.active AND m.since IS NOT NULL AND m.ended IS NULL AND m.role = ANY(%s) "
+        "ORDER BY u.name, u.id, m.org",
         (tenant, list(roles)),
     )
     return [Colleague(*row) for row in rows]

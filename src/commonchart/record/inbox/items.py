@@ -106,32 +106,34 @@ async def drop(conn: Connection, tenant: int, patient: str, item: str) -> None:
 
 
 async def orphaned(conn: Connection, reason: str) -> int:
-    """Open items of users who are not active any more fall into the pool; how many."""
+    """Open items of users who work no more for whom they were addressed to fall into the pool; how many."""
     cursor = await conn.execute(
         "UPDATE inbox_item i SET owner = '', owner_by = %s FROM app_user u WHERE u.tenant = i.tenant AND u.id = i.owner "
-        "AND NOT u.active AND i.state = 'open' AND i.owner <> ''",
+        "AND NOT (u.active AND EXISTS (SELECT 1 FROM membership m WHERE m.actor = u.id AND (m.org = i.org OR i.org = '') "
+        "AND m.since IS NOT NULL AND m.ended IS NULL)) AND i.state = 'open' AND i.owner <> ''",
         (reason,),
     )
     return cursor.rowcount
 
 
-async def with_user(conn: Connection, tenant: int, user: str) -> list[Item]:
-    """Open items that are addressed or forwarded to somebody, the most urgent first, locked."""
+async def with_user(conn: Connection, tenant: int, user: str, org: str | None = None) -> list[Item]:
+    """Open items that are addressed or forwarded to somebody (of one organisation, or of all), the most urgent first, locked."""
     rows = await conn.fetch(
         f"SELECT {_ITEM} FROM inbox_item WHERE tenant = %s AND state = 'open' AND (owner = %s OR forwarded_to = %s) "
-        "ORDER BY kind, received, patient, item FOR UPDATE",
-        (tenant, user, user),
+        "AND (%s::text IS NULL OR org = %s) ORDER BY kind, received, patient, item FOR UPDATE",
+        (tenant, user, user, org, org),
     )
     return [Item(*row) for row in rows]
 
 
-async def kinds_with(conn: Connection, tenant: int, user: str) -> dict[int, int]:
-    """How many open items of each kind are addressed or forwarded to somebody; 0 those with an unanswered critical value, too."""
+async def kinds_with(conn: Connection, tenant: int, user: str, org: str | None = None) -> dict[int, int]:
+    """How many of these there are of each kind; those with an unanswered critical value are of kind 0, too."""
     rows = await conn.fetch(
         "SELECT CASE WHEN EXISTS (SELECT 1 FROM critical_alert a WHERE a.pk = i.pk AND a.tenant = i.tenant AND a.patient = i.patient "
         "AND a.item = i.item AND a.state = 'open') THEN 0 ELSE i.kind END, count(*) FROM inbox_item i "
-        "WHERE i.tenant = %s AND i.state = 'open' AND (i.owner = %s OR i.forwarded_to = %s) GROUP BY 1",
-        (tenant, user, user),
+        "WHERE i.tenant = %s AND i.state = 'open' AND (i.owner = %s OR i.forwarded_to = %s) "
+        "AND (%s::text IS NULL OR i.org = %s) GROUP BY 1",
+        (tenant, user, user, org, org),
     )
     return {row[0]: row[1] for row in rows}
 

@@ -26,9 +26,15 @@ async def mine(records: Records, id: str) -> State:
     await records.read("Subscription", id)
     async with records.database.single() as conn:
         found = await state.one(conn, records.actor.tenant, id)
-    if found is None or (found.user != records.actor.user and records.actor.role != "administrator"):
+    if found is None or not _theirs(records, found):
         raise NotFound("There is no Subscription of yours with this id that is being worked on")
     return found
+
+
+def _theirs(records: Records, one: State) -> bool:
+    """Of whoever asks, made for the organisation that they act for; an administrator looks after all."""
+    actor = records.actor
+    return (one.user, one.org) == (actor.user, actor.org) or actor.role == "administrator"
 
 
 async def _status(records: Records, asked: Asked) -> Answer:
@@ -53,9 +59,7 @@ async def _several(records: Records, given: Arguments) -> list[State]:
     return [
         one
         for one in found
-        if (one.user == records.actor.user or records.actor.role == "administrator")
-        and (not ids or one.id in ids)
-        and (not states or one.state in states)
+        if _theirs(records, one) and (not ids or one.id in ids) and (not states or one.state in states)
     ]
 
 

@@ -13,11 +13,11 @@ from urllib.parse import quote, urlencode
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from commonchart.access.oauth import asked, grants
+from commonchart.access.oauth import asked, grants, launches
 from commonchart.access.oauth.denied import Denied
 from commonchart.access.oauth.launches import Launch
 from commonchart.fhir import json
-from commonchart.fhir.outcome import Forbidden, Unauthenticated
+from commonchart.fhir.outcome import Unauthenticated
 from commonchart.record.rows import Stored
 from commonchart.settings import public_address
 from commonchart.web import rendering
@@ -94,8 +94,8 @@ async def _read(request: Request, params: Mapping[str, str], repeated: bool) -> 
 
 
 async def _page(call: Call, wanted: asked.Request, params: Mapping[str, str]) -> Response:
-    if wanted.launch is not None and wanted.launch.actor != call.actor.user:
-        raise Forbidden("This app was launched by somebody else: open it from the chart again")
+    if wanted.launch is not None:
+        launches.same(wanted.launch, call.actor.user, call.actor.membership)
     patient = await _chosen(call, wanted, params)
     kept = [(name, value) for name, value in params.items() if name != PATIENT]
     if wanted.needs_patient and patient is None:

@@ -123,7 +123,7 @@ async def _known(chart: Chart) -> form.Known:
     documents, _ = await chart.facts(["DocumentReference"], limit=50)
     every = await apps.listed(call.records.database, call.actor.tenant, "approved")
     return form.Known(
-        await organizations(call), [(one.practitioner, one.name) for one in await staff(call) if one.practitioner],
+        await organizations(call), list({one.practitioner: (one.practitioner, one.name) for one in await staff(call) if one.practitioner}.values()),
         [(one.id, one.name) for one in every], [(one.key, _titled(one)) for one in documents], call.actor.org,
     )  # fmt: skip
 
@@ -141,18 +141,17 @@ async def organizations(call: Call) -> list[tuple[str, str]]:
     return sorted(named, key=lambda pair: pair[1].casefold())
 
 
-async def staff(call: Call) -> list[Any]:
-    """Colleagues, and the practitioners of other organisations, by name: who is neither stands in no directory."""
-    found = await users.everyone(call.records.database)
+async def staff(call: Call) -> list[users.User]:
+    """Colleagues, and the practitioners of other organisations, by name: who is neither stands in no directory.
+
+    Who works for several stands here once for each.
+    """
+    found = await users.working(call.records.database, call.actor.tenant)
     alone, org = call.actor.network is False, call.actor.org
-    mine = [
-        one
-        for one in found
-        if one.tenant == call.actor.tenant and one.active and (alone or one.org == org or one.practitioner)
-    ]
-    return sorted(
-        (one for one in mine if one.role not in (*FOR_A_PATIENT, "system")), key=lambda one: one.name
-    )
+    return [
+        one for one in found
+        if (alone or one.org == org or one.practitioner) and one.role not in (*FOR_A_PATIENT, "system")
+    ]  # fmt: skip
 
 
 # ---- one of them -----------------------------------------------------------------------------------------------

@@ -61,7 +61,7 @@ async def _page(
         for one in found.known
     ]  # fmt: skip
     return call.page(
-        "inbox/covers.html", status, title="Cover for a colleague", rows=rows, clinicians=[(one.id, one.name) for one in found.clinicians],
+        "inbox/covers.html", status, title="Cover for a colleague", rows=rows, clinicians=list({one.id: (one.id, one.name) for one in found.clinicians}.values()),
         values={"absent": call.actor.user, "from": f"{call.now:%Y-%m-%d %H:%M}"} | dict(values), issues=issues,
         errors={at: words for at, words in reversed(issues) if at}, said=call.request.query_params.get("said", ""),
     )  # fmt: skip

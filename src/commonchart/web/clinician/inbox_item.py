@@ -181,7 +181,7 @@ async def _shown(
         ended=[one for one in found.alerts if one.state != "open"], names=names, stamp=dates.stamp, moment=dates.moment,
         acts=[(one, inbox.act(one.act, one.absent, names), names.get(one.actor, one.actor), state.get(one.resource.partition("/")[2])) for one in found.acts],
         messages=MESSAGES, ways=ways, choices=[(one.channel, one.words) for one in ways if not one.why],
-        colleagues=[(one.id, one.name) for one in desk.staff if one.role == "clinician" and one.id != desk.me],
+        colleagues=list({one.id: (one.id, one.name) for one in desk.staff if one.role == "clinician" and one.id != desk.me}.values()),
         tests=[(_test(one), f"Repeat: {one.name}") for one in found.judged.lines if not one.gone and one.part != "conclusion"],
         whose=addressed(desk.name(item.owner), item.owner_by), sender=desk.name(item.forwarded_by), receiver=desk.name(item.forwarded_to),
         mine=item.owner == desk.me and not item.forwarded_to, waited=inbox.waited(item.received, call.now), received=dates.stamp(item.received),

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from msgspec import Struct
 from starlette.responses import Response
 
 from commonchart.access import would_see
 from commonchart.access.actors import Actor
+from commonchart.access.users import User
 from commonchart.access.would_see import Foreseen, Withheld
 from commonchart.care.labels import labels, names
 from commonchart.fhir.outcome import Invalid
@@ -88,12 +91,25 @@ async def _page(
     organizations, staff = await consents.organizations(call), await consents.staff(call)
     return chart.page(
         "chart/would-see.html", "What would they see?", 422 if issues else 200, sent=sent, issues=issues, errors=dict(issues),
-        organizations=organizations, staff=[(one.id, f"{one.name}, {ROLES.get(one.role, one.role).lower()}") for one in staff],
+        organizations=organizations, staff=_choices(staff, dict(organizations)),
         roles=list(ROLES.items()), purposes=purpose_options(), found=found, shares=call.actor.network is not False,
         kinds=_kinds(found) if found else [], groups=await _groups(chart, found) if found else [],
         who=_called(found.who, dict(organizations)) if found else "",
         purpose=dict(purpose_options()).get(found.who.purpose, "").lower() if found else "", shown=SHOWN,
     )  # fmt: skip
+
+
+def _choices(staff: list[User], organizations: dict[str, str]) -> list[tuple[str, str]]:
+    """One choice a person; of somebody who works for several, one for each, since what they see differs."""
+    often = Counter(one.id for one in staff)
+    return [
+        (
+            one.membership if often[one.id] > 1 else one.id,
+            f"{one.name}, {ROLES.get(one.role, one.role).lower()}"
+            + (f" of {organizations.get(one.org, one.org)}" if often[one.id] > 1 else ""),
+        )
+        for one in staff
+    ]
 
 
 def _called(who: Actor, organizations: dict[str, str]) -> str:

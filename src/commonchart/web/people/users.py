@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import msgspec
 from starlette.responses import Response
@@ -13,7 +14,7 @@ from commonchart.access.people import links, staff
 from commonchart.access.people.handing_over import POOL
 from commonchart.access.people.leaving import Ends
 from commonchart.access.people.links import Channel, Link, Person
-from commonchart.access.people.staff import Account, Change, Wanted
+from commonchart.access.people.staff import Account, Asked, Change, Wanted
 from commonchart.fhir import json
 from commonchart.fhir.outcome import Conflict, Invalid, Refused
 from commonchart.web.call import Call, go
@@ -28,15 +29,17 @@ CHANNELS = [
     ("email", "Send it to their e-mail address"),
 ]
 WHO = [("staff", "Staff"), ("patients", "Patients and those who act for them"), ("programs", "Programs"), ("all", "Everybody")]  # fmt: skip
-STATES = [("active", "May sign in"), ("invited", "Invited, no password yet"), ("ended", "Ended")]
+STATES = [("active", "May sign in"), ("invited", "Invited or asked, no answer yet"), ("ended", "Ended")]
 FACTORS = [("yes", "With a second factor"), ("no", "Without a second factor")]
 SEEN = [("never", "Never signed in"), ("quiet", "Not in the last 90 days")]
 INVITED = ("name", "login", "role", "org", "email", "practitioner", "channel")
-CHANGED = ("name", "role", "org", "email", "practitioner")
+CHANGED = ("name", "role", "org", "email", "practitioner", "membership")
+ASKED = ("login", "role", "org")
 SAID = {
     "changed": "The change is in force, in open sessions too.",
     "factors": "The second factors are gone, and with them every session. The password alone lets them in to set up new ones.",
     "ended": "The account has ended, and with it everything its owner held.",
+    "left": "They work there no more, and everything they held for it has ended.",
 }
 
 
@@ -44,9 +47,9 @@ async def page(call: Call) -> Response:
     """The accounts, fifty at a time."""
     wanted, number = _wanted(call), _number(call)
     found, total = await staff.listed(call.records, wanted, limit=PAGE, offset=(number - 1) * PAGE)
-    orgs = await staff.organisations(call.records)
+    orgs, often = await staff.organisations(call.records), Counter(one.id for one in found)
     return call.page(
-        "people/users.html", title="Accounts", rows=[_row(one) for one in found], total=total, wanted=wanted, who=WHO,
+        "people/users.html", title="Accounts", rows=[_row(one) | {"twice": often[one.id] > 1} for one in found], total=total, wanted=wanted, who=WHO,
         states=STATES, factors=FACTORS, seen=SEEN, roles=_roles(), orgs=orgs, names=await _names(call, orgs),
         narrowed=wanted != Wanted(), said=SAID.get(call.request.query_params.get("said", ""), ""),
         newer=_address(wanted, number - 1) if number > 1 else "",
@@ -55,7 +58,7 @@ async def page(call: Call) -> Response:
 
 
 async def new(call: Call) -> Response:
-    """The empty invitation."""
+    """The empty invitation, for somebody who has no account yet."""
     await links.administrator(call.records)
     return await _invitation(call, {"org": call.actor.org, "channel": "hand"}, [])
 
@@ -75,6 +78,34 @@ async def create(call: Call) -> Response:
     return await _handed(call, link)
 
 
+async def asking(call: Call) -> Response:
+    """The empty form that asks somebody with an account to work here too."""
+    await links.administrator(call.records)
+    return await _asking(call, {"org": call.actor.org}, [])
+
+
+async def ask(call: Call) -> Response:
+    """Ask them."""
+    sent = await texts(call)
+    given = {name: sent.get(name, "").strip() for name in ASKED}
+    given["login"] = given["login"].lower()
+    try:
+        code = await staff.ask(call.records, Asked(**given))
+    except (Invalid, Conflict) as refusal:
+        return await _asking(call, given, _issues(refusal, ASKED), refusal.status)
+    return call.page("people/asked.html", title=f"{given['login']} is asked", code=code, idle=False)
+
+
+async def _asking(
+    call: Call, given: Mapping[str, str], issues: list[tuple[str, str]], status: int = 200
+) -> Response:
+    values = dict.fromkeys(ASKED, "") | dict(given)
+    return call.page(
+        "people/ask.html", status, idle=False, title="Ask somebody who has an account", values=values, issues=issues,
+        errors=dict(reversed(issues)), roles=_roles(), orgs=await staff.organisations(call.records),
+    )  # fmt: skip
+
+
 async def one(call: Call) -> Response:
     """One account."""
     return await _one(call, {}, [])
@@ -89,7 +120,8 @@ async def act(call: Call) -> Response:
             await staff.change(
                 call.records, id, Change(**{name: sent.get(name, "").strip() for name in CHANGED})
             )
-            return go(f"/users/{id}?said=changed")
+            place = f"&place={quote(sent['membership'][:64])}" if sent.get("membership") else ""
+            return go(f"/users/{id}?said=changed{place}")
         if todo == "factors":
             await staff.without_factors(call.records, id)
             return go(f"/users/{id}?said=factors")
@@ -107,22 +139,29 @@ async def ending(call: Call) -> Response:
 
 
 async def end(call: Call) -> Response:
-    """End it."""
+    """End it, or one place of work."""
     id, sent = call.request.path_params["user"], await texts(call)
+    to, place = sent.get("to", ""), sent.get("place", "")[:64]
     try:
-        await staff.leave(call.records, id, sent.get("to", ""))
+        await staff.leave(call.records, id, to, place)
     except (Conflict, Invalid) as refusal:
-        return await _ending(call, _issues(refusal, ("to",)), refusal.status, sent.get("to", ""))
-    return go(f"/users/{id}?said=ended")
+        return await _ending(call, _issues(refusal, ("to",)), refusal.status, to, place)
+    return go(f"/users/{id}?said={'left' if place else 'ended'}")
 
 
-async def _ending(call: Call, issues: list[tuple[str, str]], status: int = 200, to: str = "") -> Response:
-    account, held = await staff.one(call.records, call.request.path_params["user"])
-    waiting = await staff.waiting(call.records, account)
+async def _ending(
+    call: Call, issues: list[tuple[str, str]], status: int = 200, to: str = "", place: str = ""
+) -> Response:
+    place = place or call.request.query_params.get("place", "")[:64]
+    account, held = await staff.one(call.records, call.request.path_params["user"], place)
+    place = account.membership if account.elsewhere else place
+    waiting, names = await staff.waiting(call.records, account, place), await _names(call, [account.org])
+    title = f"End the work of {account.name} for {names.get(account.org) or account.org}"
     return call.page(
-        "people/ending.html", status, title=f"End the account of {account.name}", account=account, ends=words.counted(held),
-        stays=words.staying(held), waiting=[(KINDS[name], n) for name, n in waiting.kinds.items()], must=bool(waiting.kinds.get("critical")),
-        heirs=[(POOL, "Everybody of the organization"), *((one.id, f"{one.name} ({one.login})") for one in waiting.heirs)],
+        "people/ending.html", status, title=title if place else f"End the account of {account.name}", account=account,
+        ends=words.counted(held), place=place, stays=words.staying(held), waiting=[(KINDS[name], n) for name, n in waiting.kinds.items()],
+        must=bool(waiting.kinds.get("critical")),
+        heirs=[(POOL, "Everybody of the organization"), *{one.id: (one.id, f"{one.name} ({one.login})") for one in waiting.heirs}.values()],
         issues=issues, errors=dict(issues), to=to, unseen=waiting.unseen, nobody=waiting.nobody,
     )  # fmt: skip
 
@@ -130,12 +169,15 @@ async def _ending(call: Call, issues: list[tuple[str, str]], status: int = 200, 
 async def _one(
     call: Call, sent: Mapping[str, str], issues: list[tuple[str, str]], status: int = 200
 ) -> Response:
-    account, held = await staff.one(call.records, call.request.path_params["user"])
+    id, shown = call.request.path_params["user"], call.request.query_params.get("place", "")[:64]
+    every = await staff.places(call.records, id)
+    account = next((p for p in every if p.membership == (sent.get("membership") or shown)), every[0])
+    _, held = await staff.one(call.records, id)
     return call.page(
         "people/user.html", status, idle=False, title=account.name, row=_row(account), account=account, values=_values(account, sent),
         issues=issues, errors=dict(issues), roles=_roles(), channels=CHANNELS, orgs=await staff.organisations(call.records),
-        names=await _names(call, [account.org]),
-        holds=_holds(held), created=dates.stamp(account.created), said=SAID.get(call.request.query_params.get("said", ""), ""),
+        names=await _names(call, [one.org for one in every]), works=[_row(one) for one in every],
+        holds=_holds(held), theirs=account.alone, created=dates.stamp(account.created), said=SAID.get(call.request.query_params.get("said", ""), ""),
         own=account.id == call.actor.user, reset=account.password,
     )  # fmt: skip
 
@@ -149,7 +191,7 @@ async def _names(call: Call, orgs: Sequence[str]) -> dict[str, str]:
 def _values(account: Account, sent: Mapping[str, str]) -> dict[str, str]:
     kept = {
         "name": account.name, "role": account.role, "org": account.org, "email": account.email,
-        "practitioner": account.practitioner or "", "channel": "email" if account.email else "hand",
+        "practitioner": account.practitioner or "", "membership": account.membership, "channel": "email" if account.email else "hand",
     }  # fmt: skip
     return {name: sent.get(name, text) for name, text in kept.items()}
 
@@ -188,6 +230,7 @@ async def _handed(call: Call, link: Link) -> Response:
 def _row(account: Account) -> dict[str, Any]:
     mark, state = (
         ("not", "Ended") if not account.active
+        else ("soon", "Asked, no answer yet") if not account.accepted
         else ("soon", "Invited") if not account.password and account.role != "system"
         else ("done", "May sign in")
     )  # fmt: skip

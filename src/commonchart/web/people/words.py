@@ -19,6 +19,7 @@ _ENDS = (
     ("exports", "export that is running", "exports that are running"),
     ("shares", "link by which they share their record", "links by which they share their record"),
     ("emergencies", "emergency access", "emergency accesses"),
+    ("covers", "cover for a colleague", "covers for colleagues"),
 )  # fmt: skip
 _STAYS = (
     ("drafts", "draft of theirs", "drafts of theirs"),

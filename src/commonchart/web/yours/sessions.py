@@ -23,18 +23,19 @@ async def page(call: Call) -> Response:
     """Every session that lives, the newest first."""
     assert call.session is not None
     found = await sessions.listed(call.records.database, call.actor, call.session.token, call.now)
-    when = await look.moments(call)
+    when, places = await look.moments(call), {one.id: one.name for one in call.places}
     return await look.page(
-        call, "sessions.html", "Where you are signed in", lines=[_line(one, when) for one in found],
+        call, "sessions.html", "Where you are signed in", lines=[_line(one, when, places) for one in found],
         said=SAID.get(call.request.query_params.get("said", ""), ""), others=len(found) > 1,
     )  # fmt: skip
 
 
-def _line(one: Open, when: Callable[[datetime], str]) -> dict[str, str | bool]:
+def _line(one: Open, when: Callable[[datetime], str], places: dict[str, str]) -> dict[str, str | bool]:
     shown = [SHOWN.get(part, part) for part in one.factor.split(" and ")]
     return {
         "handle": one.handle, "browser": browsers.words(one.agent), "since": when(one.since),
         "used": when(one.used), "shown": " and ".join(shown), "this": one.this,
+        "place": places.get(one.membership, ""),
     }  # fmt: skip
 
 
