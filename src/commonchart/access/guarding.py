@@ -60,4 +60,6 @@ async def known(conn: Connection, visible: Visible, actor: Actor, writes: Sequen
     )
     for rtype, _, there, seen in rows:
         if not seen and (there or not (brings_ids(actor) or actor.client == PAGES)):
-            raise NotFound(f"There is no {rtype} with this id. In a network ids are made here: POST a new one")
+            raise NotFound(
+                f"There is no {rtype} with this id. In a network ids are made here: POST a new one"
+            )
