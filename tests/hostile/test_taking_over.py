@@ -174,7 +174,7 @@ async def test_yes_is_said_with_a_second_step_of_ones_own(
         await signin.resume(database, good.token, clock())
     async with database.single() as conn:
         [factor] = (await factors.listed(conn, KIM))[0]
-    with pytest.raises(Conflict, match="several organizations"):
+    with pytest.raises(Conflict, match="several organisations"):
         await factors.remove(database, kim.actor, factor.id, clock())
     # taken away by whoever runs the program, another one is made at the door
     async with database.connection() as conn:
@@ -211,7 +211,7 @@ async def test_who_ends_one_ends_nothing_of_the_other(
     token, _ = await memberships.switch(kim, session.token, await asked(database, "kim", "alder"))
     await staff.leave(birch, KIM)
     assert (await signin.resume(database, token, clock())).actor.org == "alder"
-    with pytest.raises(Conflict, match="another organization"):
+    with pytest.raises(Conflict, match="another organisation"):
         await staff.back(birch, KIM, channel="hand")
     for act in (staff.new_link(birch, KIM, channel="hand"), staff.without_factors(birch, KIM)):
         with pytest.raises(Conflict, match="has ended"):

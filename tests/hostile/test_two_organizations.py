@@ -79,7 +79,7 @@ async def test_from_being_asked_to_the_end_in_one_and_the_other_goes_on(
     assert given
     again = await sent(root, "/users/ask", **ask)
     assert again.status_code == 409
-    assert "work for this organization already" in again.text
+    assert "work for this organisation already" in again.text
 
     # asked is nothing: neither what alder keeps for kim, nor who kim is for alder
     listed = (await root.get("/users?state=invited")).text
@@ -225,7 +225,7 @@ async def test_an_app_stays_with_the_organisation_that_it_was_allowed_for(
         launch = await launches.look(conn, launched, clock())
     assert launch is not None
     launches.same(launch, there.user, there.membership)
-    with pytest.raises(Forbidden, match="another organization"):
+    with pytest.raises(Forbidden, match="another organisation"):
         launches.same(launch, kim.actor.user, kim.actor.membership)
     again = (await machine.post("/oauth/token", data=refreshing(held), headers=proof)).json()
     assert (await machine.get("/fhir/Patient/ines", headers=bearer(again["access_token"]))).status_code == 200

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import psycopg
 import pyotp
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, TimeoutError, expect
 
 from tests.conftest import Clock
 from tests.journeys.conftest import Place, Visit
@@ -69,6 +69,22 @@ def somebody(browser: Browser, host: str) -> Iterator[Visit]:
     context.close()
 
 
+def _add_a_passkey(page: Page) -> None:
+    """Add one, as somebody does: who sees nothing happen loads the page again.
+
+    On a busy machine Chromium now and then sends the head of this form and holds its body back until the page is left (seen
+    3 times in 11 with 4 busy loops beside it; the server got all of it in the moment the page closed, and stored nothing).
+    """
+    for _ in range(3):
+        page.get_by_label("Name of the new passkey").fill("Desk key")
+        page.get_by_role("button", name="Add a passkey").click()
+        try:
+            page.get_by_role("heading", name="Your recovery codes").wait_for(timeout=20_000)
+            return
+        except TimeoutError:
+            page.goto(page.url, wait_until="load")
+
+
 def _enter(visit: Visit, login: str, path: str = "/") -> Any:
     page: Any = visit.go(f"/sign-in?next={path}")
     page.get_by_label("User name").fill(login)
@@ -88,9 +104,7 @@ def test_a_passkey_is_made_and_opens_the_door_the_second_step_and_a_dangerous_ac
     expect(page.get_by_role("alert")).to_contain_text("was not used")
     page = _enter(somebody, "root", "/account/factors")
     assert somebody.violations() == []
-    page.get_by_label("Name of the new passkey").fill("Desk key")
-    page.get_by_role("button", name="Add a passkey").click()
-    # ten codes are hashed meanwhile, which a busy machine takes its time for
+    _add_a_passkey(page)
     expect(page.get_by_role("heading", name="Your recovery codes")).to_be_visible(timeout=20_000)
     assert somebody.violations() == []
     _all_shots(page, "codes")

@@ -177,7 +177,7 @@ def test_one_account_for_two_organisations(visit: Visit, browser: Browser, place
     expect(tab.get_by_text(f"Acting for {BIRCH} as clinician")).to_be_visible()
     page.locator("#substance").fill("Latex")
     page.keyboard.press("Control+Enter")
-    expect(page.get_by_role("heading", name="You filled this in for another organization")).to_be_visible()
+    expect(page.get_by_role("heading", name="You filled this in for another organisation")).to_be_visible()
     _everywhere(kim, "acting-mixed")
     bare = browser.new_context(storage_state=context.storage_state(), java_script_enabled=False)
     plain: Any = bare.new_page()

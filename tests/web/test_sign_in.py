@@ -7,15 +7,18 @@ import re
 import httpx
 import pyotp
 import pytest
+from starlette.requests import Request
 
 from commonchart.access import users
 from commonchart.access.actors import Actor
 from commonchart.access.people import guessing
 from commonchart.access.portal import invitations
 from commonchart.access.records import Put, Records
+from commonchart.fhir.outcome import Malformed
 from commonchart.fhir.validate import validate
 from commonchart.record import site as decisions
 from commonchart.record.database import Database
+from commonchart.web.session import form
 from tests.conftest import Clock
 from tests.web.conftest import PASSWORD, Client, SignIn, token_of, try_sign_in
 
@@ -253,3 +256,13 @@ async def test_the_state_of_a_session_is_told_without_keeping_it_alive(sage: Cli
     clock.advance(minutes=6)
     assert (await sage.get("/session")).status_code == 401
     assert (await sage.post("/stay", data={"csrf": state["csrf"]})).headers["location"] == "/sign-in"
+
+
+async def test_a_form_that_breaks_off_is_a_refusal_and_no_fault_of_the_program() -> None:
+    async def receive() -> dict[str, str]:
+        return {"type": "http.disconnect"}
+
+    kind = (b"content-type", b"application/x-www-form-urlencoded")
+    request = Request({"type": "http", "method": "POST", "headers": [kind], "app": None}, receive)  # type: ignore[arg-type]
+    with pytest.raises(Malformed, match="broke off"):
+        await form(request)

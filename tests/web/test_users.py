@@ -146,7 +146,7 @@ async def test_ending_says_that_results_wait(sign_in: SignIn, database: Database
     assert "1 open result addressed to them" in page
     assert "Results wait for this person" in page
     assert "<strong>1 abnormal.</strong>" in page
-    assert '<option value="pool">Everybody of the organization</option>' in page
+    assert '<option value="pool">Everybody of the organisation</option>' in page
     async with database.single() as conn:
         await conn.execute("UPDATE inbox_item SET kind = 0 WHERE item = 'Observation/x'")
     asked = await sent(root, f"/users/{id}/end")

@@ -213,9 +213,9 @@ async def only_one(conn: Connection, user: str, org: str | None) -> str:
     )
     rows = await cursor.fetchall()
     if not rows:
-        raise Invalid("This user does not work for this organization", at="organization")
+        raise Invalid("This user does not work for this organisation", at="organization")
     if len(rows) > 1:
-        raise Invalid("This user works for several organizations: say for which one", at="organization")
+        raise Invalid("This user works for several organisations: say for which one", at="organization")
     return str(rows[0][0])
 
 

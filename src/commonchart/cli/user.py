@@ -78,7 +78,7 @@ async def list_(data: Path | None) -> None:
 @data_option
 @awaited
 async def ask(login: str, role: str, organization: str, data: Path | None) -> None:
-    """Ask somebody with an account to work for another organization too; prints the code that they say yes with."""
+    """Ask somebody with an account to work for another organisation too; prints the code that they say yes with."""
     async with opened(data) as database:
         code = await staff.ask(_ours(database), Asked(login, role, organization))
     click.echo(code)
@@ -91,7 +91,7 @@ async def ask(login: str, role: str, organization: str, data: Path | None) -> No
 @data_option
 @awaited
 async def end_membership(login: str, organization: str, data: Path | None) -> None:
-    """End what somebody does and holds for one organization, or the question to join it; the rest goes on.
+    """End what somebody does and holds for one organisation, or the question to join it; the rest goes on.
 
     With the last one the account ends.
     """
@@ -100,7 +100,7 @@ async def end_membership(login: str, organization: str, data: Path | None) -> No
         async with database.single() as conn:
             places = [one.id for one in await memberships.mine(conn, found.id) if one.org == organization]
         if not places:
-            raise Invalid("They do not work for this organization, and are not asked to", at="organization")
+            raise Invalid("They do not work for this organisation, and are not asked to", at="organization")
         await staff.leave(_ours(database), found.id, POOL, places[0])
     click.echo(f"{login} works for {organization} no more, and everything they held for it has ended.")
 
@@ -115,7 +115,7 @@ async def end_membership(login: str, organization: str, data: Path | None) -> No
 async def change(
     login: str, name: str | None, email: str | None, practitioner: str | None, data: Path | None
 ) -> None:
-    """Change what belongs to the person and to no organization, as no administrator may of who works for several."""
+    """Change what belongs to the person and to no organisation, as no administrator may of who works for several."""
     async with opened(data) as database:
         found = await users.find(database, login)
         now, _ = await staff.one(_ours(database), found.id)

@@ -142,7 +142,7 @@ def _texts(said: Mapping[str, Any], name: str) -> tuple[str, ...]:
 
 
 def _host(uri: str) -> str:
-    """The host of a page about the client, without its dots: a name of an organization is no address."""
+    """The host of a page about the client, without its dots: a name of an organisation is no address."""
     try:
         host = urlsplit(uri).hostname or ""
     except ValueError:

@@ -63,7 +63,7 @@ async def _called(call: Call, orgs: Sequence[str]) -> dict[str, str]:
         for org in missing:
             stored = found.get(("Organization", org))
             name = str(json.decode(stored.body or b"{}").get("name", "")) if stored else ""
-            _names[*place, org] = (now, name or org or "no organization")
+            _names[*place, org] = (now, name or org or "no organisation")
     return {org: _names[*place, org][1] for org in orgs}
 
 
@@ -87,7 +87,7 @@ def ask(call: Call, other: Mixed, fields: FormData) -> Response:
     ]  # fmt: skip
     url = call.request.url
     return call.page(
-        "people/mixed.html", 409, idle=False, title="You filled this in for another organization", place=other.place,
+        "people/mixed.html", 409, idle=False, title="You filled this in for another organisation", place=other.place,
         here=next((one for one in call.places if one.here), None), action=url.path + (f"?{url.query}" if url.query else ""),
         hidden=[*kept, (AGAIN, other.place.id)],
     )  # fmt: skip

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 import msgspec
 from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from commonchart.access import limits, signin
@@ -144,6 +144,8 @@ async def form(request: Request) -> FormData:
         return await request.form(max_fields=MOST_FIELDS, max_files=0, max_part_size=MOST_BYTES)
     except HTTPException:
         raise Malformed("The form cannot be read") from None
+    except ClientDisconnect:  # nobody waits for an answer any more
+        raise Malformed("The form broke off") from None
 
 
 def plain(fields: FormData) -> dict[str, str]:

@@ -184,9 +184,9 @@ async def test_in_a_network_an_administrator_looks_after_their_own(database: Dat
     ):  # fmt: skip
         with pytest.raises(NotFound):
             await act
-    with pytest.raises(Invalid, match="own organization"):
+    with pytest.raises(Invalid, match="own organisation"):
         await staff.change(here, made[0].id, Change("U", "nurse", "birch"))
-    with pytest.raises(Invalid, match="own organization"):
+    with pytest.raises(Invalid, match="own organisation"):
         await staff.invite(here, Person("x1", "X", "nurse", "birch"), channel="hand")
     everybody, _ = await staff.listed(by(database, clock, network=True, org=""), Wanted(), limit=9)
     assert len(everybody) == 2

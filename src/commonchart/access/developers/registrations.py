@@ -81,9 +81,9 @@ def problems(wanted: Wanted, own: str) -> list[Issue]:
     if names.unseen(wanted.name) or not 0 < len(wanted.name.strip()) <= names.LONGEST:
         out.append(Issue("value", "Enter your name, at most 100 characters", "developer"))
     if words := names.wrong(wanted.organization):
-        out.append(Issue("value", f"The name of an organization {words}", "organization"))
+        out.append(Issue("value", f"The name of an organisation {words}", "organization"))
     elif names.speaks_for(wanted.organization, own, OURS):
-        out.append(Issue("value", "The organization is yours, not this site", "organization"))
+        out.append(Issue("value", "The organisation is yours, not this site", "organization"))
     if len(wanted.email) > LONGEST_EMAIL or not EMAIL.fullmatch(address(wanted.email)):
         out.append(Issue("value", "The e-mail address must look like name@example.org", "email"))
     if wanted.app.name.strip() and (words := names.wrong(wanted.app.name)):

@@ -57,7 +57,7 @@ class NewApp(Struct, frozen=True, kw_only=True):
 class App(Struct, frozen=True):
     """One registered app. `id` is its client_id; `secret` the digest of its secret.
 
-    `publisher` is the organization that its developer named, "" for an app that an administrator registered.
+    `publisher` is the organisation that its developer named, "" for an app that an administrator registered.
     """
 
     tenant: int

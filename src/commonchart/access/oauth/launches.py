@@ -48,7 +48,7 @@ def same(launch: Launch, user: str, membership: str) -> None:
         raise Forbidden("This app was launched by somebody else: open it from the chart again")
     if launch.membership != membership:
         raise Forbidden(
-            "This app was opened for another organization than the one you act for now: open it from the chart again"
+            "This app was opened for another organisation than the one you act for now: open it from the chart again"
         )
 
 

@@ -282,7 +282,7 @@ async def remove(database: Database, actor: Actor, id: str, now: datetime) -> No
         if not await kinds(conn, actor.user):
             if await must_have(conn, actor.tenant, actor.user):
                 raise Conflict(
-                    "Your role must have a second factor, as whoever works for several organizations must: "
+                    "Your role must have a second factor, as whoever works for several organisations must: "
                     "add another one before you remove this"
                 )
             await conn.execute(

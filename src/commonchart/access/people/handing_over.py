@@ -95,7 +95,7 @@ async def hand_over(conn: Connection, actor: Actor, now: datetime, who: Leaver, 
         raise Invalid("Critical results wait for this person: choose who takes them over", at="to")
     heir = next((one for one in found.heirs if one.id == to), None)
     if to not in ("", POOL) and heir is None:
-        raise Invalid("Choose a clinician who works here, or everybody of the organization", at="to")
+        raise Invalid("Choose a clinician who works here, or everybody of the organisation", at="to")
     held = await items.with_user(conn, actor.tenant, who.id, who.within)
     theirs = await heirs.seen(conn, actor, now, heir, held) if heir else set()
     somebodys = await _seen_by_anybody(conn, actor, now, found.heirs, held)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 NONE = "There is no such place of work of yours"
 NEEDED = (
-    "To work for several organizations you need a second step that you set up yourself: make one under Your account, "
+    "To work for several organisations you need a second step that you set up yourself: make one under Your account, "
     "Second step and passkeys, show it here, and say yes again"
 )
 
@@ -51,7 +51,7 @@ async def of(conn: Connection, actor: Actor) -> str:
     )
     row = await cursor.fetchone()
     if row is None:
-        raise Forbidden("You do not work for this organization")
+        raise Forbidden("You do not work for this organisation")
     return str(row[0])
 
 
@@ -95,8 +95,8 @@ async def switch(records: Records, token: str, id: str) -> tuple[str, Actor]:
             raise NotFound(NONE)
         await conn.execute("UPDATE membership SET used = %s WHERE id = %s", (now, one.id))
         then = replace(actor, org=one.org, role=one.role, membership=one.id)
-        await audit.note(conn, actor, now, "switch", detail="stops acting for this organization")
-        await audit.note(conn, then, now, "switch", detail="acts for this organization")
+        await audit.note(conn, actor, now, "switch", detail="stops acting for this organisation")
+        await audit.note(conn, then, now, "switch", detail="acts for this organisation")
     return new, then
 
 

@@ -263,7 +263,7 @@ def _theirs_alone(actor: Actor, account: Account) -> None:
     if not account.active:
         raise Conflict("Their work here has ended: let them in again, or ask them to work here too")
     raise Conflict(
-        "This person also works for another organization, or is asked to: their password and second factors are theirs "
+        "This person also works for another organisation, or is asked to: their password and second factors are theirs "
         "alone. They use the links at the sign-in page, or whoever runs the program helps them"
     )
 
@@ -323,7 +323,7 @@ async def _asked(conn: Connection, actor: Actor, user: str, person: Asked, code:
         (str(uuid4()), actor.tenant, user, person.org, person.role, now, actor.user, kept),
     )
     if made.rowcount != 1:
-        raise Conflict("They work for this organization already, or are asked to", at="login")
+        raise Conflict("They work for this organisation already, or are asked to", at="login")
     await links.end_all(conn, user, now, but_own=True)
     await audit.note(conn, actor, now, "ask-to-join", id=user, detail=f"{person.role} of {person.org}")
 
@@ -347,9 +347,9 @@ async def _may_be_of(records: Records, org: str) -> None:
     """Raises Invalid for an organisation that the record does not know, or that another administrator looks after."""
     actor = records.actor
     if not org:
-        raise Invalid("Enter the organization they work for", at="org", code="required")
+        raise Invalid("Enter the organisation they work for", at="org", code="required")
     if actor.network is not False and actor.org and org != actor.org:
-        raise Invalid("In a network you look after the accounts of your own organization", at="org")
+        raise Invalid("In a network you look after the accounts of your own organisation", at="org")
     if org == actor.org:
         return
     async with records.database.single() as conn:
@@ -418,7 +418,7 @@ def _within_reach(actor: Actor, before: Account, wanted: Change) -> None:
     """Raises Invalid for what is not this administrator's to change of somebody who works for several, or is asked to."""
     if before.alone or _runs_it(actor):
         return
-    words = "They also work for another organization, or are asked to: here only the role is yours to change"
+    words = "They also work for another organisation, or are asked to: here only the role is yours to change"
     pairs = (
         ("name", before.name, wanted.name), ("email", before.email, wanted.email), ("org", before.org, wanted.org),
         ("practitioner", before.practitioner or "", wanted.practitioner),
@@ -433,7 +433,7 @@ async def _not_twice(conn: Connection, id: str, org: str) -> None:
         "SELECT 1 FROM membership WHERE actor = %s AND org = %s AND ended IS NULL", (id, org)
     )
     if await cursor.fetchone() is not None:
-        raise Conflict("They work for this organization already, or are asked to", at="org")
+        raise Conflict("They work for this organisation already, or are asked to", at="org")
 
 
 def _checked(wanted: Change) -> None:
@@ -541,7 +541,7 @@ async def back(records: Records, id: str, *, channel: Channel) -> Link:
             raise Conflict("This account has not ended")
         _no_program(before)
         if before.elsewhere:
-            raise Conflict("This person works for another organization: ask them to work here too")
+            raise Conflict("This person works for another organisation: ask them to work here too")
         _reachable(before, channel)
         await leaving.undo(conn, actor.tenant, id, actor.user, now, None if _everywhere(actor) else actor.org)
         await audit.note(conn, actor, now, "reactivate", id=id, detail=before.role)

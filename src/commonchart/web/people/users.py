@@ -161,7 +161,7 @@ async def _ending(
         "people/ending.html", status, title=title if place else f"End the account of {account.name}", account=account,
         ends=words.counted(held), place=place, stays=words.staying(held), waiting=[(KINDS[name], n) for name, n in waiting.kinds.items()],
         must=bool(waiting.kinds.get("critical")),
-        heirs=[(POOL, "Everybody of the organization"), *{one.id: (one.id, f"{one.name} ({one.login})") for one in waiting.heirs}.values()],
+        heirs=[(POOL, "Everybody of the organisation"), *{one.id: (one.id, f"{one.name} ({one.login})") for one in waiting.heirs}.values()],
         issues=issues, errors=dict(issues), to=to, unseen=waiting.unseen, nobody=waiting.nobody,
     )  # fmt: skip
 

@@ -15,7 +15,7 @@ from commonchart.web.session import form, plain
 HERE = "/acting-for"
 HOME = "/patients"
 SAID = {
-    "joined": "You work for them from now on. You go on acting for the organization that is marked, until you choose another. "
+    "joined": "You work for them from now on. You go on acting for the organisation that is marked, until you choose another. "
     "Your account is yours alone now: other second steps, recovery codes and sessions have ended. Make new recovery codes under Your account.",
     "declined": "You said no: nothing was opened to you.",
 }
