@@ -137,3 +137,18 @@ def visit(browser: Browser, address: str, signed: Any) -> Iterator[Visit]:
     yield made
     assert made.errors == []
     context.close()
+
+
+@pytest.fixture
+def root(browser: Browser, address: str) -> Iterator[Visit]:
+    """The administrator at a desk."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    made = Visit(context.new_page(), address)
+    page = made.go("/sign-in")
+    page.get_by_label("User name").fill("root")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Continue").click()
+    page.wait_for_url("**/patients")
+    yield made
+    assert made.errors == []
+    context.close()

@@ -24,7 +24,6 @@ from tests.developers import EMAIL, TYPED
 from tests.journeys import conftest as journeys
 from tests.journeys.conftest import Place, Visit
 from tests.smart import CHALLENGE
-from tests.web.conftest import PASSWORD
 
 pytestmark = pytest.mark.journey
 
@@ -53,21 +52,6 @@ def dee(browser: Browser, address: str) -> Iterator[Visit]:
     """A developer."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     made = Visit(context.new_page(), address)
-    yield made
-    assert made.errors == []
-    context.close()
-
-
-@pytest.fixture
-def root(browser: Browser, address: str) -> Iterator[Visit]:
-    """An administrator."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    made = Visit(context.new_page(), address)
-    page = made.go("/sign-in")
-    page.get_by_label("User name").fill("root")
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Continue").click()
-    page.wait_for_url("**/patients")
     yield made
     assert made.errors == []
     context.close()
@@ -171,7 +155,7 @@ def test_without_scripts_and_by_keyboard(browser: Browser, place: Place, address
 
 def _typed(page: Any, typed: dict[str, str]) -> None:
     labels = {
-        "developer": "Your name", "organization": "Organization", "email": "E-mail", "name": "Name", "about": "What it does",
+        "developer": "Your name", "organization": "Organisation", "email": "E-mail", "name": "Name", "about": "What it does",
         "redirect_uris": "Redirect addresses", "launch_url": "Launch address", "scopes": "Scopes", "terms_url": "Terms of use",
         "policy_url": "Privacy policy",
     }  # fmt: skip
