@@ -9,12 +9,15 @@ from typing import Any
 import httpx
 from msgspec.structs import replace
 
-from commonchart.access.developers import registrations
-from commonchart.access.developers.links import Developer
+from commonchart.access.developers import links, registrations
+from commonchart.access.developers.links import Developer, Mailed
 from commonchart.access.developers.registrations import Wanted
 from commonchart.access.oauth.apps import NewApp
+from commonchart.jobs import accounts
 from commonchart.record import site
 from commonchart.record.database import Database
+from tests.conftest import Clock
+from tests.inbox import SITE
 
 EMAIL = "dee@birch.example"
 DEE = Developer(1, EMAIL)
@@ -55,10 +58,25 @@ def wanted(**more: Any) -> Wanted:
     return replace(WANTED, **rest, app=replace(APP, **of_app))
 
 
+async def mailed(database: Database, letter: str | None, now: datetime) -> Mailed:
+    """The link of a letter, as it is made when that is sent."""
+    assert letter is not None
+    async with database.connection() as conn:
+        link = await links.written(conn, letter, now)
+    assert link is not None
+    return link
+
+
+async def letters(database: Database, clock: Clock) -> None:
+    """The worker sends what waits."""
+    while await accounts.drain(database, clock, SITE):
+        pass
+
+
 async def registered(database: Database, now: datetime, one: Wanted = WANTED) -> tuple[str, str]:
     """A proven registration: the client_id of the app that waits, and the session of its developer."""
-    id, link = await registrations.register(database, 1, one, "", now)
-    assert link is not None
+    id, letter = await registrations.register(database, 1, one, "", now)
+    link = await mailed(database, letter, now)
     session, made = await registrations.open_link(database, link.token, now)
     assert made == id
     return id, session

@@ -10,11 +10,11 @@ from starlette.applications import Starlette
 
 from commonchart.access.developers import registrations
 from commonchart.access.oauth import apps
-from commonchart.exchange.outreach import account_notices, developer_links
+from commonchart.exchange.outreach import account_notices
 from commonchart.exchange.outreach.notices import Post
 from commonchart.record.database import Database
 from tests.conftest import Clock
-from tests.developers import APP, TYPED, WANTED, Site, csrf_of, registered
+from tests.developers import APP, TYPED, WANTED, Site, csrf_of, link_in, registered
 from tests.hostile.conftest import SignedIn
 from tests.hostile.test_page_fuzz import ODD, SEED
 from tests.outreach import mail_server
@@ -63,10 +63,10 @@ async def test_nothing_that_was_typed_comes_out_of_the_mail_server(
     )
     one = replace(WANTED, name="Bob evil.example", organization="Evil Corporation", app=app)
     async with mail_server(said, tmp_path) as (box, _):
-        id, link = await registrations.register(database, 1, one, "", clock())
-        assert link is not None
-        await developer_links.send(database, 1, "https://chart.example", link, clock())
-        await registrations.open_link(database, link.token, clock())
+        id, _ = await registrations.register(database, 1, one, "", clock())
+        await account_notices.round_of(Post(database, clock, "https://chart.example"))
+        token = link_in(box.messages[0].get_content()).rpartition("/")[2]
+        await registrations.open_link(database, token, clock())
         await apps.decide(database, ROOT, id, "approved", clock())
         await account_notices.round_of(Post(database, clock, "https://chart.example"))
     first, later = box.messages

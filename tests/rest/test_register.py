@@ -13,11 +13,10 @@ import pytest
 from commonchart import app as wiring
 from commonchart.access.developers import keeping
 from commonchart.access.oauth import apps
-from commonchart.exchange.outreach import developer_links
 from commonchart.record.database import Database
 from commonchart.settings import Settings
 from tests.conftest import Clock
-from tests.developers import DEE, EMAIL, Site, link_in
+from tests.developers import DEE, EMAIL, Site, letters, link_in
 from tests.outreach import mail_server
 from tests.smart import CHALLENGE, ROOT, TOKEN_KEY, basic, public, rsa_key
 
@@ -69,7 +68,7 @@ async def test_a_client_registers_waits_is_proven_and_approved(
         ] == "https://chart.example/oauth/register"
     async with mail_server(Site(database), tmp_path) as (box, _):
         answer = await client.post("/oauth/register", json=SAID)
-        await developer_links.settled()
+        await letters(database, clock)
     assert (answer.status_code, answer.headers["cache-control"]) == (201, "no-store")
     said = answer.json()
     id = said.pop("client_id")
@@ -118,7 +117,6 @@ async def test_a_program_by_itself_is_registered_by_its_keys(
     said = (await client.post("/oauth/register", json=BACKEND)).json()
     assert (said["grant_types"], said["response_types"], said["jwks"]) == (["client_credentials"], [], BACKEND["jwks"])  # fmt: skip
     assert (said["organization"], "redirect_uris" in said) == ("birch example", False)
-    await developer_links.settled()
 
 
 UNFIT: list[tuple[str, dict[str, Any]]] = [
@@ -152,7 +150,6 @@ async def test_too_much_is_refused(client: Client, clock: Clock) -> None:
         ).status_code == 201
     over = await client.post("/oauth/register", json=SAID)
     assert (over.status_code, over.headers["retry-after"]) == (429, "86400")
-    await developer_links.settled()
 
 
 async def test_odd_metadata_never_make_it_fail(client: Client, clock: Clock) -> None:
@@ -200,4 +197,3 @@ async def test_odd_metadata_never_make_it_fail(client: Client, clock: Clock) -> 
     assert {one.status_code for one in answers} <= {201, 400, 429}
     assert all("error" in one.json() for one in answers if one.status_code != 201)
     assert (await client.options("/oauth/register")).status_code == 204
-    await developer_links.settled()

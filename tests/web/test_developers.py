@@ -11,12 +11,9 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
-from commonchart.exchange.outreach import developer_links
-from commonchart.jobs import accounts
 from commonchart.record.database import Database
 from tests.conftest import Clock
-from tests.developers import EMAIL, TYPED, Site, csrf_of, link_in, told
-from tests.inbox import SITE
+from tests.developers import EMAIL, TYPED, Site, csrf_of, letters, link_in, told
 from tests.outreach import Mailbox, mail_server
 from tests.smart import BASE, CHALLENGE
 from tests.web.conftest import Client, SignIn
@@ -51,12 +48,6 @@ async def opened(client: Client, path: str) -> httpx.Response:
     return await client.post(
         "/developers/open", data={"csrf": csrf_of(shown), "token": path.rpartition("/")[2]}
     )
-
-
-async def letters(database: Database, clock: Clock) -> None:
-    await developer_links.settled()
-    while await accounts.drain(database, clock, SITE):
-        pass
 
 
 async def posted(client: Client, path: str, **fields: str) -> httpx.Response:
@@ -181,7 +172,7 @@ async def test_from_a_form_to_an_app_that_people_allow_and_its_end(
 
 
 async def test_what_is_wrong_stands_at_its_field_and_what_was_typed_stays(
-    visitor: Client, clock: Clock, box: Mailbox
+    visitor: Client, database: Database, clock: Clock, box: Mailbox
 ) -> None:
     for field, value in (
         ("developer", ""), ("organization", ""), ("organization", "Alder Street"), ("email", "dee"), ("email", "a@b.example\r\nBcc: c@d.example"),
@@ -195,20 +186,21 @@ async def test_what_is_wrong_stands_at_its_field_and_what_was_typed_stays(
         assert answer.status_code == 422, (field, value)
         assert f'href="#{field}"' in answer.text, (field, value)
         assert "Draws blood pressure" in answer.text or field == "about"
-    await developer_links.settled()
+    await letters(database, clock)
     assert box.messages == []
 
 
 async def test_a_link_is_asked_for_without_telling_who_is_known(
-    visitor: Client, clock: Clock, box: Mailbox
+    visitor: Client, database: Database, clock: Clock, box: Mailbox
 ) -> None:
     await sent(visitor, "/developers", **TYPED)
+    await letters(database, clock)
     answers = [
         await sent(visitor, "/developers/link", email=email) for email in (EMAIL.upper(), "eve@birch.example")
     ]
     bodies = {re.sub(r'value="[^"]*"', "", one.text) for one in answers}
     assert (len(bodies), {one.status_code for one in answers}) == (1, {200})
-    await developer_links.settled()
+    await letters(database, clock)
     assert box.recipients == [EMAIL] * 2
     assert (await sent(visitor, "/developers/link", email="nobody")).status_code == 422
     assert (await opened(visitor, link_in(box.messages[1].get_content()))).headers[
@@ -224,7 +216,7 @@ async def test_a_link_is_asked_for_without_telling_who_is_known(
     assert (await visitor.get(link_in(box.messages[0].get_content()))).status_code == 404
     for _ in range(4):
         assert (await sent(visitor, "/developers", **TYPED)).status_code == 200
-    await developer_links.settled()
+    await letters(database, clock)
     assert len(box.messages) == 3  # no more than three a quarter of an hour, and nobody is told so
     for n in range(20):
         last = await sent(visitor, "/developers/link", email=f"guess{n}@birch.example")
@@ -249,7 +241,9 @@ async def test_a_site_that_does_not_offer_it_answers_like_an_unknown_page(
         assert answer.headers.get("set-cookie") is None
 
 
-async def test_no_form_of_another_site_is_taken(visitor: Client, box: Mailbox) -> None:
+async def test_no_form_of_another_site_is_taken(
+    visitor: Client, database: Database, clock: Clock, box: Mailbox
+) -> None:
     token = csrf_of(await visitor.get("/developers"))
     for path in ("/developers", "/developers/link", "/developers/open"):
         for data, headers in (
@@ -261,7 +255,7 @@ async def test_no_form_of_another_site_is_taken(visitor: Client, box: Mailbox) -
     for path in ("/developers/apps/x", "/developers/leave"):
         assert (await visitor.post(path, data={"csrf": token})).headers["location"] == "/developers/link"
     await sent(visitor, "/developers", **TYPED)
-    await developer_links.settled()
+    await letters(database, clock)
     await opened(visitor, link_in(box.messages[0].get_content()))
     for path in ("/developers/apps/x", "/developers/leave"):
         assert (await visitor.post(path, data={"csrf": "x"})).status_code == 403, path

@@ -363,3 +363,23 @@ async def test_what_is_not_there_is_not_found(sage: Client, ward: Any) -> None:
     for path in (f"{ITEM}/other", "/patients/bo/inbox/Observation/n", "/patients/ada/inbox/Condition/n"):
         assert (await sage.get(path)).status_code == 404
     assert (await acted(sage, f"{ITEM}/n", do="nonsense")).status_code == 422
+
+
+async def test_what_no_clinician_may_open_is_watched_by_who_answers_for_it(
+    sage: Client, sign_in: SignIn, ward: Any
+) -> None:
+    """The page says why and what can be done, not whose result it is; the head of every page leads there."""
+    secret = {"security": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "PSYTHPN"}]}
+    root = await sign_in("root")
+    await ward(lab("s", value="6.4", meta=secret))
+    head = (await root.get("/patients")).text
+    assert "A critical result waits that no clinician may open, for 0 min" in head
+    assert 'href="/reports/critical#unseen"' in head
+    page = (await root.get("/reports/critical")).text
+    assert 'id="unseen"' in page
+    assert "A label hides it: Psychotherapy notes" in page
+    assert [word for word in ("Potassium", "6.4", "Emberlow", "Observation/s") if word in page] == []
+    for path in ("/patients", "/reports/critical"):
+        assert "no clinician may open" not in (await sage.get(path)).text
+    await ward(lab("d", value="2.4"))
+    assert "critical result waits for you" in (await sage.get("/patients")).text

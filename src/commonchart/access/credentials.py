@@ -28,10 +28,11 @@ PLACES = "(SELECT count(*) FROM membership n WHERE n.actor = u.id AND n.ended IS
 IN_FORCE = "m.since IS NOT NULL AND m.ended IS NULL"
 # the one acted for at sign-in, where there are several
 LAST_USED = "m.used DESC NULLS LAST, m.since, m.id"
-# of the user u: whether the site shares between organisations, and whether a consent shuts the very person out
+# of the tenant of u: whether the site shares between organisations
+NETWORK = "coalesce((SELECT s.value FROM site_setting s WHERE s.tenant = u.tenant AND s.key = 'mode'), '') = 'network'"
+# of the user u: the same, and whether a consent shuts the very person out
 SHARING = (
-    "coalesce((SELECT s.value FROM site_setting s WHERE s.tenant = u.tenant AND s.key = 'mode'), '') = 'network', "
-    "u.practitioner IS NOT NULL AND EXISTS (SELECT 1 FROM consent_rule k WHERE NOT k.permit AND k.tenant = u.tenant "
+    f"{NETWORK}, u.practitioner IS NOT NULL AND EXISTS (SELECT 1 FROM consent_rule k WHERE NOT k.permit AND k.tenant = u.tenant "
     "AND k.people @> ARRAY['Practitioner/' || u.practitioner])"
 )
 # what an app was given still stands: not revoked, the app approved, the session there that it ends with, and whoever gave

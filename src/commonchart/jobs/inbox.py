@@ -14,7 +14,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from commonchart.access import audit, users
-from commonchart.access.inbox.policy import SINCE, Policy, policy_of, staff_for
+from commonchart.access.inbox import sight
+from commonchart.access.inbox.policy import SINCE, Policy, policy_of
 from commonchart.care.evidence import first_moment, moment_day
 from commonchart.care.inbox import escalate
 from commonchart.care.inbox.address import LONG_DAYS, candidates, is_news, references
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 CURSOR = "inbox"
 CHANGES = 1000
 EARLIER = 300
-WORKER = "inbox-worker"
+WORKER = sight.WORKER
 RESULTS = ("Observation", "DiagnosticReport")
 _SYSTEMS = (
     "http://terminology.hl7.org/CodeSystem/observation-category",
@@ -63,7 +64,7 @@ class Site(Protocol):
 
 
 async def drain(database: Database, clock: Callable[[], datetime], site: Site) -> int:
-    """Everything that has come, every step of an escalation that is due, and one notice; how much was done."""
+    """Everything that has come, every step and look at a critical value that is due, and one notice; how much was done."""
     done = await follow(database, clock())
     if not done:
         await tidy(database)
@@ -428,7 +429,9 @@ async def _raise(
     now: datetime,
 ) -> None:
     if known is not None and known.state == "open":
-        await alerts.put(conn, replace(known, what=_text(line), item=row.item, owner=row.owner, org=row.org))
+        await alerts.put(
+            conn, replace(known, what=_text(line), item=row.item, owner=row.owner, org=row.org, looked=None)
+        )
         return
     if known is not None and known.state == "acknowledged":
         was = msgspec.json.decode(known.what, type=Line)
@@ -438,24 +441,36 @@ async def _raise(
     plan = said.plan
     one = Alert(row.tenant, row.patient, line.ref, line.part, n, row.item, row.org, row.owner, _text(line), recorded, 0,
                 escalate.due_at(plan, recorded, 0))  # fmt: skip
-    await alerts.put(conn, one)
     await _tell(conn, one, said, now)
 
 
 async def _tell(conn: Connection, one: Alert, said: Policy, now: datetime) -> None:
-    everybody = await covers.colleagues(conn, one.tenant)
-    current = await covers.current(conn, one.tenant, now)
-    staff = staff_for(everybody, current, said, one.org, one.owner)
-    await alerts.notify(conn, one, escalate.audience(said.plan, one.level, one.owner, staff), now)
+    """Tell whom it goes to at its step, and keep whether a clinician of the steps may open it."""
+    found = await sight.reach(conn, one, said, now)
+    why = await sight.why(conn, one, said, now) if found.unseen else ""
+    await alerts.put(
+        conn, replace(one, looked=now, unseen=why, unseen_since=(one.unseen_since or now) if why else None)
+    )
+    for kind, people in (("", found.step), (alerts.BESIDE, found.beside), (alerts.UNSEEN, found.told)):
+        await alerts.notify(conn, one, people, now, kind)
+    if bool(why) != bool(one.unseen):
+        await _note(conn, one, now, "critical-unseen" if why else "critical-seen", why)
+
+
+async def _note(conn: Connection, one: Alert, now: datetime, action: str, detail: str) -> None:
+    await audit.note(
+        conn, users.system(one.tenant, WORKER), now, action, rtype="Observation", id=one.ref.partition("/")[2],
+        patients=[one.patient], detail=detail,
+    )  # fmt: skip
 
 
 async def late(database: Database, now: datetime) -> int:
-    """Take every step that is due; how many alerts moved. Each is a transaction of its own."""
+    """Take every step that is due, and look again at what waits; how many alerts moved or were looked at. Each is a transaction."""
     async with database.single() as conn:
         tenants = await alerts.tenants(conn)
     done = 0
     for tenant in tenants:
-        while await _step(database, tenant, now):
+        while await _step(database, tenant, now) or await _look(database, tenant, now):
             done += 1
     return done
 
@@ -468,10 +483,20 @@ async def _step(database: Database, tenant: int, now: datetime) -> bool:
         said = await policy_of(conn, tenant)
         level = escalate.level_at(said.plan, one.raised, now)
         moved = replace(one, level=level, next_at=escalate.due_at(said.plan, one.raised, level))
-        await alerts.put(conn, moved)
         await _tell(conn, moved, said, now)
-        await audit.note(
-            conn, users.system(tenant, WORKER), now, "escalate", rtype="Observation", id=one.ref.partition("/")[2],
-            patients=[one.patient], detail=f"step {level + 1}",
-        )  # fmt: skip
+        await _note(conn, one, now, "escalate", f"step {level + 1}")
+        return True
+
+
+async def _look(database: Database, tenant: int, now: datetime) -> bool:
+    """Whether a clinician may open what waits: a label, a consent or somebody's leaving may have changed it."""
+    async with database.connection() as conn:
+        one = await alerts.next_unlooked(conn, tenant, now - sight.LOOK)
+        if one is None:
+            return False
+        said = await policy_of(conn, tenant)
+        if one.unseen or not await sight.anybody(conn, one, said, now):
+            await _tell(conn, one, said, now)
+        else:
+            await alerts.put(conn, replace(one, looked=now))
         return True

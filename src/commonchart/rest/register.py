@@ -18,7 +18,6 @@ from commonchart.access.developers import registrations
 from commonchart.access.developers.registrations import Wanted
 from commonchart.access.oauth.apps import Audience, Kind, NewApp, tidy
 from commonchart.access.oauth.denied import Denied
-from commonchart.exchange.outreach import developer_links
 from commonchart.fhir import json
 from commonchart.fhir.outcome import Invalid, Refused, Throttled
 from commonchart.settings import client_address
@@ -44,12 +43,11 @@ async def answer(request: Request) -> dict[str, Any]:
     where = client_address(state.settings, peer, request.headers.get("x-forwarded-for", ""))
     now, tenant = state.clock(), state.settings.tenant
     try:
-        id, link = await registrations.register(state.database, tenant, wanted, where, now, "protocol")
+        id, letter = await registrations.register(state.database, tenant, wanted, where, now, "protocol")
     except Invalid as refusal:
         raise _refused(refusal) from None
-    if link is None:
+    if letter is None:
         raise Throttled("Too much was registered with this address: wait a day", seconds=86_400)
-    developer_links.send_later(state.database, tenant, state.settings.address, link, now)
     return {"client_id": id, "client_id_issued_at": int(now.timestamp()), **_registered(wanted)}
 
 

@@ -100,13 +100,21 @@ class Call:
         """May this person do this with resources of this type at all? For showing links; the records decide again."""
         return policy.allowed(self.actor, action, rtype)
 
-    def _critical(self) -> tuple[str, str] | None:
-        """The words and the address of the banner while critical results wait for this person."""
+    def _critical(self) -> tuple[str, str, str] | None:
+        """The words of the banner while critical results wait for this person, its link and what that says."""
         one = self.critical
         if one is None:
             return None
         how_many = "A critical result waits" if one.count == 1 else f"{one.count} critical results wait"
-        return f"{how_many} for you, not acknowledged for {waited(one.since, self.now)}", one.href
+        since = waited(one.since, self.now)
+        if one.unseen:
+            return (
+                f"{how_many} that no clinician may open, for {since}",
+                one.href,
+                "See why, and what can be done",
+            )
+        act = "Open and acknowledge" if self.actor.role in ("clinician", "administrator") else "Open"
+        return f"{how_many} for you, not acknowledged for {since}", one.href, act
 
     def page(self, template: str, status: int = 200, *, idle: bool = True, **context: Any) -> HTMLResponse:
         """A page with everything that the layout needs: `title` and what the template names in `context`.

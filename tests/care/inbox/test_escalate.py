@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from commonchart.care.inbox import times
-from commonchart.care.inbox.escalate import DEFAULT, Staff, audience, due_at, level_at, steps
+from commonchart.care.inbox.escalate import DEFAULT, Staff, audience, due_at, level_at, reached, steps
 from commonchart.fhir.outcome import Invalid
 
 RAISED = datetime(2026, 11, 18, 10, 0, tzinfo=UTC)
@@ -76,3 +76,20 @@ def test_the_spans_are_in_order(minutes: list[float]) -> None:
     assert min(minutes) <= found.median <= found.p90 <= found.longest == max(minutes)
     assert found.median in minutes
     assert sum(one <= found.p90 for one in minutes) >= 0.9 * len(minutes)
+
+
+_SOME = st.frozensets(st.sampled_from([*sorted(ALL), "ruth", "away"]))
+
+
+@given(st.integers(0, 2), st.sampled_from(["", "wren", "left"]), _SOME, _SOME, _SOME)
+def test_of_who_may_open_it_a_clinician_hears_of_it_if_there_is_any(
+    level: int, owner: str, covers: frozenset[str], on_call: frozenset[str], may: frozenset[str]
+) -> None:
+    staff = Staff(covers, on_call, ALL | {"ruth"})
+    every = covers | on_call | staff.everyone
+    sign = ALL | {"away"}
+    found = reached(PLAN, level, owner, staff, may, sign)
+    assert found <= may & every
+    assert bool(found & sign) == bool(may & every & sign)
+    if may >= every:
+        assert found == audience(PLAN, level, owner, staff)

@@ -1,5 +1,8 @@
 """The links by which developers come: sent to an e-mail address, single-use, kept by their hash only.
 
+A letter that shall bring one is noted in the transaction of what it is about, with a link that nobody knows; its token is made by
+who sends it, anew at each try, so that none is ever kept. The last one is good.
+
 Opening a link changes nothing (mail filters open links); the button on its page uses it up and begins a session of half an hour,
 in which the apps of that very address are kept. A developer is an address that was proven, and has no account.
 """
@@ -9,12 +12,13 @@ from __future__ import annotations
 import secrets
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal
+from uuid import uuid4
 
 from msgspec import Struct
 
 from commonchart.access import audit, credentials
 from commonchart.access.actors import Actor
-from commonchart.access.people import guessing
+from commonchart.access.people import guessing, notices
 from commonchart.fhir.outcome import NotFound, Throttled, Unauthenticated
 
 if TYPE_CHECKING:
@@ -30,6 +34,7 @@ PER_ADDRESS = 20
 """Links or registrations that one network address may ask for in a quarter of an hour."""
 PER_EMAIL = 3
 PER_EMAIL_A_DAY = 10
+LETTERS: dict[Kind, notices.Kind] = {"proof": "link-proof", "apps": "link-apps"}
 OVER = "This link has been used, has run out, or was never given. Ask for a new one."
 SLOWLY = "Too much was asked for from here. Wait a quarter of an hour."
 CLIENT = "developers"
@@ -70,18 +75,44 @@ def actor(tenant: int, email: str) -> Actor:
     return Actor(tenant, f"developer-{credentials.digest(email).hex()[:16]}", "", "system", "", CLIENT)
 
 
-async def make(
-    conn: Connection, who: Developer, kind: Kind, now: datetime, registration: str = "", *, good: bool = True
-) -> Mailed:
-    """A link, in the transaction of the connection; not `good`: a row all the same, which opens nothing."""
-    token, lives = secrets.token_urlsafe(32), LIVES[kind]
-    expires = now + lives
-    await conn.fetch(
-        "INSERT INTO developer_link (sha256, tenant, email, kind, registration, created, expires) "
-        "VALUES (%s, %s, %s, %s, %s, %s, %s)",
-        (credentials.digest(token), who.tenant, who.email, kind, registration, now, expires if good else now),
-    )
+async def make(conn: Connection, who: Developer, kind: Kind, now: datetime) -> Mailed:
+    """A link, in the transaction of the connection."""
+    token, expires = secrets.token_urlsafe(32), now + LIVES[kind]
+    await _keep(conn, who, kind, now, token, expires)
     return Mailed(token, kind, who.email, expires)
+
+
+async def _keep(
+    conn: Connection, who: Developer, kind: Kind, now: datetime, token: str, expires: datetime,
+    registration: str = "", letter: str = "",
+) -> None:  # fmt: skip
+    await conn.fetch(
+        "INSERT INTO developer_link (sha256, tenant, email, kind, registration, created, expires, letter) "
+        "VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
+        (credentials.digest(token), who.tenant, who.email, kind, registration, now, expires, letter),
+    )
+
+
+async def post(
+    conn: Connection, who: Developer, kind: Kind, now: datetime, registration: str = "", *, good: bool = True
+) -> str:
+    """A letter with a link, in the transaction of the connection: its id. Not `good`: rows all the same, and nothing is sent."""
+    letter, lasts = f"link-{uuid4().hex}", now + notices.GIVEN_UP if good else now
+    await _keep(conn, who, kind, now, secrets.token_urlsafe(32), lasts, registration, letter)
+    await notices.post(conn, who.tenant, letter, LETTERS[kind], who.email, now, sent=good)
+    return letter
+
+
+async def written(conn: Connection, letter: str, now: datetime) -> Mailed | None:
+    """The link of a letter that is sent now, in the place of one that an earlier try may have brought; None once it was used or is over."""
+    token = secrets.token_urlsafe(32)
+    lives = " ".join(f"WHEN '{kind}' THEN %s" for kind in LETTERS)
+    rows = await conn.fetch(
+        f"UPDATE developer_link SET sha256 = %s, expires = CASE kind {lives} END::timestamptz WHERE letter = %s AND ended IS NULL "
+        "AND created > %s RETURNING kind, email, expires",
+        (credentials.digest(token), *(now + LIVES[kind] for kind in LETTERS), letter, now - notices.GIVEN_UP),
+    )
+    return Mailed(token, *rows[0]) if rows else None
 
 
 async def slowly(conn: Connection, address: str, now: datetime) -> None:
@@ -106,8 +137,8 @@ async def often(conn: Connection, who: Developer, now: datetime) -> bool:
     return over
 
 
-async def ask(database: Database, who: Developer, address: str, now: datetime) -> Mailed | None:
-    """Somebody at `address` asks for a link to their apps: it, or None. The caller answers the same to both.
+async def ask(database: Database, who: Developer, address: str, now: datetime) -> str | None:
+    """Somebody at `address` asks for a link to their apps: the letter that brings it, or None. The caller answers the same to both.
 
     The same statements run for an address that registered nothing. Raises Throttled by the network address.
     """
@@ -119,11 +150,11 @@ async def ask(database: Database, who: Developer, address: str, now: datetime) -
         )
         over = await often(conn, who, now)
         good = bool(rows) and not over
-        link = await make(conn, who, "apps", now, good=good)
+        letter = await post(conn, who, "apps", now, good=good)
         await audit.note(
             conn, who.actor, now, "ask-developer-link", outcome=audit.OK if rows else audit.MINOR
         )
-    return link if good else None
+    return letter if good else None
 
 
 _LIVING = "sha256 = %s AND ended IS NULL AND expires > %s"

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from commonchart.access import audit
 from commonchart.access.developers import links
-from commonchart.access.developers.links import Developer, Mailed
+from commonchart.access.developers.links import Developer
 from commonchart.access.oauth import apps, names
 from commonchart.access.oauth.apps import App, NewApp
 from commonchart.access.people import notices
@@ -98,8 +98,8 @@ def problems(wanted: Wanted, own: str) -> list[Issue]:
 
 async def register(
     database: Database, tenant: int, wanted: Wanted, origin: str, now: datetime, via: Via = "page"
-) -> tuple[str, Mailed | None]:
-    """Keep a registration aside: the client_id that it will have, and the link to send; it is no app before that is used.
+) -> tuple[str, str | None]:
+    """Keep a registration aside: the client_id that it will have, and the letter that brings the link; it is no app before that is used.
 
     ("", None) where the address was written to too often: then nothing is kept, and the caller answers the same. Raises
     Invalid by field, Throttled by the network address and when too many wait.
@@ -124,9 +124,9 @@ async def register(
                 msgspec.json.encode(wanted.app).decode(), via, now,
             ),
         )  # fmt: skip
-        link = await links.make(conn, who, "proof", now, id)
+        letter = await links.post(conn, who, "proof", now, id)
         await audit.note(conn, who.actor, now, "developer-register", id=id, detail=f"by {via}")
-    return id, link
+    return id, letter
 
 
 async def _not_full(conn: Connection, tenant: int, now: datetime) -> None:

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from commonchart.access import audit
 from commonchart.access.inbox import policy
-from commonchart.access.inbox.reading import seen, visible_refs
+from commonchart.access.inbox.reading import seen, unopened, visible_refs
 from commonchart.care.inbox import times
 from commonchart.care.inbox.judge import Line
 from commonchart.care.inbox.times import Span
@@ -43,8 +43,17 @@ class Entry(Struct, frozen=True):
     done: str
 
 
+class Unseen(Struct, frozen=True):
+    """A critical value that no clinician may open: since when, why (`sight.why`), and who was told as (name, state, kind). It names no patient."""
+
+    raised: datetime
+    since: datetime
+    why: str
+    told: tuple[tuple[str, str, str], ...]
+
+
 class Report(Struct, frozen=True):
-    """Time to acknowledgement in a span of time: over all, by step, by clinician, and every alert."""
+    """Time to acknowledgement in a span of time: over all, by step, by clinician, and every alert; and what is `unseen` now."""
 
     entries: tuple[Entry, ...]
     whole: Span
@@ -52,6 +61,7 @@ class Report(Struct, frozen=True):
     people: tuple[tuple[str, Span], ...]
     waiting: int
     withdrawn: int
+    unseen: tuple[Unseen, ...] = ()
 
 
 async def acknowledge(
@@ -161,8 +171,24 @@ async def report(records: Records, since: datetime, until: datetime) -> Report:
         tuple(entries), times.span(_minutes(done)),
         tuple((n, times.span(_minutes(one for one in done if one.level == n))) for n in sorted({one.level for one in done})),
         tuple((name, times.span(_minutes(one for one in done if one.by == name))) for name in sorted({one.by for one in done})),
-        sum(one.state == "open" for one in entries), sum(one.state == "withdrawn" for one in entries),
+        sum(one.state == "open" for one in entries), sum(one.state == "withdrawn" for one in entries), await unseen(records),
     )  # fmt: skip
+
+
+async def unseen(records: Records) -> tuple[Unseen, ...]:
+    """For the privacy officer and administrators: what waits that no clinician may open, whenever it was raised; none to others."""
+    out = []
+    for one in await unopened(records):
+        async with records.whole.single() as conn:
+            told = [it for it in await alerts.notices(conn, one) if it[5]]
+            called = await covers.names(conn, one.tenant, [it[0] for it in told])
+        out.append(
+            Unseen(
+                one.raised, one.unseen_since or one.raised, one.unseen,
+                tuple((called.get(user, user), state, kind) for user, _, state, _, _, kind in told),
+            )
+        )  # fmt: skip
+    return tuple(out)
 
 
 def _minutes(entries: Iterable[Entry]) -> list[float]:

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from commonchart.access import audit
-from commonchart.access.inbox import policy
+from commonchart.access.inbox import policy, sight
 from commonchart.access.inbox.policy import Policy, policy_of, staff_for
 from commonchart.access.people import memberships
 from commonchart.care.inbox import escalate
@@ -54,7 +54,7 @@ class Desk(Struct, frozen=True):
 
     `elsewhere` are the other organisations that they work for: what is addressed to them there waits there.
 
-    `alerts` are the open ones that have reached them, `unanswered` the items of every open one.
+    `alerts` are the open ones that have reached them and that they may open, `unanswered` the items of every open one.
     """
 
     me: str
@@ -102,9 +102,15 @@ async def desk(conn: Connection, records: Records) -> Desk:
     said = await policy_of(conn, actor.tenant)
     waiting = await alerts.open_ones(conn, actor.tenant)
     others = await memberships.others(conn, actor)
+    beside = await alerts.beside(conn, actor.tenant, actor.user) if waiting else set()
     mine = [
-        one for one in waiting if one.org not in others and actor.user in _audience(one, staff, current, said)
+        one
+        for one in waiting
+        if one.org not in others
+        and (one.item in beside or actor.user in _audience(one, staff, current, said))
     ]
+    may = await visible_refs(conn, records, [one.item for one in mine]) if mine else set()
+    mine = [one for one in mine if one.item in may]
     return Desk(
         actor.user,
         actor.org,
@@ -287,16 +293,17 @@ async def signings(records: Records, patient: str, ref: str) -> list[tuple[Act, 
 
 
 class Waiting(Struct, frozen=True):
-    """Critical values that somebody is responsible for: how many, and since when the oldest."""
+    """Critical values that somebody is responsible for: how many, and since when the oldest. `unseen`: those that no clinician may open."""
 
     count: int
     since: datetime
     href: str
+    unseen: bool = False
 
 
 async def waiting(records: Records) -> Waiting | None:
     """What the banner of every page says; None when nothing critical waits for the actor. It names nobody."""
-    if records.actor.role not in ("clinician", "administrator"):
+    if records.actor.role not in (*sight.STEPS, *sight.BESIDE, *sight.OFFICERS):
         return None
     async with records.database.single() as conn:
         if not await conn.fetch(
@@ -305,6 +312,8 @@ async def waiting(records: Records) -> Waiting | None:
         ):
             return None
         at = await desk(conn, records)
+    if found := await unopened(records):  # before what others see as well
+        return Waiting(len(found), found[0].raised, "/reports/critical#unseen", unseen=True)
     if not at.alerts:
         return None
     first = at.alerts[0]
@@ -313,3 +322,11 @@ async def waiting(records: Records) -> Waiting | None:
         first.raised,
         f"/patients/{first.patient}/inbox/{first.item}" if len(at.alerts) == 1 else "/inbox?kind=critical",
     )
+
+
+async def unopened(records: Records) -> list[Alert]:
+    """For the privacy officer and administrators: critical values of their organisation that no clinician may open; none to others."""
+    if records.actor.role not in sight.OFFICERS:
+        return []
+    async with records.whole.single() as conn:
+        return await alerts.unseen(conn, records.actor.tenant, records.actor.org, records.actor.user)

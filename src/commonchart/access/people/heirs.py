@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from commonchart.access import policy
 from commonchart.access.actors import Actor, Role
+from commonchart.record.inbox.alerts import Alert
 from commonchart.record.inbox.covers import Colleague
 from commonchart.record.inbox.items import Item
 from commonchart.record.keys import patient_key
@@ -21,7 +22,7 @@ Key = tuple[str, str]
 
 
 async def seen(
-    conn: Connection, actor: Actor, now: datetime, who: Colleague, held: Sequence[Item]
+    conn: Connection, actor: Actor, now: datetime, who: Colleague, held: Sequence[Item | Alert]
 ) -> set[Key]:
     """(patient, item) of those whose result this colleague may see where they work; the connection is bound to the tenant only.
 

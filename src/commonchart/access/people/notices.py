@@ -20,9 +20,11 @@ if TYPE_CHECKING:
 Kind = Literal[
     "password", "factor-added", "factor-removed", "codes", "email", "browser",
     "app-waiting", "app-changing",  # to administrators
+    "link-proof", "link-apps",  # to an address that may be a stranger's: a link, made when it is sent
     "app-approved", "app-refused", "app-disabled", "app-secret", "app-withdrawn", "change-approved", "change-refused",
 ]  # fmt: skip
 KEPT = timedelta(days=30)
+LINKS_KEPT = timedelta(days=2)
 GIVEN_UP = timedelta(days=1)
 GATHERED = timedelta(hours=1)
 """Administrators are told at most so often that apps wait."""
@@ -80,9 +82,23 @@ async def to_administrators(conn: Connection, tenant: int, kind: Kind, now: date
     await conn.fetch("SELECT pg_notify(%s, '')", (CHANNEL,))
 
 
+async def post(
+    conn: Connection, tenant: int, id: str, kind: Kind, address: str, now: datetime, *, sent: bool = True
+) -> None:
+    """A letter to an address of nobody here, in the transaction of the connection; not `sent`: the row alone, at the same cost."""
+    await conn.fetch(
+        "INSERT INTO account_notice (id, tenant, actor, kind, address, at, next_try, state) VALUES (%s, %s, '', %s, %s, %s, %s, %s)",
+        (id, tenant, kind, address, now, now, "waiting" if sent else "none"),
+    )
+    await conn.fetch("SELECT pg_notify(%s, '')", (CHANNEL,))
+
+
 async def take(conn: Connection, now: datetime, until: datetime) -> Notice | None:
     """The next that waits, which nobody else takes before `until`; what is long over is forgotten."""
-    await conn.execute("DELETE FROM account_notice WHERE at < %s", (now - KEPT,))
+    await conn.execute(
+        "DELETE FROM account_notice WHERE at < %s OR (kind IN ('link-proof', 'link-apps') AND at < %s)",
+        (now - KEPT, now - LINKS_KEPT),
+    )
     rows = await conn.fetch(
         "UPDATE account_notice SET next_try = %s WHERE id = (SELECT id FROM account_notice WHERE state = 'waiting' "
         "AND next_try <= %s ORDER BY next_try LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING id, tenant, kind, address, at, about, words",

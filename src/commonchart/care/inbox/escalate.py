@@ -37,6 +37,18 @@ class Staff(Struct, frozen=True):
     everyone: frozenset[str] = frozenset()
 
 
+class Reach(Struct, frozen=True):
+    """Who hears of it: those of the step, others who may open it where these may not, and who is told that no clinician may.
+
+    `unseen`: no clinician of any step may open it.
+    """
+
+    step: frozenset[str]
+    beside: frozenset[str] = frozenset()
+    told: frozenset[str] = frozenset()
+    unseen: bool = False
+
+
 def steps(text: str) -> tuple[Step, ...]:
     """The steps out of `0=clinician 15=cover 30=everyone`. Raises Invalid.
 
@@ -76,6 +88,18 @@ def audience(plan: tuple[Step, ...], level: int, owner: str, staff: Staff) -> Co
     for one in plan[: level + 1]:
         out |= _of(one.whom, owner, staff)
     return out
+
+
+def reached(
+    plan: tuple[Step, ...], level: int, owner: str, staff: Staff, may: Collection[str], sign: Collection[str]
+) -> frozenset[str]:
+    """Who of the steps hears of it, of those who `may` open it: where none of a step who may `sign` results does, all of every step.
+
+    Without anybody who may do both it holds those who only may open it.
+    """
+    there = Staff(*(held & frozenset(may) for held in (staff.covers, staff.on_call, staff.everyone)))
+    found = frozenset(audience(plan, level, owner, there))
+    return found if found & frozenset(sign) else there.covers | there.on_call | there.everyone
 
 
 def _of(whom: Whom, owner: str, staff: Staff) -> frozenset[str]:

@@ -1,4 +1,4 @@
-"""Sending what users are told of their own accounts, and developers and administrators of apps.
+"""Sending what users are told of their own accounts, developers and administrators of apps, and developers' links.
 
 One whose sender was lost is sent again: a second one harms nobody.
 """
@@ -12,7 +12,7 @@ import structlog
 from commonchart.access.outreach.policy import policy_of
 from commonchart.access.people import notices
 from commonchart.access.people.notices import Notice
-from commonchart.exchange.outreach import mail
+from commonchart.exchange.outreach import developer_links, mail
 from commonchart.exchange.outreach.tries import AGAIN, HOLD, Post, tried
 
 log = structlog.get_logger("commonchart.people")
@@ -64,6 +64,8 @@ async def _sent(post: Post, one: Notice) -> str:
             return "this site has no mail server set up"
         server = await mail.server_of(conn, one.tenant)
     practice = site.practice or "Commonchart"
+    if one.kind in developer_links.TEXTS:
+        return await developer_links.send(post, one, practice, server)
     say = _of_an_app if one.kind in OF_APPS else _of_an_account
     subject, text = say(one, practice, post.base.rstrip("/"))
     message = mail.Mail(one.address, f"{practice}: {subject}", text, f"account-notice-{one.id}")

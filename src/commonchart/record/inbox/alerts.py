@@ -15,15 +15,22 @@ if TYPE_CHECKING:
 
 _ALERT = (
     "tenant, patient, ref, part, n, item, org, owner, what, raised, level, next_at, state, ended, ended_by, ended_level, "
-    "read_back, called, done"
+    "read_back, called, done, looked, unseen, unseen_since"
 )
 _NAMES = _ALERT.split(", ")
 _KEY = "pk = %s AND tenant = %s AND patient = %s AND ref = %s AND part = %s AND n = %s"
-_NOTICE = "tenant, patient, ref, part, n, user_id, level, state, attempts"
+_NOTICE = "tenant, patient, ref, part, n, user_id, level, kind, created, state, attempts"
+BESIDE, UNSEEN = "beside", "unseen"
+"""Kinds of notices: to others who may open it where those of the step may not, and to who is told that no clinician may. Others have none."""
+SHUT = "may not open it now"
+"""Why a notice was not sent to somebody who, once they may, is told after all."""
 
 
 class Alert(Struct, frozen=True):
-    """One critical value; `what` is `care.inbox.judge.Line` as JSON. `level` is the step it is at."""
+    """One critical value; `what` is `care.inbox.judge.Line` as JSON. `level` is the step it is at.
+
+    `unseen`: why no clinician of the steps may open it (`access.inbox.sight`), "" where one may; `looked`: when that was last asked.
+    """
 
     tenant: int
     patient: str
@@ -44,6 +51,9 @@ class Alert(Struct, frozen=True):
     read_back: str = ""
     called: str = ""
     done: str = ""
+    looked: datetime | None = None
+    unseen: str = ""
+    unseen_since: datetime | None = None
 
     @property
     def key(self) -> tuple[object, ...]:
@@ -52,7 +62,7 @@ class Alert(Struct, frozen=True):
 
 
 class Notice(Struct, frozen=True):
-    """One e-mail about an alert to one user, at the step that made them responsible."""
+    """One e-mail about an alert to one user, at the step that made them responsible; `kind` is "", BESIDE or UNSEEN."""
 
     tenant: int
     patient: str
@@ -61,6 +71,8 @@ class Notice(Struct, frozen=True):
     n: int
     user: str
     level: int
+    kind: str
+    created: datetime
     state: str = "waiting"
     attempts: int = 0
 
@@ -106,7 +118,8 @@ async def elsewhere(conn: Connection, tenant: int, user: str, orgs: Sequence[str
     rows = await conn.fetch(
         "SELECT a.org, count(*) FROM critical_alert a WHERE a.tenant = %s AND a.state = 'open' AND a.org = ANY(%s) "
         "AND (a.owner = %s OR EXISTS (SELECT 1 FROM critical_notice n WHERE n.pk = a.pk AND n.tenant = a.tenant "
-        "AND n.patient = a.patient AND n.ref = a.ref AND n.part = a.part AND n.n = a.n AND n.user_id = %s)) GROUP BY a.org",
+        "AND n.patient = a.patient AND n.ref = a.ref AND n.part = a.part AND n.n = a.n AND n.user_id = %s AND n.kind <> 'unseen')) "
+        "GROUP BY a.org",
         (tenant, list(orgs), user, user),
     )
     return {row[0]: row[1] for row in rows}
@@ -146,6 +159,39 @@ async def next_late(conn: Connection, tenant: int, now: datetime) -> Alert | Non
     return Alert(*rows[0]) if rows else None
 
 
+async def next_unlooked(conn: Connection, tenant: int, before: datetime) -> Alert | None:
+    """An open alert of which it was not asked since `before` whether somebody may open it, locked; others' locks are passed over."""
+    rows = await conn.fetch(
+        f"SELECT {_ALERT} FROM critical_alert WHERE tenant = %s AND state = 'open' AND (looked IS NULL OR looked <= %s) "
+        "ORDER BY looked NULLS FIRST, raised LIMIT 1 FOR UPDATE SKIP LOCKED",
+        (tenant, before),
+    )
+    return Alert(*rows[0]) if rows else None
+
+
+async def unseen(conn: Connection, tenant: int, org: str, user: str) -> list[Alert]:
+    """The open alerts of an organisation that no clinician may open, and those that this user was told so of, the oldest first."""
+    rows = await conn.fetch(
+        f"SELECT {', '.join(f'a.{name}' for name in _NAMES)} FROM critical_alert a WHERE a.tenant = %s AND a.state = 'open' "
+        "AND a.unseen <> '' AND (a.org IN ('', %s) OR EXISTS (SELECT 1 FROM critical_notice n WHERE n.pk = a.pk "
+        "AND n.tenant = a.tenant AND n.patient = a.patient AND n.ref = a.ref AND n.part = a.part AND n.n = a.n "
+        "AND n.user_id = %s AND n.kind = 'unseen')) ORDER BY a.raised, a.ref, a.part",
+        (tenant, org, user),
+    )
+    return [Alert(*row) for row in rows]
+
+
+async def beside(conn: Connection, tenant: int, user: str) -> set[str]:
+    """The items of open alerts that went to this user because those of the step may not open them."""
+    rows = await conn.fetch(
+        "SELECT a.item FROM critical_alert a JOIN critical_notice n ON n.pk = a.pk AND n.tenant = a.tenant "
+        "AND n.patient = a.patient AND n.ref = a.ref AND n.part = a.part AND n.n = a.n AND n.user_id = %s AND n.kind = 'beside' "
+        "WHERE a.tenant = %s AND a.state = 'open'",
+        (user, tenant),
+    )
+    return {row[0] for row in rows}
+
+
 async def raised(conn: Connection, tenant: int, since: datetime, until: datetime) -> list[Alert]:
     """Alerts raised from `since` (included) to `until` (excluded), the oldest first."""
     rows = await conn.fetch(
@@ -155,13 +201,15 @@ async def raised(conn: Connection, tenant: int, since: datetime, until: datetime
     return [Alert(*row) for row in rows]
 
 
-async def notify(conn: Connection, one: Alert, users: Iterable[str], now: datetime) -> int:
-    """These people are to be told, unless they are already; how many are new."""
-    wanted = sorted(set(users))
+async def notify(conn: Connection, one: Alert, users: Iterable[str], now: datetime, kind: str = "") -> int:
+    """These people are to be told, unless they are already; again where they were told that no clinician may open it; how many are new."""
     rows = await conn.fetch(
-        "INSERT INTO critical_notice (pk, tenant, patient, ref, part, n, user_id, level, state, created) "
-        "SELECT %s, %s, %s, %s, %s, %s, u, %s, 'waiting', %s FROM unnest(%s::text[]) u ON CONFLICT DO NOTHING RETURNING 1",
-        (*one.key, one.level, now, wanted),
+        "INSERT INTO critical_notice AS c (pk, tenant, patient, ref, part, n, user_id, level, state, created, kind) "
+        "SELECT %s, %s, %s, %s, %s, %s, u, %s, 'waiting', %s, %s FROM unnest(%s::text[]) u "
+        "ON CONFLICT (pk, tenant, patient, ref, part, n, user_id) DO UPDATE SET kind = excluded.kind, state = 'waiting', "
+        "level = excluded.level, created = excluded.created, next_try = NULL, held_until = NULL, error = '', sent_at = NULL "
+        "WHERE (c.kind = 'unseen') <> (excluded.kind = 'unseen') OR (c.state = 'none' AND c.error = %s) RETURNING 1",
+        (*one.key, one.level, now, kind, sorted(set(users)), SHUT),
     )
     return len(rows)
 
@@ -196,16 +244,18 @@ async def settle_notice(
     )
 
 
-async def notices(conn: Connection, one: Alert) -> list[tuple[str, int, str, datetime | None, str]]:
-    """(user, level, state, when sent, what went wrong) of an alert."""
+async def notices(conn: Connection, one: Alert) -> list[tuple[str, int, str, datetime | None, str, str]]:
+    """(user, level, state, when sent, what went wrong, kind) of an alert."""
     rows = await conn.fetch(
-        f"SELECT user_id, level, state, sent_at, error FROM critical_notice WHERE {_KEY} ORDER BY level, user_id",
+        f"SELECT user_id, level, state, sent_at, error, kind FROM critical_notice WHERE {_KEY} ORDER BY level, user_id",
         one.key,
     )
-    return [(row[0], row[1], row[2], row[3], row[4]) for row in rows]
+    return [(row[0], row[1], row[2], row[3], row[4], row[5]) for row in rows]
 
 
-async def still_open(conn: Connection, one: Notice) -> bool:
-    """Whether nobody has acknowledged what a notice is about."""
-    rows = await conn.fetch(f"SELECT 1 FROM critical_alert WHERE {_KEY} AND state = 'open'", one.key[:6])
-    return bool(rows)
+async def still_open(conn: Connection, one: Notice) -> Alert | None:
+    """The alert that a notice is about; None once somebody has acknowledged it."""
+    rows = await conn.fetch(
+        f"SELECT {_ALERT} FROM critical_alert WHERE {_KEY} AND state = 'open'", one.key[:6]
+    )
+    return Alert(*rows[0]) if rows else None

@@ -30,6 +30,7 @@ async def page(call: Call) -> Response:
         "inbox/critical.html", title="Critical results: time to acknowledgement", report=found, since=since, until=until,
         minutes=inbox.minutes, stamp=dates.stamp, steps=steps, step_words=dict(steps), reviewed=said.reviewed,
         entries=list(reversed(found.entries))[:200], waited=lambda at: inbox.waited(at, call.now),
+        kept_from=inbox.kept_from, told=inbox.TOLD,
     )  # fmt: skip
 
 

@@ -9,8 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from commonchart.access.developers import links
-from commonchart.access.developers.links import Developer, Mailed
-from commonchart.exchange.outreach import developer_links
+from commonchart.access.developers.links import Developer
 from commonchart.fhir.outcome import Unauthenticated
 from commonchart.web import arrival, refusals
 from commonchart.web.call import go
@@ -80,10 +79,3 @@ def let_in(request: Request, response: Response, session: str) -> Response:
     """Give the browser a session of half an hour, for these pages only."""
     put(request, response, COOKIE, session, path=PATH, lasts=int(links.LIVES["session"].total_seconds()))
     return response
-
-
-def post(request: Request, link: Mailed | None) -> None:
-    """Send a link, if there is one, without anybody waiting for it."""
-    state = request.app.state
-    if link is not None:
-        developer_links.send_later(state.database, TENANT, str(state.settings.address), link, state.clock())

@@ -32,12 +32,9 @@ async def ask(request: Request) -> Response:
         return await _again(request, email, "The e-mail address must look like name@example.org", 422)
     state = request.app.state
     try:
-        link = await links.ask(
-            state.database, Developer(door.TENANT, email), origin(request).address, state.clock()
-        )
+        await links.ask(state.database, Developer(door.TENANT, email), origin(request).address, state.clock())
     except Throttled as refusal:
         return await _again(request, email, refusal.issues[0].message, 429)
-    door.post(request, link)
     return await door.page(request, "ask.html", "Look at your e-mail", asked=True, email="")
 
 

@@ -40,14 +40,13 @@ async def send(request: Request) -> Response:
         wanted = Wanted(
             email=given["email"], name=given["developer"], organization=given["organization"], app=app
         )
-        _, link = await registrations.register(
+        await registrations.register(
             state.database, door.TENANT, wanted, origin(request).address, state.clock()
         )
     except Invalid as refusal:
         return await _form(request, given, typed.issues_of(refusal), 422)
     except Throttled as refusal:
         return await _form(request, given, [("", refusal.issues[0].message)], 429)
-    door.post(request, link)
     return await door.page(request, "sent.html", "Look at your e-mail", days=clearing.UNPROVEN.days)
 
 

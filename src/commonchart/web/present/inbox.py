@@ -7,7 +7,9 @@ from datetime import datetime
 
 from msgspec import Struct
 
+from commonchart.access.inbox import sight
 from commonchart.care.inbox.judge import Judged, Line
+from commonchart.care.labels import labels
 from commonchart.web.present import dates
 from commonchart.web.present.readings import Flag
 
@@ -26,6 +28,26 @@ ACTS = {
     "signed": "Signed", "seen": "Acknowledged, not signed: it was not final", "undone": "Taken back", "forwarded": "Forwarded",
     "handed": "Handed over", "took": "Taken over", "commented": "Comment", "ordered": "Ordered", "notified": "Patient told", "acknowledged": "Critical value acknowledged",
 }  # fmt: skip
+
+TOLD = {
+    "waiting": "to be sent",
+    "sending": "being sent",
+    "sent": "sent",
+    "none": "not sent",
+    "failed": "could not be sent",
+}
+
+
+def kept_from(why: str) -> str:
+    """Why no clinician may open a critical result (`access.inbox.sight.why`), in words."""
+    if why.startswith(sight.LABEL):
+        titles = [
+            labels()[name].title for name in why.removeprefix(sight.LABEL).split(",") if name in labels()
+        ]
+        return f"A label hides it: {', '.join(titles)}"
+    if why == sight.NOBODY:
+        return "No clinician works for the organisation"
+    return "A consent of the patient keeps it from them, or no treatment relationship opens it to them"
 
 
 class Row(Struct, frozen=True):
