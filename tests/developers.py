@@ -93,9 +93,12 @@ async def acts(database: Database) -> list[str]:
 
 
 async def told(database: Database) -> list[tuple[str, str, str]]:
-    """Kind, address and name of the app of every e-mail that was noted."""
+    """Kind, address and name of the app of every e-mail that was noted, beside those that bring a link."""
     async with database.single() as conn:
-        rows = await conn.fetch("SELECT kind, address, about FROM account_notice ORDER BY at, id", ())
+        rows = await conn.fetch(
+            "SELECT kind, address, about FROM account_notice WHERE kind NOT LIKE 'link-%%' ORDER BY at, id",
+            (),
+        )
     return [(row[0], row[1], row[2]) for row in rows]
 
 

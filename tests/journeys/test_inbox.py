@@ -7,6 +7,7 @@ import os
 from datetime import timedelta
 from typing import Any
 
+import psycopg
 import pytest
 from playwright.sync_api import expect
 
@@ -44,6 +45,7 @@ async def _fill(url: str) -> None:
         lab("crit", value="6.4", patient="pt0"), lab("cna", SODIUM, "133", patient="pt0"), report("panel", "crit", "cna", patient="pt0"),
         lab("high", value="5.6", patient="pt1"), lab("tsh", TSH, "8.9", patient="pt2", interpretation=flagged("H")),
         lab("part", value="4.4", patient="pt3", status="preliminary"), lab("bare", SODIUM, "139", patient="pt4", referenceRange=None),
+        lab("hid", value="6.8", patient="pt9", meta={"security": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "PSYTHPN"}]}),
         *(lab(f"norm{n}", SODIUM, f"13{n}", patient=f"pt{n}") for n in range(5, 10)),
     ]  # fmt: skip
     await users.create(
@@ -154,6 +156,56 @@ def test_a_cover_and_the_report(visit: Visit) -> None:
     page = visit.go("/inbox")
     assert visit.violations() == []
     _shot(page, "inbox-phone")
+
+
+def test_what_no_clinician_may_open_and_a_colleague_among_many(root: Visit, place: Place) -> None:
+    page: Any = root.go("/patients")
+    page.get_by_role("link", name="See why, and what can be done").click()
+    table = page.get_by_role("region", name="Table: what no clinician may open")
+    expect(table).to_contain_text("A label hides it: Psychotherapy notes")
+    _everywhere(root, "unseen")
+    id = _many(place)
+    root.go(f"/users/{id}/end")
+    expect(page.get_by_text("100 colleagues may not see all of them")).to_be_visible()
+    _everywhere(root, "ending")
+    page.get_by_label("Find a colleague").fill("Colleague 117")
+    page.get_by_label("Find a colleague").press("Enter")
+    expect(page.get_by_label("Hand them over to").get_by_role("option")).to_have_count(3)
+    expect(page.get_by_text("1 result cannot be handed to Colleague 117")).to_be_visible()
+    _everywhere(root, "ending-found")
+
+
+def _many(place: Place) -> str:
+    """A hundred and twenty colleagues of somebody for whom the hidden result waits: their id."""
+    with psycopg.connect(place.database) as conn:
+        conn.execute(
+            "INSERT INTO app_user (id, tenant, login, name, created) SELECT 'many-' || n, 1, 'many' || n, 'Colleague ' || n, now() "
+            "FROM generate_series(1, 120) n"
+        )
+        conn.execute(
+            "INSERT INTO membership (id, tenant, actor, org, role, asked, since) SELECT 'many-' || n, 1, 'many-' || n, 'alder', "
+            "'clinician', now(), now() FROM generate_series(1, 120) n"
+        )
+        found = conn.execute(
+            "UPDATE inbox_item i SET owner = u.id, org = 'alder' FROM app_user u WHERE u.login = 'otto' AND i.item = 'Observation/hid' "
+            "RETURNING u.id"
+        ).fetchone()
+    assert found is not None
+    return str(found[0])
+
+
+def _everywhere(visit: Visit, name: str) -> None:
+    """axe finds nothing, light and dark; small enough; nothing sticks out on a phone."""
+    page: Any = visit.page
+    assert len(page.content().encode()) < 60_000
+    for theme in ("dark", "light"):
+        page.emulate_media(color_scheme=theme)
+        assert visit.violations() == [], (name, theme)
+        _shot(page, f"{name}-{theme}")
+    page.set_viewport_size({"width": 390, "height": 844})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390, name
+    _shot(page, f"{name}-phone")
+    page.set_viewport_size({"width": 1280, "height": 900})
 
 
 def _shot(page: Any, name: str) -> None:

@@ -160,6 +160,57 @@ async def test_ending_says_that_results_wait(sign_in: SignIn, database: Database
         ]
 
 
+async def test_of_many_colleagues_one_is_found_and_what_they_may_not_see_is_said(
+    sign_in: SignIn, database: Database
+) -> None:
+    """More than a hundred: the page offers some, finds the others by name, and counts for those that it shows; without a script."""
+    root = await sign_in("root")
+    id = await id_of(root, "sage")
+    async with database.single() as conn:
+        await conn.execute(
+            "INSERT INTO app_user (id, tenant, login, name, practitioner, created) "
+            "SELECT 'many-' || n, 1, 'many' || n, 'Colleague ' || n || CASE n WHEN 117 THEN ' \u00d6zil' ELSE '' END, 'pr-many-' || n, now() "
+            "FROM generate_series(1, 120) n"
+        )
+        await conn.execute(
+            "INSERT INTO membership (id, tenant, actor, org, role, asked, since) "
+            "SELECT 'many-' || n, 1, 'many-' || n, m.org, 'clinician', now(), now() FROM generate_series(1, 120) n, membership m "
+            "WHERE m.actor = %s",
+            (id,),
+        )
+        await conn.execute(
+            "INSERT INTO inbox_item (pk, tenant, patient, item, owner, kind, title, content, version, partial, batch, received, state) "
+            "VALUES (%s, 1, 'ines', 'Patient/ines', %s, 0, 't', '{}', 'v', false, false, now(), 'open')",
+            (patient_key("ines"), id),
+        )
+        await conn.execute("UPDATE resource SET labels = 2 WHERE id = 'ines' AND rtype = 'Patient'")
+        await conn.execute("UPDATE resource SET actor = 'many-117' WHERE id = 'ines' AND rtype = 'Patient'")
+    page = (await root.get(f"/users/{id}/end")).text
+    assert "The first 100 of 12" in page
+    assert page.count("cannot be handed to Colleague") >= 99
+    assert "nobody who works here may see" not in page  # the hundred and seventeenth may
+    found = (await root.get(f"/users/{id}/end?named=ozil+MANY117")).text
+    assert "1 of 12" in found
+    assert found.count("<option") == 3
+    assert '<option value="many-117">Colleague 117 \u00d6zil (many117)</option>' in found
+    assert "cannot be handed" not in found
+    other = (await root.get(f"/users/{id}/end?named=many116")).text
+    assert "1 result cannot be handed to Colleague 116: Colleague 116 may not see it." in other
+    assert "colleagues is called so" in (await root.get(f"/users/{id}/end?named=nobody")).text
+    asked = await root.post(
+        f"/users/{id}/end",
+        data={"csrf": token_of(await root.get(f"/users/{id}/end")), "to": "", "named": "ozil"},
+    )
+    assert asked.status_code == 422
+    assert (asked.text.count("many-117"), "many-116" in asked.text) == (1, False)
+    done = await sent(root, f"/users/{id}/end", to="many-117")
+    assert done.status_code == 303
+    async with database.single() as conn:
+        assert await conn.fetch(
+            "SELECT DISTINCT owner FROM inbox_item WHERE patient = 'ines' AND item = 'Patient/ines'"
+        ) == [("many-117",)]
+
+
 @pytest.mark.parametrize("login", ["sage", "desk", "ines"])
 async def test_only_administrators_look_after_accounts(sign_in: SignIn, login: str) -> None:
     client = await sign_in(login)

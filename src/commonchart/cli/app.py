@@ -9,11 +9,13 @@ import click
 from msgspec.structs import replace
 
 from commonchart.access.actors import Actor
+from commonchart.access.developers import keeping, registrations
 from commonchart.access.oauth import apps
-from commonchart.access.oauth.apps import NewApp
+from commonchart.access.oauth.apps import App, NewApp
 from commonchart.cli.open import awaited, data_option, opened, settings_of
-from commonchart.fhir.outcome import Invalid
+from commonchart.fhir.outcome import Invalid, NotFound
 from commonchart.settings import TENANT, rotate_token_key
+from commonchart.web.apps.typed import LABELS
 
 ROOT = Actor(TENANT, "cli", "Command line", "system", "", "cli")
 _organization = click.option("--organization", default="", help="Id of the Organization that a backend service works for.")  # fmt: skip
@@ -98,6 +100,69 @@ async def disable(client_id: str, data: Path | None) -> None:
     async with opened(data) as database:
         await apps.decide(database, ROOT, client_id, "disabled", datetime.now(UTC))
     click.echo("Disabled.")
+
+
+@app.command()
+@click.argument("client_id", default="")
+@data_option
+@awaited
+async def changes(client_id: str, data: Path | None) -> None:
+    """The changes that developers ask for and that wait; with a CLIENT_ID what would differ, and the number to decide by."""
+    async with opened(data) as database:
+        async with database.single() as conn:
+            waiting = sorted(await keeping.waiting(conn, TENANT))
+            if client_id and client_id not in waiting:
+                raise NotFound("No change of this app waits")
+            held = [(one, await keeping.change_of(conn, one)) for one in waiting if client_id in ("", one)]
+        for id, change in held:
+            if change is not None:
+                said = await apps.one(database, TENANT, id)
+                contact = await registrations.contact(database, TENANT, id)
+                _show(said, change, contact.email if contact else "", whole=bool(client_id))
+    if not held:
+        click.echo("No change waits.")
+
+
+def _show(said: App, change: keeping.Change, email: str, *, whole: bool) -> None:
+    whose = f"{said.publisher}, {email}" if email else said.publisher
+    click.echo(f"{said.id}  change {change.revision}  {change.created:%Y-%m-%d %H:%M} UTC  {_plain(f'{said.name} ({whose})')}")  # fmt: skip
+    for line in keeping.difference(said, change.asked) if whole else ():
+        click.echo(f"  {LABELS[line.field]}")
+        for sign, held, other in (("-", line.before, line.after), ("+", line.after, line.before)):
+            for text in held:
+                click.echo(f"    {' ' if text in other else sign} {_plain(text)}")
+
+
+def _plain(text: str) -> str:
+    """What a stranger typed, without anything that a terminal would obey."""
+    return "".join(c if c.isprintable() else "\ufffd" for c in text)
+
+
+@app.command(name="approve-change")
+@click.argument("client_id")
+@click.argument("change", type=click.IntRange(1, 10**9))
+@data_option
+@awaited
+async def approve_change(client_id: str, change: int, data: Path | None) -> None:
+    """Let the change with the number CHANGE, as `changes CLIENT_ID` shows it, hold for the app with this CLIENT_ID. Refused when another one waits by now."""
+    async with opened(data) as database:
+        await keeping.decide_change(database, ROOT, client_id, change, datetime.now(UTC), agreed=True)
+    click.echo("Approved: it holds now.")
+
+
+@app.command(name="refuse-change")
+@click.argument("client_id")
+@click.argument("change", type=click.IntRange(1, 10**9))
+@click.option("--reason", required=True, help="Why, for its developer.")
+@data_option
+@awaited
+async def refuse_change(client_id: str, change: int, reason: str, data: Path | None) -> None:
+    """Refuse the change with the number CHANGE of the app with this CLIENT_ID: what was approved stays as it is."""
+    async with opened(data) as database:
+        await keeping.decide_change(
+            database, ROOT, client_id, change, datetime.now(UTC), agreed=False, reason=reason
+        )
+    click.echo("Refused.")
 
 
 @app.command()

@@ -21,6 +21,7 @@ from commonchart.fhir.outcome import Invalid
 from commonchart.record.inbox import alerts, covers, items
 from commonchart.record.inbox.covers import Colleague
 from commonchart.record.inbox.items import Act, Item
+from commonchart.search.fold import fold
 
 if TYPE_CHECKING:
     from commonchart.access.actors import Actor
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
 
 POOL = "pool"
 UNSEEN = items.UNSEEN
-MOST_LOOKED_AT = 100
-"""Of more colleagues than these the page does not say who may not see what."""
+MOST_SHOWN = 100
+"""So many colleagues are offered at once, each with what they may not see; others are found by name."""
 
 
 class Leaver(Struct, frozen=True):
@@ -49,13 +50,15 @@ class Leaver(Struct, frozen=True):
 class Waiting(Struct, frozen=True):
     """How many results wait for somebody by `kinds` (`care.inbox.judge.KINDS`), and who may take them over.
 
-    `unseen`: (name, how many they may not see) of colleagues who may not see all; `nobody`: how many none of them may see.
+    `shown`: the colleagues that are offered; `unseen`: (name, how many they may not see) of those of them who may not see all;
+    `nobody`: how many no colleague at all may see.
     """
 
     kinds: dict[str, int]
     heirs: tuple[Colleague, ...]
     unseen: tuple[tuple[str, int], ...] = ()
     nobody: int = 0
+    shown: tuple[Colleague, ...] = ()
 
     @property
     def total(self) -> int:
@@ -63,25 +66,48 @@ class Waiting(Struct, frozen=True):
         return sum(self.kinds.values())
 
 
-async def waiting(conn: Connection, actor: Actor, now: datetime, who: Leaver) -> Waiting:
+async def waiting(
+    conn: Connection, actor: Actor, now: datetime, who: Leaver, *, named: str = "", chosen: str = ""
+) -> Waiting:
     """What waits for somebody, and the clinicians who may take it over: in a network those of the same organisation.
 
-    The connection is bound to the tenant only.
+    Of more than MOST_SHOWN the first that are `named` so are looked at, and who is `chosen`. The connection is bound to the tenant only.
     """
+    kinds = await _kinds(conn, actor, who)
+    others = await _heirs(conn, actor, who)
+    shown = _shown(others, named, chosen)
+    if not kinds:
+        return Waiting(kinds, others, shown=shown)
+    held = await items.with_user(conn, actor.tenant, who.id, who.within)
+    seen = {one.id: await heirs.seen(conn, actor, now, one, held) for one in shown}
+    unseen = tuple(
+        (one.name, len(held) - len(seen[one.id])) for one in shown if len(seen[one.id]) < len(held)
+    )
+    found = set[Key]().union(*seen.values())
+    rest = [one for one in held if (one.patient, one.item) not in found]
+    if rest:
+        found |= await _seen_by_anybody(conn, actor, now, [one for one in others if one not in shown], rest)
+    return Waiting(kinds, others, unseen, len(held) - len(found), shown)
+
+
+async def _kinds(conn: Connection, actor: Actor, who: Leaver) -> dict[str, int]:
     found = await items.kinds_with(conn, actor.tenant, who.id, who.within)
+    return {name: found[n] for n, name in enumerate(KINDS) if n in found}
+
+
+async def _heirs(conn: Connection, actor: Actor, who: Leaver) -> tuple[Colleague, ...]:
     everybody = await covers.colleagues(conn, actor.tenant, ("clinician",))
     others = [one for one in everybody if one.id != who.id and (actor.network is False or one.org == who.org)]
     others.sort(key=lambda one: one.org != who.org)  # of who works for both, the place in the same one
-    others = list({one.id: one for one in reversed(others)}.values())[::-1]
-    kinds: dict[str, int] = {name: found[n] for n, name in enumerate(KINDS) if n in found}
-    if not found or len(others) > MOST_LOOKED_AT:
-        return Waiting(kinds, tuple(others))
-    held = await items.with_user(conn, actor.tenant, who.id, who.within)
-    seen = {one.id: await heirs.seen(conn, actor, now, one, held) for one in others}
-    unseen = tuple(
-        (one.name, len(held) - len(seen[one.id])) for one in others if len(seen[one.id]) < len(held)
-    )
-    return Waiting(kinds, tuple(others), unseen, len(held) - len(set().union(*seen.values())))
+    return tuple({one.id: one for one in reversed(others)}.values())[::-1]
+
+
+def _shown(others: Sequence[Colleague], named: str, chosen: str) -> tuple[Colleague, ...]:
+    if len(others) <= MOST_SHOWN:
+        return tuple(others)
+    words = fold(named).split()
+    found = [one for one in others if all(word in fold(f"{one.name} {one.login}") for word in words)]
+    return tuple(dict.fromkeys([*found[:MOST_SHOWN], *(one for one in others if one.id == chosen)]))
 
 
 async def hand_over(conn: Connection, actor: Actor, now: datetime, who: Leaver, to: str) -> int:
@@ -90,16 +116,16 @@ async def hand_over(conn: Connection, actor: Actor, now: datetime, who: Leaver, 
     What they may not see goes to POOL. The connection is bound to the tenant only. Raises Invalid: nobody is chosen though
     something critical waits, or somebody who is not there.
     """
-    found = await waiting(conn, actor, now, who)
-    if not to and found.kinds.get(KINDS[0]):
+    others = await _heirs(conn, actor, who)
+    if not to and (await _kinds(conn, actor, who)).get(KINDS[0]):
         raise Invalid("Critical results wait for this person: choose who takes them over", at="to")
-    heir = next((one for one in found.heirs if one.id == to), None)
+    heir = next((one for one in others if one.id == to), None)
     if to not in ("", POOL) and heir is None:
         raise Invalid("Choose a clinician who works here, or everybody of the organisation", at="to")
     held = await items.with_user(conn, actor.tenant, who.id, who.within)
     theirs = await heirs.seen(conn, actor, now, heir, held) if heir else set()
-    somebodys = await _seen_by_anybody(conn, actor, now, found.heirs, held)
-    alone = not found.heirs  # then it is the pool's as it was, which administrators look into
+    somebodys = await _seen_by_anybody(conn, actor, now, others, held)
+    alone = not others  # then it is the pool's as it was, which administrators look into
     for one in held:
         key = (one.patient, one.item)
         mine = heir if key in theirs else None

@@ -215,12 +215,16 @@ async def places(records: Records, id: str) -> list[Account]:
         return await _places(conn, records.actor, id)
 
 
-async def waiting(records: Records, account: Account, membership: str = "") -> Waiting:
-    """The results that wait for somebody by urgency, and who may take them over. Raises Forbidden."""
+async def waiting(
+    records: Records, account: Account, membership: str = "", *, named: str = "", chosen: str = ""
+) -> Waiting:
+    """The results that wait for somebody by urgency, and who may take them over: of many those `named` so, and the one `chosen`. Raises Forbidden."""
     await administrator(records)
     async with records.whole.connection() as conn:
         only = account.elsewhere or bool(membership)
-        return await handing_over.waiting(conn, records.actor, records.clock(), _leaver(account, only=only))
+        return await handing_over.waiting(
+            conn, records.actor, records.clock(), _leaver(account, only=only), named=named, chosen=chosen
+        )
 
 
 def _leaver(one: Account, *, only: bool) -> Leaver:

@@ -11,7 +11,7 @@ import msgspec
 from starlette.responses import Response
 
 from commonchart.access.people import links, staff
-from commonchart.access.people.handing_over import POOL
+from commonchart.access.people.handing_over import MOST_SHOWN, POOL
 from commonchart.access.people.leaving import Ends
 from commonchart.access.people.links import Channel, Link, Person
 from commonchart.access.people.staff import Account, Asked, Change, Wanted
@@ -145,24 +145,34 @@ async def end(call: Call) -> Response:
     try:
         await staff.leave(call.records, id, to, place)
     except (Conflict, Invalid) as refusal:
-        return await _ending(call, _issues(refusal, ("to",)), refusal.status, to, place)
+        return await _ending(
+            call, _issues(refusal, ("to",)), refusal.status, to, place, sent.get("named", "")
+        )
     return go(f"/users/{id}?said={'left' if place else 'ended'}")
 
 
 async def _ending(
-    call: Call, issues: list[tuple[str, str]], status: int = 200, to: str = "", place: str = ""
+    call: Call,
+    issues: list[tuple[str, str]],
+    status: int = 200,
+    to: str = "",
+    place: str = "",
+    named: str = "",
 ) -> Response:
+    named = (named or call.request.query_params.get("named", "")).strip()[:80]
     place = place or call.request.query_params.get("place", "")[:64]
     account, held = await staff.one(call.records, call.request.path_params["user"], place)
     place = account.membership if account.elsewhere else place
-    waiting, names = await staff.waiting(call.records, account, place), await _names(call, [account.org])
+    waiting = await staff.waiting(call.records, account, place, named=named, chosen=to)
+    names = await _names(call, [account.org])
     title = f"End the work of {account.name} for {names.get(account.org) or account.org}"
     return call.page(
         "people/ending.html", status, title=title if place else f"End the account of {account.name}", account=account,
         ends=words.counted(held), place=place, stays=words.staying(held), waiting=[(KINDS[name], n) for name, n in waiting.kinds.items()],
         must=bool(waiting.kinds.get("critical")),
-        heirs=[(POOL, "Everybody of the organisation"), *{one.id: (one.id, f"{one.name} ({one.login})") for one in waiting.heirs}.values()],
+        heirs=[(POOL, "Everybody of the organisation"), *{one.id: (one.id, f"{one.name} ({one.login})") for one in waiting.shown}.values()],
         issues=issues, errors=dict(issues), to=to, unseen=waiting.unseen, nobody=waiting.nobody,
+        named=named, many=len(waiting.heirs) if len(waiting.heirs) > MOST_SHOWN else 0, shown=len(waiting.shown), most=MOST_SHOWN,
     )  # fmt: skip
 
 
