@@ -109,7 +109,7 @@ async def test_what_no_clinician_may_open_is_told_to_who_can_do_something_and_th
         for login in ("pia", "ruth"):
             (one,) = await critical.unseen(ward.as_(login))
             assert one.why == "label:psychotherapy"
-            assert {name: state for name, state, _ in one.told} == {
+            assert {it.name: it.state for it in one.told} == {
                 "Pia Person": "sent",
                 "Ruth Person": "sent",
             }

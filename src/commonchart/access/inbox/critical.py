@@ -43,13 +43,22 @@ class Entry(Struct, frozen=True):
     done: str
 
 
+class Told(Struct, frozen=True):
+    """An e-mail about it to a user: what became of it and why; `beside` to one who may open it."""
+
+    name: str
+    state: str
+    error: str
+    beside: bool
+
+
 class Unseen(Struct, frozen=True):
-    """A critical value that no clinician may open: since when, why (`sight.why`), and who was told as (name, state, kind). It names no patient."""
+    """A critical value that no clinician may open: since when, why (`sight.why`), and who was told. It names no patient."""
 
     raised: datetime
     since: datetime
     why: str
-    told: tuple[tuple[str, str, str], ...]
+    told: tuple[Told, ...]
 
 
 class Report(Struct, frozen=True):
@@ -185,7 +194,10 @@ async def unseen(records: Records) -> tuple[Unseen, ...]:
         out.append(
             Unseen(
                 one.raised, one.unseen_since or one.raised, one.unseen,
-                tuple((called.get(user, user), state, kind) for user, _, state, _, _, kind in told),
+                tuple(
+                    Told(called.get(user, user), state, error, kind == alerts.BESIDE)
+                    for user, _, state, _, error, kind in told
+                ),
             )
         )  # fmt: skip
     return tuple(out)

@@ -25,6 +25,7 @@ from commonchart.record.inbox import alerts, covers, items
 from commonchart.record.inbox.alerts import Alert
 from commonchart.record.inbox.covers import Colleague, Cover
 from commonchart.record.inbox.items import ITEM, Act, Item
+from commonchart.record.keys import patient_key
 from commonchart.record.rows import Stored
 from commonchart.record.schema import VERSION_COLUMNS
 
@@ -109,7 +110,7 @@ async def desk(conn: Connection, records: Records) -> Desk:
         if one.org not in others
         and (one.item in beside or actor.user in _audience(one, staff, current, said))
     ]
-    may = await visible_refs(conn, records, [one.item for one in mine]) if mine else set()
+    may = await _openable(conn, records, mine) if mine else set()
     mine = [one for one in mine if one.item in may]
     return Desk(
         actor.user,
@@ -121,6 +122,22 @@ async def desk(conn: Connection, records: Records) -> Desk:
         frozenset(one.item for one in waiting),
         others,
     )
+
+
+async def _openable(conn: Connection, records: Records, found: Sequence[Alert]) -> set[str]:
+    """The items of those alerts whose result the actor may see."""
+    predicate, args = records.visible.predicate("r")
+    rows = await conn.fetch(
+        "SELECT k.item FROM unnest(%s::bigint[], %s::text[]) AS k(pk, item) JOIN resource r ON r.pk = k.pk AND r.tenant = %s "
+        f"AND r.rtype = split_part(k.item, '/', 1) AND r.id = split_part(k.item, '/', 2) WHERE {predicate}",
+        (
+            [patient_key(one.patient) for one in found],
+            [one.item for one in found],
+            records.actor.tenant,
+            *args,
+        ),
+    )
+    return {row[0] for row in rows}
 
 
 def _audience(one: Alert, staff: Sequence[Colleague], current: Sequence[Cover], said: Policy) -> Any:

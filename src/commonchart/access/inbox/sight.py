@@ -43,14 +43,14 @@ async def may_open(conn: Connection, one: Alert, now: datetime, user: str) -> bo
 
 
 async def anybody(conn: Connection, one: Alert, said: Policy, now: datetime) -> bool:
-    """Whether a clinician of any step may open it; as few are asked as it takes, whom it is addressed to first."""
+    """Whether a clinician of any step may open it; no more are asked than it takes, whom it is addressed to first."""
     people = await _people(conn, one.tenant)
     staff = await _staff(conn, one, said, now, people)
     who = await _asking(conn, one.tenant)
     every = sorted(staff.covers | staff.on_call | staff.everyone, key=lambda id: (id != one.owner, id))
     signing = [id for id in every if id in _of(people, SIGN)]
-    for id in signing:
-        if await _may(conn, who, one, now, people, {id}):
+    for at in range(0, len(signing), heirs.TOGETHER):
+        if await _may(conn, who, one, now, people, signing[at : at + heirs.TOGETHER]):
             return True
     return False
 
@@ -124,10 +124,14 @@ async def _may(
     wanted: Iterable[str],
 ) -> frozenset[str]:
     """Who of the wanted may open it: for the organisation whose it is, else, who does not work there, for any of theirs."""
-    found: set[str] = set()
-    for id in wanted:
-        places = [it for it in people if it.id == id]
-        for place in [it for it in places if it.org == one.org] or places:
-            if await heirs.seen(conn, who, now, place, [one]):
-                found.add(id)
-    return frozenset(found)
+    places = [
+        place
+        for id in sorted(set(wanted))
+        for place in _places([it for it in people if it.id == id], one.org)
+    ]
+    seen = await heirs.seen_by(conn, who, now, places, [one])
+    return frozenset(place.id for place, may in zip(places, seen, strict=True) if may)
+
+
+def _places(every: list[Colleague], org: str) -> list[Colleague]:
+    return [it for it in every if it.org == org] or every

@@ -79,11 +79,11 @@ async def waiting(
     if not kinds:
         return Waiting(kinds, others, shown=shown)
     held = await items.with_user(conn, actor.tenant, who.id, who.within)
-    seen = {one.id: await heirs.seen(conn, actor, now, one, held) for one in shown}
+    seen = await heirs.seen_by(conn, actor, now, shown, held)
     unseen = tuple(
-        (one.name, len(held) - len(seen[one.id])) for one in shown if len(seen[one.id]) < len(held)
+        (one.name, len(held) - len(may)) for one, may in zip(shown, seen, strict=True) if len(may) < len(held)
     )
-    found = set[Key]().union(*seen.values())
+    found = set[Key]().union(*seen)
     rest = [one for one in held if (one.patient, one.item) not in found]
     if rest:
         found |= await _seen_by_anybody(conn, actor, now, [one for one in others if one not in shown], rest)
@@ -140,12 +140,14 @@ async def hand_over(conn: Connection, actor: Actor, now: datetime, who: Leaver, 
 async def _seen_by_anybody(
     conn: Connection, actor: Actor, now: datetime, others: Sequence[Colleague], held: Sequence[Item]
 ) -> set[Key]:
-    """What at least one of them may see; as few are asked as it takes."""
+    """What at least one of them may see; no more are asked than it takes."""
     found: set[Key] = set()
-    for one in others:
+    for at in range(0, len(others), heirs.TOGETHER):
         if len(found) == len(held):
             break
-        found |= await heirs.seen(conn, actor, now, one, held)
+        found |= set[Key]().union(
+            *await heirs.seen_by(conn, actor, now, others[at : at + heirs.TOGETHER], held)
+        )
     return found
 
 
