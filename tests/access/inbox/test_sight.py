@@ -20,6 +20,10 @@ BASED = [{"reference": "ServiceRequest/o1"}]
 PSYCHOTHERAPY = {
     "security": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "PSYTHPN"}]
 }
+RELATE = (
+    "INSERT INTO relationship (tenant, patient, org, source, kind, starts, ends, why) "
+    "VALUES (1, 'ada', %s, 'test', 'treatment', %s, %s, 'treats')"
+)
 SAYS_NOTHING = (
     "Potassium",
     "6.4",
@@ -202,3 +206,31 @@ async def test_what_is_hidden_later_does_not_wait_in_silence(
     clock.advance(minutes=6)
     await ward.work()
     assert [one.why for one in await critical.unseen(ward.as_("pia"))] == ["nobody"]
+
+
+async def test_in_a_network_a_missing_relationship_is_told_and_the_right_clinicians_once_there_is_one(
+    ward: Ward, clock: Clock
+) -> None:
+    """The laboratory keeps the result; the organisation that ordered it has no relation to the patient, another one has."""
+    away = await users.create(
+        ward.database, tenant=1, login="away", name="Away Person", role="clinician", org="birch", now=clock()
+    )
+    ward.users["away"] = away
+    await relate(ward, "birch")
+    await ward.say(mode="network")
+    await ward.put(lab("k1", value="6.4", basedOn=BASED))
+    assert await notices(ward) == {("pia", "unseen")}
+    assert [one.why for one in await critical.unseen(ward.as_("pia"))] == ["closed"]
+    elsewhere = Records(ward.database, replace(ward.as_("pia").actor, org="birch", user="other"), clock)
+    assert await critical.unseen(elsewhere) == ()
+    await relate(ward, "alder")
+    clock.advance(minutes=6)
+    await ward.work()
+    assert await notices(ward) == {("pia", "unseen"), ("wren", "")}
+    assert await critical.unseen(ward.as_("pia")) == ()
+
+
+async def relate(ward: Ward, org: str) -> None:
+    """The organisation treats Ada."""
+    async with ward.database.single() as conn:
+        await conn.execute(RELATE, (org, ward.clock(), ward.clock().replace(year=2027)))
