@@ -225,10 +225,15 @@ async def test_a_link_is_asked_for_without_telling_who_is_known(
 
 
 async def test_a_site_that_does_not_offer_it_answers_like_an_unknown_page(
-    visitor: Client, sign_in: SignIn, app: Starlette
+    visitor: Client, sign_in: SignIn, app: Starlette, database: Database, clock: Clock
 ) -> None:
     root = await sign_in("root")
     assert "no mail server" in (await root.get("/apps")).text
+    await Site(database).say(smtp_url="smtp://127.0.0.1:1")
+    assert "get no link" not in (await root.get("/apps")).text
+    await sent(visitor, "/developers", **TYPED)
+    await letters(database, clock)
+    assert "could not be sent and is tried again for a day" in (await root.get("/apps")).text
     app.state.settings.developer_registration = "off"
     assert "mail server" not in (await root.get("/apps")).text
     for method, path in (

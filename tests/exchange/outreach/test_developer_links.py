@@ -8,6 +8,7 @@ import pytest
 
 from commonchart.access.developers import links, registrations
 from commonchart.access.developers.links import Developer
+from commonchart.access.people import notices
 from commonchart.exchange.outreach.developer_links import NO_ADDRESS
 from commonchart.fhir.outcome import NotFound
 from commonchart.jobs import accounts, worker
@@ -31,11 +32,15 @@ async def test_a_letter_that_could_not_be_sent_is_tried_again_with_a_link_that_w
     await registrations.register(database, 1, WANTED, "192.0.2.1", clock())
     await letters(database, clock)  # the mail server is away; the web process may be gone for good
     assert await states(database) == [("link-proof", EMAIL, "waiting")]
+    async with database.single() as conn:
+        assert await notices.stuck(conn, 1)
     clock.advance(minutes=2)
     async with mail_server(said, tmp_path) as (box, server):
         await letters(database, clock)
         [first] = box.messages
         assert await states(database) == [("link-proof", EMAIL, "sent")]
+        async with database.single() as conn:
+            assert await notices.stuck(conn, 1) == ""
         token = link_in(first.get_content()).rpartition("/")[2]
         async with database.single() as conn:
             kept = await conn.fetch("SELECT l::text, n::text FROM developer_link l, account_notice n")

@@ -48,7 +48,8 @@ async def anybody(conn: Connection, one: Alert, said: Policy, now: datetime) -> 
     staff = await _staff(conn, one, said, now, people)
     who = await _asking(conn, one.tenant)
     every = sorted(staff.covers | staff.on_call | staff.everyone, key=lambda id: (id != one.owner, id))
-    signing = [id for id in every if id in _of(people, SIGN)]
+    sign = _signing(people, one.org)
+    signing = [id for id in every if id in sign]
     for at in range(0, len(signing), heirs.TOGETHER):
         if await _may(conn, who, one, now, people, signing[at : at + heirs.TOGETHER]):
             return True
@@ -62,7 +63,7 @@ async def reach(conn: Connection, one: Alert, said: Policy, now: datetime) -> Re
     who = await _asking(conn, one.tenant)
     level = min(one.level, len(said.plan) - 1)
     first = frozenset(escalate.audience(said.plan, level, one.owner, staff))
-    sign = _of(people, SIGN)
+    sign = _signing(people, one.org)
     may = await _may(conn, who, one, now, people, first)
     if not may & sign:
         may |= await _may(
@@ -80,7 +81,7 @@ async def why(conn: Connection, one: Alert, said: Policy, now: datetime) -> str:
     """Why no clinician of the steps may open it: LABEL with the names of labels, NOBODY works there, or CLOSED by a consent or a missing relationship."""
     people = await _people(conn, one.tenant)
     staff = await _staff(conn, one, said, now, people)
-    if not (staff.covers | staff.on_call | staff.everyone) & _of(people, SIGN):
+    if not (staff.covers | staff.on_call | staff.everyone) & _signing(people, one.org):
         return NOBODY
     rtype, _, id = one.item.partition("/")
     carried = (await labelled.stored(conn, one.tenant, [(rtype, id)])).get((rtype, id), 0)
@@ -101,6 +102,13 @@ async def _staff(
 
 def _of(people: Iterable[Colleague], roles: Sequence[str], org: str = "") -> frozenset[str]:
     return frozenset(one.id for one in people if one.role in roles and org in ("", one.org))
+
+
+def _signing(people: Iterable[Colleague], org: str) -> frozenset[str]:
+    """Who signs results where they would open one of this organisation."""
+    return frozenset(
+        id for id, places in _places(people, org).items() if any(it.role in SIGN for it in places)
+    )
 
 
 def _officers(people: Sequence[Colleague], org: str, level: int) -> frozenset[str]:
@@ -124,14 +132,15 @@ async def _may(
     wanted: Iterable[str],
 ) -> frozenset[str]:
     """Who of the wanted may open it: for the organisation whose it is, else, who does not work there, for any of theirs."""
-    places = [
-        place
-        for id in sorted(set(wanted))
-        for place in _places([it for it in people if it.id == id], one.org)
-    ]
+    there = _places(people, one.org)
+    places = [place for id in sorted(set(wanted)) for place in there.get(id, ())]
     seen = await heirs.seen_by(conn, who, now, places, [one])
     return frozenset(place.id for place, may in zip(places, seen, strict=True) if may)
 
 
-def _places(every: list[Colleague], org: str) -> list[Colleague]:
-    return [it for it in every if it.org == org] or every
+def _places(people: Iterable[Colleague], org: str) -> dict[str, list[Colleague]]:
+    """Where each of them would open a result of this organisation: there, or who does not work there anywhere."""
+    found: dict[str, list[Colleague]] = {}
+    for one in people:
+        found.setdefault(one.id, []).append(one)
+    return {id: [it for it in every if it.org == org] or every for id, every in found.items()}

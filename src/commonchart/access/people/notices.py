@@ -93,6 +93,16 @@ async def post(
     await conn.fetch("SELECT pg_notify(%s, '')", (CHANNEL,))
 
 
+async def stuck(conn: Connection, tenant: int) -> str:
+    """Why the last letter with a link that was tried has not been sent, "" where it was."""
+    rows = await conn.fetch(
+        "SELECT state, error FROM account_notice WHERE tenant = %s AND kind IN ('link-proof', 'link-apps') "
+        "AND (state = 'sent' OR error <> '') ORDER BY at DESC, next_try DESC NULLS LAST LIMIT 1",
+        (tenant,),
+    )
+    return str(rows[0][1]) if rows and rows[0][0] in ("waiting", "failed") else ""
+
+
 async def take(conn: Connection, now: datetime, until: datetime) -> Notice | None:
     """The next that waits, which nobody else takes before `until`; what is long over is forgotten."""
     await conn.execute(

@@ -14,6 +14,7 @@ from commonchart.access import scopes
 from commonchart.access.developers import keeping, registrations
 from commonchart.access.oauth import apps
 from commonchart.access.oauth.apps import App, State
+from commonchart.access.people import notices
 from commonchart.fhir.outcome import Invalid
 from commonchart.record import site
 from commonchart.web.apps import typed
@@ -51,14 +52,17 @@ async def page(call: Call) -> Response:
 
 
 async def _mute(call: Call, conn: Connection) -> str:
-    """Why the links that developers wait for cannot be sent, "" where they can or none are offered."""
+    """Why the links that developers wait for cannot be sent, or the last was not; "" where they can or none are offered."""
     settings = call.request.app.state.settings
     offered = (getattr(settings, name, "off") for name in ("developer_registration", "dynamic_registration"))
     if "on" not in offered:
         return ""
     if not str(getattr(settings, "address", "")).startswith("https://"):
         return "this site has no public https address"
-    return "" if await site.get(conn, call.actor.tenant, site.SMTP) else "this site has no mail server set up"
+    if not await site.get(conn, call.actor.tenant, site.SMTP):
+        return "this site has no mail server set up"
+    why = await notices.stuck(conn, call.actor.tenant)
+    return f"the last letter could not be sent and is tried again for a day ({why})" if why else ""
 
 
 async def new(call: Call) -> Response:
