@@ -448,11 +448,10 @@ async def _tell(conn: Connection, one: Alert, said: Policy, now: datetime) -> No
     """Tell whom it goes to at its step, and keep whether a clinician of the steps may open it."""
     found = await sight.reach(conn, one, said, now)
     why = await sight.why(conn, one, said, now) if found.unseen else ""
-    await alerts.put(
-        conn, replace(one, looked=now, unseen=why, unseen_since=(one.unseen_since or now) if why else None)
-    )
+    kept = replace(one, looked=now, unseen=why, unseen_since=(one.unseen_since or now) if why else None)
+    await alerts.put(conn, kept)
     for kind, people in (("", found.step), (alerts.BESIDE, found.beside), (alerts.UNSEEN, found.told)):
-        await alerts.notify(conn, one, people, now, kind)
+        await alerts.notify(conn, kept, people, now, kind)
     if bool(why) != bool(one.unseen):
         await _note(conn, one, now, "critical-unseen" if why else "critical-seen", why)
 

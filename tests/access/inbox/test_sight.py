@@ -205,7 +205,21 @@ async def test_what_is_hidden_later_does_not_wait_in_silence(
         await conn.execute("UPDATE membership SET ended = %s WHERE role = 'clinician'", (clock(),))
     clock.advance(minutes=6)
     await ward.work()
-    assert [one.why for one in await critical.unseen(ward.as_("pia"))] == ["nobody"]
+    (one,) = await critical.unseen(ward.as_("pia"))
+    assert one.why == "nobody"
+    # told again, since it is so again, and once: the mail server is away now
+    assert {it.name: it.state for it in one.told} == {
+        "Pia Person": "waiting",
+        "Nell Person": "none",
+    }  # no address
+    async with ward.database.single() as conn:
+        rows = await conn.fetch("SELECT created FROM critical_notice WHERE kind = 'unseen'")
+    assert rows == [(one.since,)]
+    clock.advance(minutes=6)
+    await ward.work()
+    assert (await critical.unseen(ward.as_("pia")))[0].since == one.since
+    async with ward.database.single() as conn:
+        assert await conn.fetch("SELECT created FROM critical_notice WHERE kind = 'unseen'") == rows
 
 
 async def test_in_a_network_a_missing_relationship_is_told_and_the_right_clinicians_once_there_is_one(

@@ -202,14 +202,18 @@ async def raised(conn: Connection, tenant: int, since: datetime, until: datetime
 
 
 async def notify(conn: Connection, one: Alert, users: Iterable[str], now: datetime, kind: str = "") -> int:
-    """These people are to be told, unless they are already; again where they were told that no clinician may open it; how many are new."""
+    """These people are to be told, unless they are already; how many are new.
+
+    Again where they were told that no clinician may open it, and that it is so again.
+    """
     rows = await conn.fetch(
         "INSERT INTO critical_notice AS c (pk, tenant, patient, ref, part, n, user_id, level, state, created, kind) "
         "SELECT %s, %s, %s, %s, %s, %s, u, %s, 'waiting', %s, %s FROM unnest(%s::text[]) u "
         "ON CONFLICT (pk, tenant, patient, ref, part, n, user_id) DO UPDATE SET kind = excluded.kind, state = 'waiting', "
         "level = excluded.level, created = excluded.created, next_try = NULL, held_until = NULL, error = '', sent_at = NULL "
-        "WHERE (c.kind = 'unseen') <> (excluded.kind = 'unseen') OR (c.state = 'none' AND c.error = %s) RETURNING 1",
-        (*one.key, one.level, now, kind, sorted(set(users)), SHUT),
+        "WHERE (c.kind = 'unseen') <> (excluded.kind = 'unseen') OR (c.kind = 'unseen' AND c.created < %s) "
+        "OR (c.state = 'none' AND c.error = %s) RETURNING 1",
+        (*one.key, one.level, now, kind, sorted(set(users)), one.unseen_since, SHUT),
     )
     return len(rows)
 
@@ -237,10 +241,14 @@ async def settle_notice(
     error: str = "",
     again: datetime | None = None,
 ) -> None:
-    """What became of a notice: sent, none (nowhere to send it, or no need any more), failed, or waiting for another try."""
+    """What became of a notice: sent, none (nowhere to send it, or no need any more), failed, or waiting for another try.
+
+    Nothing where it was asked for anew meanwhile.
+    """
     await conn.fetch(
-        f"UPDATE critical_notice SET state = %s, error = %s, next_try = %s, held_until = NULL, sent_at = %s WHERE {_KEY} AND user_id = %s",
-        (state, error, again, now if state == "sent" else None, *one.key),
+        f"UPDATE critical_notice SET state = %s, error = %s, next_try = %s, held_until = NULL, sent_at = %s WHERE {_KEY} AND user_id = %s "
+        "AND created = %s",
+        (state, error, again, now if state == "sent" else None, *one.key, one.created),
     )
 
 
