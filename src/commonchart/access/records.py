@@ -146,7 +146,7 @@ class Records:
         """Versions newest first, each judged by its own patient. Raises NotFound for an id nobody here can see."""
         if rtype is not None:
             await self.require("history" if id is not None else "search", rtype)
-        predicate = (self.visible if id is None else self.readable).predicate("r")
+        predicate, began = (self.visible if id is None else self.readable).predicate("r"), time.monotonic()
         async with self.database.connection() as conn:
             found = await store.history(
                 conn,
@@ -162,6 +162,7 @@ class Records:
             who = sorted({one.patient for one in found if one.patient})
             await audit.note(conn, self.actor, self.clock(), "history", rtype=rtype, id=id, patients=who)
         if id is not None and not found and since is None and at is None and after is None:
+            await _beat(began)
             raise NotFound(f"There is no {rtype} with this id")
         shown = tuple(found[:count])
         last = shown[-1] if len(found) > count else None
@@ -226,8 +227,13 @@ class Records:
 
         `once`: there is one write, and nothing after it, so that it may be committed in its own round trip.
         """
-        async with self.whole.connection() as conn:
-            yield Transaction(self, conn, source, once)
+        began = time.monotonic()
+        try:
+            async with self.whole.connection() as conn:
+                yield Transaction(self, conn, source, once)
+        except NotFound:
+            await _beat(began)
+            raise
 
     async def commit(self, wanted: Sequence[Wanted], *, source: str = "") -> list[Written]:
         """Store all of it in one transaction. Raises Forbidden, Stale, Conflict, NotFound, Gone; then nothing is stored."""
@@ -308,8 +314,7 @@ class Records:
             if rows:
                 return store.row_stored(rows[0])
             await audit.note(conn, self.actor, now, action, outcome=audit.MINOR, rtype=rtype, id=id[:64])
-        # what is hidden takes longer to be refused than what is not there, so both are answered at the same beat
-        await asyncio.sleep(BEAT_SECONDS - (time.monotonic() - began) % BEAT_SECONDS)
+        await _beat(began)
         return None
 
 
@@ -432,8 +437,8 @@ class Transaction:
 
     async def _guard(self, writes: Sequence[Write]) -> None:
         """Nothing hidden is written over, and a patient with a record is not deleted."""
-        if self.records.visible.beyond is not None:
-            seen = policy.visible(self.records.actor, self.records.clock(), letters="rsud")
+        seen = policy.visible(self.records.actor, self.records.clock(), letters="rsud")
+        if seen.hidden or seen.beyond is not None or seen.within is not None or not seen.everything:
             await guarding.known(self.conn, seen, self.records.actor, writes)
         for one in writes:
             if one.rtype == "Patient" and one.body is None:
@@ -447,6 +452,11 @@ class Transaction:
         )
         if await cursor.fetchone():
             raise Conflict("This patient has a record: a Patient with anything in it is not deleted")
+
+
+async def _beat(began: float) -> None:
+    """Wait for the next beat: what is hidden takes longer to be refused than what is not there, and is answered with it."""
+    await asyncio.sleep(BEAT_SECONDS - (time.monotonic() - began) % BEAT_SECONDS)
 
 
 def read_statement(visible: Visible, rtype: str, id: str) -> Statement:

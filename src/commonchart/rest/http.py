@@ -27,6 +27,7 @@ from commonchart.fhir.outcome import (
     Unauthenticated,
     operation_outcome,
 )
+from commonchart.record import site
 from commonchart.rest import body, bundle, metadata, search, smart
 from commonchart.rest.exchange import Answer, Asked, query_params
 from commonchart.rest.routes import run
@@ -104,7 +105,7 @@ async def _answer(scope: Scope, receive: Receive, headers: dict[str, str]) -> An
     if segments == (".well-known", "smart-configuration") and method in ("GET", "HEAD"):
         return Answer(200, smart.configuration(address, state.settings), smart.HEADERS)
     if segments == ("metadata",) and method in ("GET", "HEAD"):
-        return Answer(200, _metadata(base, state))
+        return Answer(200, await _metadata(base, state))
     settings = state.settings
     actor = await credentials.actor_of(state.database, _token(headers), state.clock())
     await limits.hold(limits.limits_of(state), state.database, actor, state.clock())
@@ -189,10 +190,12 @@ def _version() -> str:
     return version("commonchart")
 
 
-def _metadata(base: str, state: State) -> bytes:
-    known: dict[str, bytes] = getattr(state, "metadata", {})
-    if base not in known:
-        made = json.encode(metadata.capability_statement(base, state.clock(), _version()))
-        state.metadata = {base: made}
-        return made
-    return known[base]
+async def _metadata(base: str, state: State) -> bytes:
+    """The CapabilityStatement at this address in the mode that the site is in now, made once."""
+    async with state.database.single() as conn:
+        network = await site.get(conn, state.database.tenant, site.MODE) == "network"
+    known: dict[tuple[str, bool], bytes] = getattr(state, "metadata", {})
+    if (base, network) not in known:
+        statement = metadata.capability_statement(base, state.clock(), _version(), network=network)
+        known = state.metadata = {(base, network): json.encode(statement)}
+    return known[base, network]
