@@ -41,7 +41,8 @@ HEADERS = {
     "cache-control": "no-store",
     "x-content-type-options": "nosniff",
     "access-control-allow-origin": "*",
-    "access-control-expose-headers": "ETag, Location, Content-Location, Last-Modified, Retry-After, X-Progress",
+    "access-control-expose-headers": "ETag, Location, Content-Location, Last-Modified, Retry-After, "
+    "WWW-Authenticate, X-Progress",
     "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
     "referrer-policy": "no-referrer",
     "vary": "accept-encoding",
@@ -70,7 +71,7 @@ class Api:
         try:
             answer = await _answer(scope, receive, headers)
         except Refused as refusal:
-            answer = refused(refusal)
+            answer = refused(refusal, given="authorization" in headers)
         except body.Gone:
             return
         except Exception as error:
@@ -99,11 +100,13 @@ async def _answer(scope: Scope, receive: Receive, headers: dict[str, str]) -> An
     state: State = scope["app"].state
     segments = _segments(scope["path"])
     params = query_params(scope["query_string"].decode("latin-1"))
-    body.acceptable(params, headers)
     address = address_of(scope, headers, state)
     base = f"{address}/fhir"
     if segments == (".well-known", "smart-configuration") and method in ("GET", "HEAD"):
-        return Answer(200, smart.configuration(address, state.settings), smart.HEADERS)
+        return Answer(
+            200, smart.configuration(address, state.settings), smart.HEADERS
+        )  # whatever Accept says
+    body.acceptable(params, headers)
     if segments == ("metadata",) and method in ("GET", "HEAD"):
         return Answer(200, await _metadata(base, state))
     settings = state.settings
@@ -160,13 +163,13 @@ async def _send(send: Send, answer: Answer, head: bool) -> None:
     await send({"type": "http.response.body", "body": b"" if head else content})
 
 
-def refused(refusal: Refused) -> Answer:
-    """A refusal as an OperationOutcome with its status."""
+def refused(refusal: Refused, *, given: bool = False) -> Answer:
+    """A refusal as an OperationOutcome with its status; `given`: there was a token (RFC 6750, section 3.1)."""
     headers: dict[str, str] = {}
     if isinstance(refusal, MethodNotAllowed):
         headers["Allow"] = refusal.allow
     if refusal.status == 401:
-        headers["WWW-Authenticate"] = "Bearer"
+        headers["WWW-Authenticate"] = 'Bearer error="invalid_token"' if given else "Bearer"
     if isinstance(refusal, Throttled):
         headers["Retry-After"] = str(refusal.seconds)
     elif refusal.status == 503:
