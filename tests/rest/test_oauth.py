@@ -465,6 +465,22 @@ async def test_clients_are_told_what_is_wrong_with_a_token(client: Client) -> No
     assert (discovery.status_code, discovery.headers["content-type"]) == (200, "application/json")
 
 
+@pytest.mark.parametrize("host", ["[", "a b", "x/../y", "evil.example/fhir?x=", "x@y", 'a"b<', "x:y", "a,b"])
+async def test_what_is_no_host_stands_in_no_address(client: Client, host: str) -> None:
+    for path in (
+        "/fhir/metadata",
+        "/fhir/.well-known/smart-configuration",
+        "/.well-known/openid-configuration",
+    ):
+        answer = await client.get(path, headers={"host": host})
+        assert answer.status_code == 400, (path, answer.text)
+        assert f"://{host}" not in answer.text
+    assert (await client.get("/sign-in", headers={"host": host})).status_code == 400
+    asked_for = {"grant_type": "authorization_code", "code": "x", "client_id": "y"}
+    answer = await client.post("/oauth/token", data=asked_for, headers={"host": host})
+    assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
+
+
 NOT_REGISTERED: list[tuple[dict[str, Any], str]] = [({"name": " "}, "name"), ({"redirect_uris": ()}, "redirect_uris"), ({"redirect_uris": ("http://app.example/cb",)}, "redirect_uris"),
      ({"redirect_uris": ("https://app.example/cb#x",)}, "redirect_uris"), ({"redirect_uris": ("https://*.example/cb",)}, "redirect_uris"),
      ({"redirect_uris": ("javascript:alert(1)",)}, "redirect_uris"), ({"redirect_uris": ("data:text/html,x",)}, "redirect_uris"),

@@ -113,7 +113,8 @@ async def _said(
             refusal.status, said, {"www-authenticate": "Basic"} if refusal.status == 401 and basic else {}
         )
     except Refused as refusal:
-        said = {"error": "temporarily_unavailable", "error_description": str(refusal)}
+        error = "invalid_request" if refusal.status == 400 else "temporarily_unavailable"
+        said = {"error": error, "error_description": str(refusal)}
         wait = refusal.seconds if isinstance(refusal, Throttled) else 60
         return _json(refusal.status, said, {"retry-after": str(wait)} if refusal.status in (429, 503) else {})
     except ClientDisconnect:
