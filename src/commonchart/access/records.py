@@ -162,7 +162,7 @@ class Records:
             who = sorted({one.patient for one in found if one.patient})
             await audit.note(conn, self.actor, self.clock(), "history", rtype=rtype, id=id, patients=who)
         if id is not None and not found and since is None and at is None and after is None:
-            await _beat(began)
+            await self.missed(began)
             raise NotFound(f"There is no {rtype} with this id")
         shown = tuple(found[:count])
         last = shown[-1] if len(found) > count else None
@@ -232,7 +232,7 @@ class Records:
             async with self.whole.connection() as conn:
                 yield Transaction(self, conn, source, once)
         except NotFound:
-            await _beat(began)
+            await self.missed(began)
             raise
 
     async def commit(self, wanted: Sequence[Wanted], *, source: str = "") -> list[Written]:
@@ -314,8 +314,15 @@ class Records:
             if rows:
                 return store.row_stored(rows[0])
             await audit.note(conn, self.actor, now, action, outcome=audit.MINOR, rtype=rtype, id=id[:64])
-        await _beat(began)
+        await self.missed(began)
         return None
+
+    async def missed(self, began: float) -> None:
+        """Wait for the next beat: what is hidden takes longer to be refused than what is not there, and is answered with it.
+
+        `began`: when the work did, by time.monotonic.
+        """
+        await asyncio.sleep(BEAT_SECONDS - (time.monotonic() - began) % BEAT_SECONDS)
 
 
 class Transaction:
@@ -452,11 +459,6 @@ class Transaction:
         )
         if await cursor.fetchone():
             raise Conflict("This patient has a record: a Patient with anything in it is not deleted")
-
-
-async def _beat(began: float) -> None:
-    """Wait for the next beat: what is hidden takes longer to be refused than what is not there, and is answered with it."""
-    await asyncio.sleep(BEAT_SECONDS - (time.monotonic() - began) % BEAT_SECONDS)
 
 
 def read_statement(visible: Visible, rtype: str, id: str) -> Statement:
