@@ -91,6 +91,16 @@ async def test_a_write_to_what_a_label_hides_answers_like_one_to_an_unknown_id(
                 wrong.append((role, one[0], told(first, id), told(second, unknown)))
         assert (await loader.read("Observation", id)).vid == 1
     assert wrong == []
+    async with (
+        database.single() as conn
+    ):  # every refusal by id is in the trail: of what is hidden as of what is not there
+        rows = await conn.fetch(
+            "SELECT actor, action, id FROM audit WHERE outcome > 0 AND action IN ('update', 'delete')", ()
+        )
+    told_of = {(action, id) for _, action, id in rows}
+    for role in roles:
+        assert {("update", f"hid-{role}"), ("update", f"non-{role}")} <= told_of
+        assert role == "lab" or ("delete", f"hid-{role}") in told_of  # a laboratory deletes nothing
 
 
 async def test_ids_are_chosen_by_who_sees_everything_of_a_type(

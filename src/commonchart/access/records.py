@@ -227,13 +227,25 @@ class Records:
 
         `once`: there is one write, and nothing after it, so that it may be committed in its own round trip.
         """
-        began = time.monotonic()
+        began, tx = time.monotonic(), None
         try:
             async with self.whole.connection() as conn:
-                yield Transaction(self, conn, source, once)
+                tx = Transaction(self, conn, source, once)
+                yield tx
         except NotFound:
+            await self._denied(tx)
             await self.missed(began)
             raise
+
+    async def _denied(self, tx: Transaction | None) -> None:
+        """Leave a row of a write to what is hidden or not there, once it was taken back."""
+        if tx is None or tx.about is None:
+            return
+        action, rtype, id = tx.about
+        async with self.database.single() as conn:
+            await audit.note(
+                conn, self.actor, self.clock(), action, outcome=audit.MINOR, rtype=rtype, id=id[:64]
+            )
 
     async def commit(self, wanted: Sequence[Wanted], *, source: str = "") -> list[Written]:
         """Store all of it in one transaction. Raises Forbidden, Stale, Conflict, NotFound, Gone; then nothing is stored."""
@@ -328,7 +340,8 @@ class Records:
 class Transaction:
     """One database transaction of an actor: what it reads and writes stands or falls together.
 
-    `told` is what the profiles stated by what was written had to say, where the site only warns.
+    `told` is what the profiles stated by what was written had to say, where the site only warns; `about` the (action, type,
+    id) that was last asked to be changed.
     """
 
     def __init__(self, records: Records, conn: Connection, source: str, once: bool = False) -> None:
@@ -337,6 +350,7 @@ class Transaction:
         self.source = source
         self.once = once
         self.told: dict[Key, tuple[Issue, ...]] = {}
+        self.about: tuple[str, str, str] | None = None
 
     async def read(self, rtype: str, id: str) -> Stored | None:
         """The current version if it may be seen, deleted ones included."""
@@ -375,6 +389,7 @@ class Transaction:
                 "delete" if isinstance(one, Delete) else "create" if isinstance(one, Create) else "update"
             )
             await records.require(action, type_of(one))
+            self.about = (action, type_of(one), "" if isinstance(one, Create) else one.id)
         modifiers = [url for one in wanted if not isinstance(one, Delete) for url in one.valid.modifiers]
         await profiles.understood(self.conn, records.actor.tenant, modifiers)
         writes = [write_of(one, now) for one in wanted]

@@ -41,6 +41,7 @@ async def patch_where(tx: Transaction, asked: Asked) -> Answer:
 async def current(tx: Transaction, asked: Asked, id: str) -> Stored:
     """The version to be changed, with no other patch of it under way. Raises NotFound, Gone."""
     await tx.alone(f"patch {asked.rtype}/{id}")
+    tx.about = ("update", asked.rtype, id)
     stored = await tx.read(asked.rtype, id)
     if stored is None:
         raise NotFound(f"There is no {asked.rtype} with this id")
