@@ -7,6 +7,7 @@ The first that says something wins, in that order. Environment: `COMMONCHART_DAT
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import sys
 import tomllib
@@ -28,6 +29,7 @@ from commonchart.fhir.outcome import Invalid, Malformed
 Mode = Literal["practice", "network"]
 
 FILE = "commonchart.toml"
+_HOST = re.compile(r"(?:[A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
 SIGNING_KEY = "secret"
 CARD_KEYS = "card-keys.json"
 TOKEN_KEYS = "token-keys.json"  # noqa: S105 - the name of a file
@@ -91,9 +93,16 @@ class Settings(Struct, frozen=True):
 
 
 def public_address(settings: Any, scheme: str, host: str) -> str:
-    """The address that people use, without a slash at its end: as configured, else as the request names it."""
+    """The address that people use, without a slash at its end: as configured, else as the request names it.
+
+    Raises Malformed for a Host header that names no host: what is made of it stands in links.
+    """
     configured: str = getattr(settings, "base_url", "")
-    return configured.rstrip("/") or f"{scheme}://{host}"
+    if configured:
+        return configured.rstrip("/")
+    if not _HOST.fullmatch(host):
+        raise Malformed("The Host header is a name or an address, and a port")
+    return f"{scheme}://{host}"
 
 
 def client_address(settings: Any, peer: str, forwarded: str) -> str:

@@ -99,7 +99,14 @@ async def test_a_refused_write_leaves_no_row_of_a_write(records: Records) -> Non
     before = await rows(records.database)
     with pytest.raises(NotFound):
         await records.commit([put(observation("o9")), Delete("Observation", "none")])
-    assert await rows(records.database) == before
+    *same, denied = await rows(records.database)  # what was refused, and nothing else of it
+    assert same == before
+    assert (denied["action"], denied["outcome"], denied["rtype"], denied["id"]) == (
+        "delete",
+        4,
+        "Observation",
+        "none",
+    )
 
 
 async def test_without_its_audit_row_an_act_fails(records: Records) -> None:

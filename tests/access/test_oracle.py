@@ -362,7 +362,7 @@ async def changed_by_nobody_who_sees_nothing(records: Records, world: World, exp
     for key in hidden:
         for name, ask in CHANGES.items():
             if name == "update" and brings_ids(
-                records.actor
+                records.actor, "Observation"
             ):  # who brings ids along finds out that one is taken
                 continue
             told, unknown = [

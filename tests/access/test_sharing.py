@@ -476,6 +476,22 @@ async def test_break_glass_is_not_for_everybody(world: World) -> None:
         )
 
 
+async def test_a_patient_who_shuts_somebody_out_ends_their_emergency_too(world: World) -> None:
+    # as `credentials` finds them once a consent names them
+    ex = world.of(who("birch", practitioner="ex", refused=True))
+    await emergency.grant(ex, "ada", "unconscious in the emergency room")
+    assert await ids(ex) == {"cold", "opioid"}
+    until = {"end": (world.clock() + timedelta(minutes=5)).isoformat()}
+    await world.keeps(consent("c", {"type": "deny", "actor": [actor_in("Practitioner/ex")], "period": until}))
+    assert await ids(ex) == set()
+    with pytest.raises(NotFound):
+        await emergency.grant(ex, "ada", "unconscious in the emergency room")
+    # a denial that is over bars nobody from a life that is to be saved
+    world.clock.advance(minutes=6)
+    await emergency.grant(ex, "ada", "unconscious in the emergency room")
+    assert await ids(ex) == {"cold", "opioid"}
+
+
 async def test_relationships_are_told(world: World) -> None:
     await world.keeps(referral("r1", "birch"))
     async with world.database.single() as conn:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from typing import Any
 
 import httpx
@@ -185,8 +186,8 @@ async def test_writes_stay_within_the_scopes(client: Client, database: Database,
     assert await tried("POST", "Patient", writer, patient()) == 403
     for body in (vital, hers):
         assert await tried("PUT", "Observation/lab", writer, {**body, "id": "lab"}) == 403
-    for id in ("vital", "hers"):
-        assert await tried("PUT", f"Observation/{id}", writer, {**mine, "id": id}) == 403
+    for id, answer in (("vital", 403), ("hers", 404), ("nobody-knows", 404)):  # seen, hidden, unknown
+        assert await tried("PUT", f"Observation/{id}", writer, {**mine, "id": id}) == answer
         assert await tried("DELETE", f"Observation/{id}", writer) == 404
         change = [{"op": "replace", "path": "/status", "value": "amended"}]
         patched = await client.patch(
@@ -325,3 +326,38 @@ async def test_the_audit_trail_needs_a_scope_for_all_of_it(
         token = bearer(await a_token(client, database, clock, app, who, scope, about))
         for path in ("AuditEvent", "AuditEvent/1"):
             assert (await client.get(f"/fhir/{path}", headers=token)).status_code == status, (scope, path)
+
+
+async def test_a_scope_to_update_is_none_to_look(client: Client, database: Database, clock: Clock) -> None:
+    app, _ = await an_app(database, clock)
+    who = await a_person(database, clock)
+    scope = f"patient/Observation.u patient/Observation.rs?category={CATEGORY}|laboratory"
+    writing = bearer(await a_token(client, database, clock, app, who, scope, "ada"))
+    kind = {"content-type": "application/json-patch+json"}
+    change = json.encode([{"op": "add", "path": "/language", "value": "en"}])
+    look = json.encode([{"op": "test", "path": "/valueQuantity/value", "value": 77.31}])
+
+    def bundled(patch: bytes, kind: str) -> dict[str, Any]:
+        binary = {"resourceType": "Binary", "contentType": "application/json-patch+json", "data": b64encode(patch).decode()}  # fmt: skip
+        request = {"method": "PATCH", "url": "Observation/vital"}
+        return {"resourceType": "Bundle", "type": kind, "entry": [{"resource": binary, "request": request}]}
+
+    answer = await client.patch("/fhir/Observation/vital", content=change, headers=writing | kind)
+    assert (answer.status_code, answer.text, answer.headers["etag"]) == (200, "", 'W/"2"')
+    for one in ("batch", "transaction"):
+        answer = await client.post("/fhir", json=bundled(change, one), headers=writing)
+        assert answer.json()["entry"][0]["response"]["status"] == "200 OK"
+        assert "resource" not in answer.json()["entry"][0]
+    assert (
+        CANARY
+        not in (await client.post("/fhir/Observation/vital/$meta-add", json=_TAGGED, headers=writing)).text
+    )
+    # a test would tell of each value whether it is this one
+    assert (await client.patch("/fhir/Observation/vital", content=look, headers=writing | kind)).status_code == 403  # fmt: skip
+    assert (await client.post("/fhir", json=bundled(look, "transaction"), headers=writing)).status_code == 403
+    # what may be read is shown as ever
+    answer = await client.patch("/fhir/Observation/lab", content=change, headers=writing | kind)
+    assert answer.json()["language"] == "en"
+
+
+_TAGGED = {"resourceType": "Parameters", "parameter": [{"name": "meta", "valueMeta": {"tag": [{"system": "x", "code": "y"}]}}]}  # fmt: skip

@@ -54,7 +54,10 @@ MAY: dict[str, dict[str, str]] = {
         ("_referring", "_fell_before"),
         "to raise or lift labels in the transaction of the act; shown to nobody",
     ),
-    "access/labelled.py": {"stored": "only the labels, to raise those of what is written"},
+    "access/labelled.py": {
+        "stored": "only the labels, to raise those of what is written",
+        "_attaching": "the ids of documents that show a file which is written, to raise its labels",
+    },
     "access/portal/requests.py": {
         "of_patient": "the requests of a patient whom the reader sees: Task is in no compartment"
     },

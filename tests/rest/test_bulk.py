@@ -13,12 +13,13 @@ import pytest
 from starlette.applications import Starlette
 
 from commonchart.access import users
-from commonchart.exchange.bulk import write
+from commonchart.exchange.bulk import runs, work, write
 from commonchart.jobs import bulk
 from commonchart.jobs.worker import Site
 from commonchart.record.database import Database
 from tests.conftest import Clock
 from tests.rest.conftest import Client, ClientOf, observation, patient
+from tests.smart import a_backend, assertion, bearer, ec_key, forget, signed
 
 ASYNC = {"prefer": "respond-async", "accept": "application/fhir+json"}
 
@@ -251,6 +252,56 @@ async def test_others_do_not_export(house: House, client_of: ClientOf, role: str
     for path in ("$export", "Patient/$export", "Group/g1/$export"):
         assert (await other.get(f"/fhir/{path}", headers=ASYNC)).status_code == 403
     assert (await other.get("/fhir/$export", headers={**ASYNC, "authorization": ""})).status_code == 401
+
+
+async def test_who_exports_no_more_fetches_nothing_more(house: House) -> None:
+    state = await house.kick_off()
+    await house.work()
+    url = (await house.client.get(state)).json()["output"][0]["url"]
+    async with house.database.connection() as conn:
+        await conn.execute(
+            "UPDATE membership SET role = 'nurse' WHERE actor = %s", (users.id_of("administrator-0"),)
+        )
+    forget()
+    assert [(await house.client.get(one)).status_code for one in (state, url)] == [404, 404]
+
+
+async def test_a_narrower_token_fetches_no_file_beyond_it(house: House) -> None:
+    key = ec_key()
+    app = await a_backend(house.database, house.clock, key, "system/*.rs")
+    tokens = {}
+    del house.client.headers["authorization"]
+    for scope in ("system/*.rs", "system/Patient.rs", "system/Observation.rs?category=laboratory"):
+        form = signed(assertion(app.id, key, house.clock), grant_type="client_credentials", scope=scope)
+        tokens[scope] = bearer((await house.client.post("/oauth/token", data=form)).json())
+    house.client.headers["authorization"] = tokens["system/*.rs"]["authorization"]
+    found = {one["type"]: one["url"] for one in (await house.exported(_type="Patient,Observation"))["output"]}
+    for scope, allowed in zip(tokens, ({"Patient", "Observation"}, {"Patient"}, set()), strict=True):
+        got = {
+            rtype: (await house.client.get(url, headers=tokens[scope])).status_code
+            for rtype, url in found.items()
+        }
+        assert got == {rtype: 200 if rtype in allowed else 403 for rtype in found}, scope
+
+
+async def test_what_was_decided_otherwise_is_in_no_file(house: House) -> None:
+    """A worker that died, or a consent taken back in between: what is there already is kept only by the same decision."""
+    state = await house.kick_off()
+    await house.work()
+    run = state.rpartition("/")[2]
+    place = work.Place(house.site.data_dir)
+    decided = (place.made("export", run) / work.DECIDED).read_text()
+    async with house.database.connection() as conn:
+        found = await _run(conn, run)
+        assert await work._made_before(conn, place, found, decided)
+        assert await work._made_before(conn, place, found, "other") == []
+        assert await work._made_before(conn, place, found, "other") == []
+    assert list(place.made("export", run).glob("*.ndjson")) == []
+
+
+async def _run(conn: Any, run: str) -> runs.Run:
+    row = await (await conn.execute(f"SELECT {runs._COLUMNS} FROM bulk_run WHERE id = %s", (run,))).fetchone()
+    return runs.Run(*row)
 
 
 async def test_a_revoked_right_ends_it(house: House) -> None:

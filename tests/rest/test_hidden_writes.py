@@ -10,7 +10,7 @@ import pytest
 
 from commonchart.access import labelling
 from commonchart.access.actors import Actor
-from commonchart.access.records import Put, Records
+from commonchart.access.records import Delete, Put, Records
 from commonchart.fhir import json
 from commonchart.fhir.validate import validate
 from commonchart.record import site
@@ -21,8 +21,6 @@ from tests.rest.conftest import Client, ClientOf, observation, patient
 PSYCHOTHERAPY = {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "PSYTHPN"}
 RESTRICTED = {"system": "http://terminology.hl7.org/CodeSystem/v3-Confidentiality", "code": "R"}
 CHANGE = [{"op": "add", "path": "/language", "value": "en"}]
-# choosing an id: what nobody but a program does in a network, and all who write do in a practice
-CHOOSING = frozenset({"put", "put new", "put where", "bundle put", "bundle put where"})
 Asking = tuple[str, str, str, Any, dict[str, str]]
 
 
@@ -88,18 +86,57 @@ async def test_a_write_to_what_a_label_hides_answers_like_one_to_an_unknown_id(
         assert (await client.get(f"/fhir/Observation/{id}")).status_code == 404
         for one, other in zip(interactions(id), interactions(unknown), strict=True):
             first = await asked(client, one)
-            if mode == "practice" and one[0] in CHOOSING:  # refused, and nothing is written
-                assert first.status_code in (404, 409, 412) or '"status":"404' in first.text, (
-                    role,
-                    one[0],
-                    first.text,
-                )
-                continue
             second = await asked(client, other)
             if told(first, id) != told(second, unknown):
                 wrong.append((role, one[0], told(first, id), told(second, unknown)))
         assert (await loader.read("Observation", id)).vid == 1
     assert wrong == []
+    async with (
+        database.single() as conn
+    ):  # every refusal by id is in the trail: of what is hidden as of what is not there
+        rows = await conn.fetch(
+            "SELECT actor, action, id FROM audit WHERE outcome > 0 AND action IN ('update', 'delete')", ()
+        )
+    told_of = {(action, id) for _, action, id in rows}
+    for role in roles:
+        assert {("update", f"hid-{role}"), ("update", f"non-{role}")} <= told_of
+        assert role == "lab" or ("delete", f"hid-{role}") in told_of  # a laboratory deletes nothing
+
+
+async def test_ids_are_chosen_by_who_sees_everything_of_a_type(
+    client_of: ClientOf, database: Database, clock: Clock
+) -> None:
+    loader = Records(database, Actor(1, "loader", "L", "system", "alder", "test", network=False), clock)
+    hidden = observation("ada", id="hid", meta={"security": [PSYCHOTHERAPY]})
+    nurse, system = await client_of("nurse"), await client_of("system")
+    await loader.commit([Put(validate(patient(id="ada")), "ada")])
+
+    async def put(client: Client, rtype: str, id: str) -> int:
+        body = patient(id=id) if rtype == "Patient" else observation("ada", id=id)
+        return (await client.put(f"/fhir/{rtype}/{id}", json=body)).status_code
+
+    assert [await put(nurse, "Observation", id) for id in ("one", "one")] == [201, 200]
+    await loader.commit([Put(validate(hidden), "hid")])
+    assert [await put(nurse, "Observation", id) for id in ("one", "two", "hid")] == [200, 404, 404]
+    assert (await nurse.post("/fhir/Observation", json=observation("ada"))).status_code == 201
+    assert [await put(nurse, "Patient", "bo"), await put(system, "Observation", "two")] == [201, 201]
+    # what was hidden stays hidden after it was deleted: no 201, and no number of a version before
+    await loader.commit([Delete("Observation", "hid")])
+    assert [await put(nurse, "Observation", id) for id in ("three", "hid")] == [404, 404]
+    for mode, brought in (("practice", True), ("network", False)):
+        async with database.connection() as conn:
+            await site.put(conn, 1, site.MODE, mode)
+        offered = (await nurse.get("/fhir/metadata")).json()["rest"][0]["resource"]
+        assert {one.get("updateCreate", False) for one in offered if one["type"] != "AuditEvent"} == {brought}
+        # ids that are made here are nobody's choice, in a Bundle neither
+        entries = [_entry("POST", "Patient", patient()), _entry("PUT", f"Observation?code=none-{mode}", {k: v for k, v in observation("ada").items() if k != "subject"})]  # fmt: skip
+        bundle = {"resourceType": "Bundle", "type": "transaction", "entry": entries}
+        made = (await nurse.post("/fhir", json=bundle)).json()
+        assert [one["response"]["status"] for one in made["entry"]] == ["201 Created"] * 2, mode
+
+
+def _entry(method: str, url: str, resource: dict[str, Any]) -> dict[str, Any]:
+    return {"request": {"method": method, "url": url}, "resource": resource}
 
 
 async def test_no_door_takes_a_label_off_that_was_put_by_hand(

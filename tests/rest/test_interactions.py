@@ -433,7 +433,7 @@ async def test_bad_input_gets_its_status_and_an_outcome(
 async def test_nobody_is_let_in_without_a_token(client: Client) -> None:
     client.headers["authorization"] = "Bearer nonsense"
     answer = await client.get("/fhir/Patient")
-    assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
+    assert (answer.status_code, answer.headers["www-authenticate"]) == (401, 'Bearer error="invalid_token"')
     client.headers.pop("authorization")
     assert (await client.get("/fhir/Patient")).status_code == 401
     assert (await client.get("/fhir/Patient", headers={"authorization": "Basic x"})).status_code == 401

@@ -435,6 +435,52 @@ async def test_guessing_is_slowed(client: Client, database: Database, clock: Clo
     ).status_code == 429
 
 
+async def test_a_signature_cannot_be_guessed_and_bars_nobody(
+    client: Client, database: Database, clock: Clock
+) -> None:
+    key, other = rsa_key(), rsa_key()
+    app = await a_backend(database, clock, key)
+    asked_for = {"grant_type": "client_credentials", "scope": "system/*.rs"}
+    for _ in range(22):
+        forged = signed(assertion(app.id, other, clock), **asked_for)
+        assert (await client.post("/oauth/token", data=forged)).status_code == 401
+    right = signed(assertion(app.id, key, clock), **asked_for)
+    assert (await client.post("/oauth/token", data=right)).status_code == 200
+
+
+async def test_what_is_missing_is_named(client: Client, database: Database, clock: Clock) -> None:
+    app, _ = await an_app(database, clock)
+    for kind in ("authorization_code", "refresh_token"):
+        answer = await client.post("/oauth/token", data={"grant_type": kind, "client_id": app.id})
+        assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request"), kind
+
+
+async def test_clients_are_told_what_is_wrong_with_a_token(client: Client) -> None:
+    for headers, told in (({}, "Bearer"), (bearer("nope"), 'Bearer error="invalid_token"')):
+        answer = await client.get("/fhir/Patient/ada", headers=headers)
+        assert (answer.status_code, answer.headers["www-authenticate"]) == (401, told)
+    discovery = await client.get(
+        "/fhir/.well-known/smart-configuration", headers={"accept": "application/xml"}
+    )
+    assert (discovery.status_code, discovery.headers["content-type"]) == (200, "application/json")
+
+
+@pytest.mark.parametrize("host", ["[", "a b", "x/../y", "evil.example/fhir?x=", "x@y", 'a"b<', "x:y", "a,b"])
+async def test_what_is_no_host_stands_in_no_address(client: Client, host: str) -> None:
+    for path in (
+        "/fhir/metadata",
+        "/fhir/.well-known/smart-configuration",
+        "/.well-known/openid-configuration",
+    ):
+        answer = await client.get(path, headers={"host": host})
+        assert answer.status_code == 400, (path, answer.text)
+        assert f"://{host}" not in answer.text
+    assert (await client.get("/sign-in", headers={"host": host})).status_code == 400
+    asked_for = {"grant_type": "authorization_code", "code": "x", "client_id": "y"}
+    answer = await client.post("/oauth/token", data=asked_for, headers={"host": host})
+    assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
+
+
 NOT_REGISTERED: list[tuple[dict[str, Any], str]] = [({"name": " "}, "name"), ({"redirect_uris": ()}, "redirect_uris"), ({"redirect_uris": ("http://app.example/cb",)}, "redirect_uris"),
      ({"redirect_uris": ("https://app.example/cb#x",)}, "redirect_uris"), ({"redirect_uris": ("https://*.example/cb",)}, "redirect_uris"),
      ({"redirect_uris": ("javascript:alert(1)",)}, "redirect_uris"), ({"redirect_uris": ("data:text/html,x",)}, "redirect_uris"),

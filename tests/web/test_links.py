@@ -29,6 +29,8 @@ def test_local_paths_are_kept(target: str) -> None:
         "/sign-out",
         "/a\r\nset-cookie: x",
         "/sign-in",
+        "//[",
+        "http://[",
     ],
 )
 def test_anything_else_leads_home(target: str) -> None:

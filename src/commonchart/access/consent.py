@@ -8,6 +8,7 @@ test holds the two together.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
@@ -20,12 +21,15 @@ from commonchart.fhir import dates
 from commonchart.fhir.definitions import r4
 from commonchart.fhir.outcome import Invalid
 from commonchart.record.keys import token
+from commonchart.search.index import patient_of
 
 EVER = (dates.MIN, dates.MAX)
 UNREADABLE_DEPTH = 1000
 # purposes that count as one of the wider ones a provision names (v3-PurposeOfUse)
 WIDER = {"ETREAT": ("TREAT",), "BTG": ("ETREAT", "TREAT"), "COC": ("TREAT",), "CAREMGT": ("TREAT", "COC")}
 SEEING = frozenset({"access", "use", "disclose"})
+ACTIONS = SEEING | {"collect", "correct"}
+_KEY = re.compile(r"[A-Z][A-Za-z]{1,63}/[A-Za-z0-9\-.]{1,64}")
 NAMED = frozenset({"Organization", "Practitioner", "Patient", "RelatedPerson", "Device"})
 # who is no resource here is named by an identifier (a logical reference): a role of ours, or an app by its client id
 ROLES = "http://commonchart.org/NamingSystem/role"
@@ -85,8 +89,7 @@ class Row(Struct, frozen=True):
 
 def read(consent: dict[str, Any]) -> Read:
     """The rules of a Consent. One that is not active has none; one that cannot be read denies."""
-    reference = (consent.get("patient") or {}).get("reference", "")
-    patient = reference.removeprefix("Patient/") if reference.startswith("Patient/") else ""
+    patient = patient_of("Consent", consent) or ""
     if consent.get("status") != "active":
         return Read(patient, ())
     try:
@@ -115,7 +118,7 @@ def _rules(consent: dict[str, Any]) -> list[Rule]:
 def _purposes_of_scope(consent: dict[str, Any]) -> tuple[str, ...] | None:
     """The purposes that a scope is about, () for any; None where it is not about who may see."""
     codes = _codes((consent.get("scope") or {}).get("coding") or ())
-    known = [code for code in codes if code in SCOPES]
+    known = [code for code in SCOPES if code in codes]  # of several, the one that is about the most
     if not known:
         raise Invalid("its scope is not known here", at="Consent.scope")
     return SCOPES[known[0]]
@@ -149,17 +152,24 @@ def _nested(above: Rule, provision: dict[str, Any]) -> list[Rule]:
 
 def _narrowed(above: Rule, provision: dict[str, Any]) -> Rule | None:
     """What a provision asks beside those above it; None where it is not about seeing."""
-    if provision.get("action"):
-        actions = {code for one in provision["action"] for code in _codes(one.get("coding") or ())}
-        if not actions & SEEING:
-            return None
+    if provision.get("action") and not _actions(provision["action"]) & SEEING:
+        return None
     rule = _who(above, provision.get("actor") or ())
     if provision.get("period"):
         lo, hi = dates.period_bounds(provision["period"])
         rule = replace(rule, starts=max(rule.starts, lo), ends=min(rule.ends, hi))
     if provision.get("purpose"):
-        rule = replace(rule, purposes=(*(rule.purposes or ()), tuple(_codes(provision["purpose"]))))
+        purposes = tuple(_each_code(provision["purpose"], "purpose"))
+        rule = replace(rule, purposes=(*(rule.purposes or ()), purposes))
     return _what(rule, provision)
+
+
+def _actions(concepts: Sequence[dict[str, Any]]) -> set[str]:
+    """The codes of the actions that are meant. Raises Invalid for one that is not known."""
+    named = [set(_codes(one.get("coding") or ())) & ACTIONS for one in concepts]
+    if not all(named):
+        raise Invalid("it names an action that is not known here", at="Consent.provision.action")
+    return set().union(*named)
 
 
 def _who(above: Rule, actors: Sequence[dict[str, Any]]) -> Rule:
@@ -168,6 +178,8 @@ def _who(above: Rule, actors: Sequence[dict[str, Any]]) -> Rule:
     asking = tuple(_reference(one) for one in actors if not _custodian(one))
     rule = above
     if keepers:
+        if not all(one.startswith("Organization/") for one in keepers):
+            raise Invalid("it names a custodian that is no organisation", at="Consent.provision.actor")
         orgs = tuple(one.removeprefix("Organization/") for one in keepers)
         rule = replace(rule, keepers=_both(rule.keepers, orgs))
     return replace(rule, actors=(*(rule.actors or ()), asking)) if asking else rule
@@ -208,7 +220,7 @@ def _what(rule: Rule, provision: dict[str, Any]) -> Rule:
 
 
 def _types(classes: Sequence[dict[str, Any]]) -> tuple[str, ...]:
-    codes = tuple(_codes(classes))
+    codes = tuple(_each_code(classes, "class"))
     if not set(codes) <= r4().resource_types:
         raise Invalid("it names a class that is not a type of resource", at="Consent.provision.class")
     return codes
@@ -227,8 +239,9 @@ def _labels(labels: Sequence[dict[str, Any]]) -> int:
 
 
 def _coded(rule: Rule, concepts: Sequence[dict[str, Any]]) -> Rule:
-    codings = [one for concept in concepts for one in concept.get("coding") or () if one.get("code")]
-    if rule.codes is not None or not codings:
+    told = [[one for one in concept.get("coding") or () if one.get("code")] for concept in concepts]
+    codings = [one for each in told for one in each]
+    if rule.codes is not None or not all(told):
         raise Invalid("its codes cannot be told", at="Consent.provision.code")
     return replace(
         rule,
@@ -240,7 +253,10 @@ def _coded(rule: Rule, concepts: Sequence[dict[str, Any]]) -> Rule:
 def _instances(data: Sequence[dict[str, Any]]) -> tuple[str, ...]:
     if any(one.get("meaning") != "instance" for one in data):
         raise Invalid("it means more than single resources", at="Consent.provision.data.meaning")
-    return tuple(str((one.get("reference") or {}).get("reference", "")) for one in data)
+    keys = tuple(str((one.get("reference") or {}).get("reference", "")) for one in data)
+    if not all(map(_KEY.fullmatch, keys)):
+        raise Invalid("it names data that cannot be told here", at="Consent.provision.data.reference")
+    return keys
 
 
 def _both(above: tuple[str, ...] | None, own: tuple[str, ...]) -> tuple[str, ...]:
@@ -249,6 +265,14 @@ def _both(above: tuple[str, ...] | None, own: tuple[str, ...]) -> tuple[str, ...
 
 def _codes(codings: Iterable[dict[str, Any]]) -> list[str]:
     return [str(one["code"]) for one in codings if one.get("code")]
+
+
+def _each_code(codings: Sequence[dict[str, Any]], name: str) -> list[str]:
+    """The code of each. Raises Invalid where one has none: a part that is left out would change what is meant."""
+    codes = _codes(codings)
+    if len(codes) != len(codings):
+        raise Invalid(f"its {name} has no code", at=f"Consent.provision.{name}")
+    return codes
 
 
 # ---- deciding --------------------------------------------------------------------------------------------------

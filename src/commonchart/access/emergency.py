@@ -52,7 +52,7 @@ async def grant(records: Records, patient: str, reason: str, *, lasting: timedel
     actor, now = records.actor, records.clock()
     await _may(records, patient, reason, lasting)
     async with records.database.connection() as conn:
-        if not await _known(conn, actor, patient):
+        if not await _known(conn, actor, patient, now):
             await audit.note(
                 conn, actor, now, "break-glass", outcome=audit.MINOR, rtype="Patient", id=patient[:64]
             )
@@ -82,12 +82,13 @@ async def _may(records: Records, patient: str, reason: str, lasting: timedelta) 
         raise Invalid("At most 60 minutes", at="lasting")
 
 
-async def _known(conn: Connection, actor: Actor, patient: str) -> bool:
-    """Whether there is such a patient who has not shut out this very person."""
+async def _known(conn: Connection, actor: Actor, patient: str, now: datetime) -> bool:
+    """Whether there is such a patient who does not shut out this very person now."""
     rows = await conn.fetch(
         "SELECT 1 FROM resource_loc l WHERE l.tenant = %s AND l.rtype = 'Patient' AND l.id = %s AND NOT EXISTS "
-        "(SELECT 1 FROM consent_rule k WHERE k.tenant = l.tenant AND k.patient = l.id AND NOT k.permit AND %s = ANY(k.people))",
-        (actor.tenant, patient, f"Practitioner/{actor.practitioner or ''}"),
+        "(SELECT 1 FROM consent_rule k WHERE k.tenant = l.tenant AND k.patient = l.id AND NOT k.permit "
+        "AND k.starts <= %s AND k.ends > %s AND %s = ANY(k.people))",
+        (actor.tenant, patient, now, now, f"Practitioner/{actor.practitioner or ''}"),
     )
     return bool(rows)
 

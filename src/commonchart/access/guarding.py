@@ -21,12 +21,23 @@ if TYPE_CHECKING:
 PAGES = "web"
 
 
-def brings_ids(actor: Actor) -> bool:
-    """Whether an id that nobody has used may be the actor's choice in a network: only for programs that load.
+def brings_ids(actor: Actor, rtype: str) -> bool:
+    """Whether an id that nobody has used may be the actor's choice wherever it is: only for programs that load.
 
     Whoever brings ids along finds out that one is taken; to anybody else an unknown id answers as a hidden one does.
     """
-    return actor.role == "system"
+    return actor.role == "system" and _reaches(policy.visible(actor, letters="rsud"), rtype)
+
+
+def _reaches(visible: Visible, rtype: str) -> bool:
+    """Whether no scope of an app narrows this type to one patient, to certain codes or to nothing."""
+    return visible.within is None or any(
+        (part.types is None or rtype in part.types)
+        and part.patient is None
+        and part.id is None
+        and not part.only
+        for part in visible.within
+    )
 
 
 def changeable(actor: Actor, old: Stored, new: Write) -> None:
@@ -44,7 +55,8 @@ def changeable(actor: Actor, old: Stored, new: Write) -> None:
 async def known(conn: Connection, visible: Visible, actor: Actor, writes: Sequence[Write]) -> None:
     """Raises NotFound for an id that the actor does not see, whether or not there is anything under it.
 
-    So that nobody learns by writing what they may not read, a client in a network does not choose ids of its own (`brings_ids` aside).
+    So that nobody learns by writing what they may not read, only who sees everything of a type, or `brings_ids`, chooses
+    ids of it; the pages make theirs themselves.
     """
     keys = sorted({(one.rtype, one.id) for one in writes if not one.ours})
     if not keys:
@@ -58,8 +70,28 @@ async def known(conn: Connection, visible: Visible, actor: Actor, writes: Sequen
         "ON r.pk = l.pk AND r.tenant = l.tenant AND r.rtype = l.rtype AND r.id = l.id",
         (*args, rtypes, ids, visible.tenant),
     )
-    for rtype, _, there, seen in rows:
-        if not seen and (there or not (brings_ids(actor) or actor.client == PAGES)):
-            raise NotFound(
-                f"There is no {rtype} with this id. In a network ids are made here: POST a new one"
-            )
+    unseen = [(rtype, there) for rtype, _, there, seen in rows if not seen]
+    if not unseen:
+        return
+    chosen = await _chosen(conn, visible, actor, sorted({rtype for rtype, _ in unseen}))
+    for rtype, there in unseen:
+        if there or rtype not in chosen:
+            raise NotFound(f"There is no {rtype} with this id, and ids are made here: POST a new one")
+
+
+async def _chosen(conn: Connection, visible: Visible, actor: Actor, rtypes: Sequence[str]) -> frozenset[str]:
+    """Of these types those of which the actor may choose an id that nobody has used."""
+    if actor.client == PAGES:
+        return frozenset(rtypes)
+    reached = [rtype for rtype in rtypes if _reaches(visible, rtype)]
+    if actor.role == "system":
+        return frozenset(reached)
+    if visible.beyond is not None or not visible.everything or not reached:
+        return frozenset()
+    predicate, args = visible.predicate("r")
+    rows = await conn.fetch(
+        "SELECT k.rtype FROM unnest(%s::text[]) AS k(rtype) WHERE NOT EXISTS (SELECT 1 FROM resource r "
+        f"WHERE r.tenant = %s AND r.rtype = k.rtype AND r.labels <> 0 AND NOT coalesce({predicate}, false))",
+        (reached, visible.tenant, *args),
+    )
+    return frozenset(row[0] for row in rows)

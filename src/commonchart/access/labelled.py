@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from commonchart.access import audit
 from commonchart.care import labels_by_hand
-from commonchart.care.labels import UNREAD, labels, members
+from commonchart.care.labels import UNREAD, attached, labels, members
 from commonchart.fhir import json
 from commonchart.record import store
 from commonchart.record.connection import Asked
@@ -33,7 +33,8 @@ Key = tuple[str, str]
 async def raised(conn: Connection, tenant: int, writes: Sequence[Write]) -> list[Write]:
     """The writes with the labels of what they are made of, among themselves and as stored already."""
     made_of = {n: members(one.body) for n, one in enumerate(writes) if one.body is not None}
-    made_of = {n: keys for n, keys in made_of.items() if keys}
+    shown = await _attaching(conn, tenant, writes)
+    made_of = {n: [*keys, *shown.get(n, [])] for n, keys in made_of.items() if keys or n in shown}
     if not made_of:
         return list(writes)
     own = {(one.rtype, one.id): one.index.labels for one in writes if one.body is not None}
@@ -42,6 +43,9 @@ async def raised(conn: Connection, tenant: int, writes: Sequence[Write]) -> list
     )
     wanted = sorted({key for keys in made_of.values() for key in keys} - set(own))
     masks = own | await stored(conn, tenant, wanted)
+    kept = [(w.rtype, w.id) for n, w in enumerate(writes) if n in shown and not (w.ours or w.relabels)]
+    for key, mask in (await stored(conn, tenant, kept)).items():
+        masks[key] |= mask
     for _ in range(ROUNDS):
         if not _spread(writes, made_of, masks):
             break
@@ -49,6 +53,25 @@ async def raised(conn: Connection, tenant: int, writes: Sequence[Write]) -> list
         _with(one, masks[one.rtype, one.id], taken(masks, made_of[n])) if n in made_of else one
         for n, one in enumerate(writes)
     ]
+
+
+async def _attaching(conn: Connection, tenant: int, writes: Sequence[Write]) -> dict[int, list[Key]]:
+    """What shows each Binary among the writes as its content, among themselves and as stored already."""
+    binaries = {one.id: n for n, one in enumerate(writes) if one.rtype == "Binary" and one.body is not None}
+    if not binaries:
+        return {}
+    found: dict[int, list[Key]] = {n: [] for n in binaries.values()}
+    for one in writes:
+        for id in attached(one.body) & binaries.keys():
+            found[binaries[id]].append((one.rtype, one.id))
+    rows = await conn.fetch(
+        "SELECT x.value, x.id FROM uri_row x WHERE x.tenant = %s AND x.rtype = 'DocumentReference' AND x.param = 'location' "
+        "AND x.value = ANY(%s)",
+        (tenant, [f"Binary/{id}" for id in binaries]),
+    )
+    for address, id in rows:
+        found[binaries[address.removeprefix("Binary/")]].append(("DocumentReference", id))
+    return found
 
 
 async def _lifted(
@@ -109,6 +132,13 @@ _RAISE = (
 )
 
 
+_RAISE_ATTACHED = tuple(
+    f"UPDATE {table} r SET labels = r.labels | %s FROM resource_loc l WHERE l.tenant = %s AND l.rtype = 'Binary' "
+    f"AND l.id = ANY(%s) AND r.pk = ANY({pks}) AND r.tenant = l.tenant AND r.rtype = l.rtype AND r.id = l.id"
+    for table, pks in (("resource", "ARRAY[l.pk]"), ("history", "l.pk || l.former"))
+)
+
+
 def raising(tenant: int, writes: Sequence[Write]) -> list[Asked]:
     """The statements that label what was stored before and refers to what is written now."""
     asked: list[Asked] = []
@@ -117,6 +147,8 @@ def raising(tenant: int, writes: Sequence[Write]) -> list[Asked]:
         if mask and one.body is not None:
             hashes = [token(param, f"{one.rtype}/{one.id}") for param in REFERRING]
             asked.append((_RAISE, (mask, tenant, hashes, mask, mask)))
+            binaries = sorted(attached(one.body))
+            asked += [(text, (mask, tenant, binaries)) for text in _RAISE_ATTACHED if binaries]
     return asked
 
 

@@ -28,9 +28,9 @@ REMEMBERED = timedelta(minutes=15)
 _R = ", ".join(f"r.{name}" for name in VERSION_COLUMNS.split(", "))
 _SAME = "x.pk = r.pk AND x.tenant = r.tenant AND x.rtype = r.rtype AND x.id = r.id"
 _NAMED = f"EXISTS (SELECT 1 FROM string_row x WHERE {_SAME} AND x.param = %s AND x.folded = %s)"
-_OPEN = (  # nobody who was shut out by name, by any way
+_OPEN = (  # nobody who is shut out by name now, by any way
     "r.tenant = %s AND r.rtype = 'Patient' AND NOT r.deleted AND NOT EXISTS (SELECT 1 FROM consent_rule k "
-    "WHERE k.tenant = r.tenant AND k.patient = r.id AND NOT k.permit AND %s = ANY(k.people))"
+    "WHERE k.tenant = r.tenant AND k.patient = r.id AND NOT k.permit AND k.starts <= %s AND k.ends > %s AND %s = ANY(k.people))"
 )
 
 
@@ -73,7 +73,8 @@ async def _matching(
     conn: Connection, records: Records, family: str, given: str, born: date | None, number: str
 ) -> list[Stored]:
     actor = records.actor
-    base = (actor.tenant, f"Practitioner/{actor.practitioner or ''}")
+    now = records.clock()
+    base = (actor.tenant, now, now, f"Practitioner/{actor.practitioner or ''}")
     if number.strip():
         where, args = (
             f"EXISTS (SELECT 1 FROM identifier_row x WHERE {_SAME} AND x.value = %s)",
@@ -96,7 +97,15 @@ async def found_before(records: Records, patient: str) -> Stored:
         rows = await conn.fetch(
             f"SELECT {_R} FROM resource r WHERE {_OPEN} AND r.id = %s AND EXISTS (SELECT 1 FROM emergency_lookup l "
             "WHERE l.tenant = r.tenant AND l.actor = %s AND l.at > %s AND r.id = ANY(l.found))",
-            (actor.tenant, f"Practitioner/{actor.practitioner or ''}", patient, actor.user, now - REMEMBERED),
+            (
+                actor.tenant,
+                now,
+                now,
+                f"Practitioner/{actor.practitioner or ''}",
+                patient,
+                actor.user,
+                now - REMEMBERED,
+            ),
         )
         await audit.note(
             conn, actor, now, "break-glass-ask", outcome=audit.OK if rows else audit.MINOR, rtype="Patient",

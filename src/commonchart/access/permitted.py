@@ -32,6 +32,11 @@ def replaces(actor: Actor, old: Stored, new: Write) -> None:
     raise Forbidden(f"What this app was allowed does not cover this {old.rtype}")
 
 
+def readable(actor: Actor, one: Stored) -> bool:
+    """Whether the app, if one asks, may read this very resource, which it was found by a scope to change."""
+    return not actor.app or _admitted(actor, "read", one)
+
+
 def made(actor: Actor, written: Sequence[Written]) -> None:
     """Raises Forbidden when a version that was just written is not one that the app may make; nothing is stored then."""
     if not actor.app:

@@ -29,7 +29,7 @@ from commonchart.access import (
     profiles,
     relationships,
 )
-from commonchart.access.actors import Actor
+from commonchart.access.actors import FOR_A_PATIENT, Actor
 from commonchart.access.medications import gate
 from commonchart.access.writes import Create, Delete, Put, Wanted, over, type_of, unjudged, write_of
 from commonchart.fhir import json
@@ -146,7 +146,7 @@ class Records:
         """Versions newest first, each judged by its own patient. Raises NotFound for an id nobody here can see."""
         if rtype is not None:
             await self.require("history" if id is not None else "search", rtype)
-        predicate = (self.visible if id is None else self.readable).predicate("r")
+        predicate, began = (self.visible if id is None else self.readable).predicate("r"), time.monotonic()
         async with self.database.connection() as conn:
             found = await store.history(
                 conn,
@@ -162,6 +162,7 @@ class Records:
             who = sorted({one.patient for one in found if one.patient})
             await audit.note(conn, self.actor, self.clock(), "history", rtype=rtype, id=id, patients=who)
         if id is not None and not found and since is None and at is None and after is None:
+            await self.missed(began)
             raise NotFound(f"There is no {rtype} with this id")
         shown = tuple(found[:count])
         last = shown[-1] if len(found) > count else None
@@ -226,8 +227,25 @@ class Records:
 
         `once`: there is one write, and nothing after it, so that it may be committed in its own round trip.
         """
-        async with self.whole.connection() as conn:
-            yield Transaction(self, conn, source, once)
+        began, tx = time.monotonic(), None
+        try:
+            async with self.whole.connection() as conn:
+                tx = Transaction(self, conn, source, once)
+                yield tx
+        except NotFound:
+            await self._denied(tx)
+            await self.missed(began)
+            raise
+
+    async def _denied(self, tx: Transaction | None) -> None:
+        """Leave a row of a write to what is hidden or not there, once it was taken back."""
+        if tx is None or tx.about is None:
+            return
+        action, rtype, id = tx.about
+        async with self.database.single() as conn:
+            await audit.note(
+                conn, self.actor, self.clock(), action, outcome=audit.MINOR, rtype=rtype, id=id[:64]
+            )
 
     async def commit(self, wanted: Sequence[Wanted], *, source: str = "") -> list[Written]:
         """Store all of it in one transaction. Raises Forbidden, Stale, Conflict, NotFound, Gone; then nothing is stored."""
@@ -308,15 +326,22 @@ class Records:
             if rows:
                 return store.row_stored(rows[0])
             await audit.note(conn, self.actor, now, action, outcome=audit.MINOR, rtype=rtype, id=id[:64])
-        # what is hidden takes longer to be refused than what is not there, so both are answered at the same beat
-        await asyncio.sleep(BEAT_SECONDS - (time.monotonic() - began) % BEAT_SECONDS)
+        await self.missed(began)
         return None
+
+    async def missed(self, began: float) -> None:
+        """Wait for the next beat: what is hidden takes longer to be refused than what is not there, and is answered with it.
+
+        `began`: when the work did, by time.monotonic.
+        """
+        await asyncio.sleep(BEAT_SECONDS - (time.monotonic() - began) % BEAT_SECONDS)
 
 
 class Transaction:
     """One database transaction of an actor: what it reads and writes stands or falls together.
 
-    `told` is what the profiles stated by what was written had to say, where the site only warns.
+    `told` is what the profiles stated by what was written had to say, where the site only warns; `about` the (action, type,
+    id) that was last asked to be changed.
     """
 
     def __init__(self, records: Records, conn: Connection, source: str, once: bool = False) -> None:
@@ -325,6 +350,7 @@ class Transaction:
         self.source = source
         self.once = once
         self.told: dict[Key, tuple[Issue, ...]] = {}
+        self.about: tuple[str, str, str] | None = None
 
     async def read(self, rtype: str, id: str) -> Stored | None:
         """The current version if it may be seen, deleted ones included."""
@@ -363,6 +389,7 @@ class Transaction:
                 "delete" if isinstance(one, Delete) else "create" if isinstance(one, Create) else "update"
             )
             await records.require(action, type_of(one))
+            self.about = (action, type_of(one), "" if isinstance(one, Create) else one.id)
         modifiers = [url for one in wanted if not isinstance(one, Delete) for url in one.valid.modifiers]
         await profiles.understood(self.conn, records.actor.tenant, modifiers)
         writes = [write_of(one, now) for one in wanted]
@@ -432,9 +459,11 @@ class Transaction:
 
     async def _guard(self, writes: Sequence[Write]) -> None:
         """Nothing hidden is written over, and a patient with a record is not deleted."""
-        if self.records.visible.beyond is not None:
-            seen = policy.visible(self.records.actor, self.records.clock(), letters="rsud")
-            await guarding.known(self.conn, seen, self.records.actor, writes)
+        actor = self.records.actor
+        seen = policy.visible(actor, self.records.clock(), letters="rsud")
+        narrowed = seen.hidden or seen.beyond is not None or seen.within is not None
+        if narrowed and actor.role not in FOR_A_PATIENT:  # theirs is looked at by `own.checked`
+            await guarding.known(self.conn, seen, actor, writes)
         for one in writes:
             if one.rtype == "Patient" and one.body is None:
                 await self._empty(one.id)

@@ -192,6 +192,16 @@ def everybodys(texts: frozenset[str], rtype: str) -> bool:
     )
 
 
+def carried(rtype: str, then: frozenset[str], now: frozenset[str]) -> bool:
+    """Whether what one token let be read of a type ("*": of every type), another lets be read as well."""
+    asked = [
+        replace(one, rtype=one.rtype if rtype == "*" else rtype, letters="r")
+        for one in held(then)
+        if "r" in one.letters and (rtype == "*" or one.rtype in ("*", rtype))
+    ]
+    return all(any(covers(other, one) for other in held(now)) for one in asked)
+
+
 def whole(texts: frozenset[str], patient: str | None, rtype: str) -> bool:
     """Whether a scope lets this type be searched without asking for certain codes."""
     return any(not one.only for one in _matching(texts, patient, "s", rtype))

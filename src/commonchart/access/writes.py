@@ -20,7 +20,8 @@ from commonchart.search.index import extract
 class Put(Struct, frozen=True):
     """Store under this id: a new resource, or the next version of it.
 
-    Security labels of the version before stay, unless it `relabels`, which is for administrators.
+    Security labels of the version before stay, unless it `relabels`, which is for administrators. `made`: the id was made
+    here for it just now.
     """
 
     valid: Valid
@@ -29,6 +30,7 @@ class Put(Struct, frozen=True):
     must_be_new: bool = False
     skip_unchanged: bool = False
     relabels: bool = False
+    made: bool = False
 
 
 class Create(Struct, frozen=True):
@@ -68,8 +70,8 @@ def write_of(wanted: Wanted, now: datetime) -> Write:
     if isinstance(wanted, Create):
         return Write(rtype, id, body, index, must_be_new=True, ours=True)
     return Write(
-        rtype, id, body, index, wanted.if_match, wanted.must_be_new, wanted.skip_unchanged, wanted.relabels
-    )
+        rtype, id, body, index, wanted.if_match, wanted.must_be_new, wanted.skip_unchanged, wanted.relabels, wanted.made
+    )  # fmt: skip
 
 
 def write_ready(put: Put, index: Index) -> Write:

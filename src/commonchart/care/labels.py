@@ -7,6 +7,7 @@ the labels its sender gave it: words are not read (hazard H61).
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
@@ -34,8 +35,9 @@ UNDECISIVE = ("psychotherapy",)
 # where a resource names others of which it is made, or that it is about
 MEMBERS = frozenset(
     {"result", "hasMember", "derivedFrom", "entry", "item", "target", "condition", "reasonReference", "addresses",
-     "related", "report", "medicationReference"}
+     "related", "report", "medicationReference", "securityContext"}
 )  # fmt: skip
+_REFERENCE = re.compile(r"(?:^|/)([A-Z][A-Za-z]{1,63})/([A-Za-z0-9\-.]{1,64})(?:/_history/[^/]{1,64})?$")
 
 
 class Label(Struct, frozen=True):
@@ -151,15 +153,23 @@ def codings(value: Any) -> Iterator[tuple[str, str]]:
 
 def members(resource: Mapping[str, Any], named: frozenset[str] = MEMBERS) -> list[tuple[str, str]]:
     """(type, id) of what a resource is made of or is about, whose labels it takes on; under the elements `named`."""
-    found = {
-        tuple(text.split("/")[:2])
-        for name, value in resource.items()
-        for text in _references(value, name in named, named)
-        if text.count("/") >= 1 and "://" not in text
-    }
-    return sorted(
-        (rtype, id) for rtype, id in found if rtype not in ("Patient", "Practitioner", "Organization")
-    )
+    texts = (text for name, value in resource.items() for text in _references(value, name in named, named))
+    found = {(named[1], named[2]) for named in map(_REFERENCE.search, texts) if named}
+    return sorted(key for key in found if key[0] not in ("Patient", "Practitioner", "Organization"))
+
+
+def attached(value: Any) -> set[str]:
+    """The ids of the Binary resources whose content a resource shows as its own (Attachment.url): they carry its labels."""
+    found: set[str] = set()
+    if type(value) is dict:
+        url = value.get("url")
+        named = _REFERENCE.search(url) if type(url) is str and "Binary/" in url else None
+        if named and named[1] == "Binary":
+            found.add(named[2])
+    for held in value.values() if type(value) is dict else value if type(value) is list else ():
+        if type(held) is dict or type(held) is list:
+            found |= attached(held)
+    return found
 
 
 def _references(value: Any, wanted: bool, named: frozenset[str]) -> Iterator[str]:

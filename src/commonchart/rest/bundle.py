@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime
 from typing import Any
 from urllib.parse import unquote
 
@@ -49,12 +48,13 @@ Run = Callable[[Records, Asked], Awaitable[Answer]]
 
 
 class Step(Struct):
-    """One entry of a transaction as it is planned: what is asked, and the target it was given."""
+    """One entry of a transaction as it is planned: what is asked, and the target it was given (`made`: an id made here)."""
 
     n: int
     asked: Asked
     full_url: str
     id: str = ""
+    made: bool = False
     existing: Stored | None = None
     valid: Valid | None = None
     answer: Answer | None = None
@@ -197,7 +197,9 @@ async def _targets(tx: Transaction, steps: Sequence[Step]) -> dict[str, str]:
     for step in steps:
         if step.asked.method in ("GET", "HEAD"):
             continue
-        step.id, step.existing = await _target(tx, step.asked, now)
+        step.id, step.existing = await _target(tx, step.asked)
+        if not step.id and step.asked.method != "DELETE":
+            step.id, step.made = new_id(now), True
         key = (step.asked.rtype, step.id)
         if step.id and key in taken:
             raise Malformed(
@@ -209,7 +211,8 @@ async def _targets(tx: Transaction, steps: Sequence[Step]) -> dict[str, str]:
     return mapping
 
 
-async def _target(tx: Transaction, asked: Asked, now: datetime) -> tuple[str, Stored | None]:
+async def _target(tx: Transaction, asked: Asked) -> tuple[str, Stored | None]:
+    """The id that is written and what is under it, if that was found by a condition; "" where none is known yet."""
     if asked.method == "PATCH":
         return await _patched(tx, asked)
     if len(asked.segments) == 2:
@@ -224,10 +227,8 @@ async def _target(tx: Transaction, asked: Asked, now: datetime) -> tuple[str, St
     existing = await matching(tx, asked.rtype, condition) if condition or asked.method != "POST" else None
     if existing is not None:
         return existing.id, existing
-    if asked.method == "DELETE":
-        return "", None
     sent = (asked.body or {}).get("id") if asked.method == "PUT" else None
-    return (sent if isinstance(sent, str) and ID.fullmatch(sent) else new_id(now)), None
+    return (sent if isinstance(sent, str) and ID.fullmatch(sent) else ""), None
 
 
 async def _patched(tx: Transaction, asked: Asked) -> tuple[str, Stored]:
@@ -260,7 +261,7 @@ async def _validated(tx: Transaction, steps: Sequence[Step], mapping: dict[str, 
 
 async def _linked(tx: Transaction, step: Step, mapping: dict[str, str], at: str) -> Valid:
     if step.asked.method == "PATCH" and step.existing is not None:
-        resource = changed(step.asked, step.existing)
+        resource = changed(tx, step.asked, step.existing)
     else:
         resource = step.asked.resource()
     if step.asked.method == "PUT" and len(step.asked.segments) == 2 and resource.get("id") != step.id:
@@ -317,7 +318,7 @@ def _wanted(step: Step) -> Put | Create:
     if step.asked.method == "PATCH" and step.existing is not None:
         return Put(step.valid, step.id, step.existing.vid)
     new = step.asked.method == "POST" or step.asked.headers.get("if-none-match", "").strip() == "*"
-    return Put(step.valid, step.id, if_match(step.asked), must_be_new=new)
+    return Put(step.valid, step.id, if_match(step.asked), must_be_new=new, made=step.made)
 
 
 async def _delete(tx: Transaction, step: Step) -> Answer:

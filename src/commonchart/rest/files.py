@@ -9,14 +9,14 @@ from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
-from commonchart.access import audit
+from commonchart.access import audit, scopes
 from commonchart.access.records import Records
 from commonchart.exchange.bulk import links, runs
 from commonchart.exchange.bulk.place import Place
 from commonchart.exchange.bulk.runs import File, Run
 from commonchart.fhir import json
 from commonchart.fhir.dates import instant
-from commonchart.fhir.outcome import Invalid, MethodNotAllowed, NotFound, Refused
+from commonchart.fhir.outcome import Forbidden, Invalid, MethodNotAllowed, NotFound, Refused
 from commonchart.rest.exchange import Answer, Asked
 
 NDJSON = "application/fhir+ndjson"
@@ -92,6 +92,7 @@ async def _file(records: Records, asked: Asked) -> Answer:
         made = {one.n: one for one in await runs.files(conn, run.id)}
         if n not in made:
             raise NotFound("There is no such file of this export")
+        _still_allowed(records, run, made[n])
         await audit.note(
             conn, records.actor, records.clock(), "export-file", rtype=made[n].rtype, detail=f"{run.id}/{n}"
         )
@@ -104,6 +105,15 @@ async def _file(records: Records, asked: Asked) -> Answer:
             200, None, {**headers, "content-encoding": "gzip"}, await asyncio.to_thread(_gzipped, path)
         )
     return Answer(200, None, headers, path)
+
+
+def _still_allowed(records: Records, run: Run, file: File) -> None:
+    """Raises Forbidden for a token with less than the export was begun with, of the type of the file."""
+    rtype = "*" if file.kind == "deleted" else file.rtype
+    if not records.actor.app or file.kind == "error":
+        return
+    if not scopes.carried(rtype, run.who().scopes, records.actor.scopes):
+        raise Forbidden("What this app was allowed does not cover this file")
 
 
 def _packed(asked: Asked) -> bool:

@@ -27,6 +27,7 @@ from commonchart.fhir.outcome import (
     Unauthenticated,
     operation_outcome,
 )
+from commonchart.record import site
 from commonchart.rest import body, bundle, metadata, search, smart
 from commonchart.rest.exchange import Answer, Asked, query_params
 from commonchart.rest.routes import run
@@ -40,7 +41,8 @@ HEADERS = {
     "cache-control": "no-store",
     "x-content-type-options": "nosniff",
     "access-control-allow-origin": "*",
-    "access-control-expose-headers": "ETag, Location, Content-Location, Last-Modified, Retry-After, X-Progress",
+    "access-control-expose-headers": "ETag, Location, Content-Location, Last-Modified, Retry-After, "
+    "WWW-Authenticate, X-Progress",
     "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
     "referrer-policy": "no-referrer",
     "vary": "accept-encoding",
@@ -69,7 +71,7 @@ class Api:
         try:
             answer = await _answer(scope, receive, headers)
         except Refused as refusal:
-            answer = refused(refusal)
+            answer = refused(refusal, given="authorization" in headers)
         except body.Gone:
             return
         except Exception as error:
@@ -98,13 +100,15 @@ async def _answer(scope: Scope, receive: Receive, headers: dict[str, str]) -> An
     state: State = scope["app"].state
     segments = _segments(scope["path"])
     params = query_params(scope["query_string"].decode("latin-1"))
-    body.acceptable(params, headers)
     address = address_of(scope, headers, state)
     base = f"{address}/fhir"
     if segments == (".well-known", "smart-configuration") and method in ("GET", "HEAD"):
-        return Answer(200, smart.configuration(address, state.settings), smart.HEADERS)
+        return Answer(
+            200, smart.configuration(address, state.settings), smart.HEADERS
+        )  # whatever Accept says
+    body.acceptable(params, headers)
     if segments == ("metadata",) and method in ("GET", "HEAD"):
-        return Answer(200, _metadata(base, state))
+        return Answer(200, await _metadata(base, state))
     settings = state.settings
     actor = await credentials.actor_of(state.database, _token(headers), state.clock())
     await limits.hold(limits.limits_of(state), state.database, actor, state.clock())
@@ -159,13 +163,13 @@ async def _send(send: Send, answer: Answer, head: bool) -> None:
     await send({"type": "http.response.body", "body": b"" if head else content})
 
 
-def refused(refusal: Refused) -> Answer:
-    """A refusal as an OperationOutcome with its status."""
+def refused(refusal: Refused, *, given: bool = False) -> Answer:
+    """A refusal as an OperationOutcome with its status; `given`: there was a token (RFC 6750, section 3.1)."""
     headers: dict[str, str] = {}
     if isinstance(refusal, MethodNotAllowed):
         headers["Allow"] = refusal.allow
     if refusal.status == 401:
-        headers["WWW-Authenticate"] = "Bearer"
+        headers["WWW-Authenticate"] = 'Bearer error="invalid_token"' if given else "Bearer"
     if isinstance(refusal, Throttled):
         headers["Retry-After"] = str(refusal.seconds)
     elif refusal.status == 503:
@@ -189,10 +193,12 @@ def _version() -> str:
     return version("commonchart")
 
 
-def _metadata(base: str, state: State) -> bytes:
-    known: dict[str, bytes] = getattr(state, "metadata", {})
-    if base not in known:
-        made = json.encode(metadata.capability_statement(base, state.clock(), _version()))
-        state.metadata = {base: made}
-        return made
-    return known[base]
+async def _metadata(base: str, state: State) -> bytes:
+    """The CapabilityStatement at this address in the mode that the site is in now, made once."""
+    async with state.database.single() as conn:
+        network = await site.get(conn, state.database.tenant, site.MODE) == "network"
+    known: dict[tuple[str, bool], bytes] = getattr(state, "metadata", {})
+    if (base, network) not in known:
+        statement = metadata.capability_statement(base, state.clock(), _version(), network=network)
+        known = state.metadata = {(base, network): json.encode(statement)}
+    return known[base, network]

@@ -33,8 +33,8 @@ OAUTH_URIS = "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-u
 US_CORE = "http://hl7.org/fhir/us/core/CapabilityStatement/us-core-server"
 
 
-def capability_statement(base: str, now: datetime, version: str) -> dict[str, Any]:
-    """What this server offers, as a valid CapabilityStatement."""
+def capability_statement(base: str, now: datetime, version: str, *, network: bool = False) -> dict[str, Any]:
+    """What this server offers, as a valid CapabilityStatement; in a `network` nobody but a program brings ids along."""
     return {
         "resourceType": "CapabilityStatement",
         "status": "active",
@@ -54,7 +54,7 @@ def capability_statement(base: str, now: datetime, version: str) -> dict[str, An
             {
                 "mode": "server",
                 "security": _security(base),
-                "resource": [_resource(rtype) for rtype in sorted(r4().resource_types)],
+                "resource": [_resource(rtype, network) for rtype in sorted(r4().resource_types)],
                 "interaction": [{"code": code} for code in SYSTEM],
                 "searchParam": [
                     {"name": p.code, "type": published(p)} for p in _shared(parameters("Basic").values())
@@ -97,7 +97,7 @@ def _trail() -> dict[str, Any]:
     }
 
 
-def _resource(rtype: str) -> dict[str, Any]:
+def _resource(rtype: str, network: bool) -> dict[str, Any]:
     if rtype == "AuditEvent":
         return _trail()
     known = parameters(rtype)
@@ -108,7 +108,7 @@ def _resource(rtype: str) -> dict[str, Any]:
         "interaction": [{"code": code} for code in INTERACTIONS],
         "versioning": "versioned-update",
         "readHistory": True,
-        "updateCreate": True,
+        "updateCreate": not network,
         "conditionalCreate": True,
         "conditionalRead": "full-support",
         "conditionalUpdate": True,

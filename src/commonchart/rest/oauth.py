@@ -32,7 +32,7 @@ from commonchart.exchange.jwks import KeySets
 from commonchart.exchange.rules import guard_of
 from commonchart.fhir.outcome import NotFound, Refused, Throttled
 from commonchart.rest import register, smart
-from commonchart.settings import public_address
+from commonchart.settings import client_address, public_address
 
 log = structlog.get_logger("commonchart.oauth")
 
@@ -113,7 +113,8 @@ async def _said(
             refusal.status, said, {"www-authenticate": "Basic"} if refusal.status == 401 and basic else {}
         )
     except Refused as refusal:
-        said = {"error": "temporarily_unavailable", "error_description": str(refusal)}
+        error = "invalid_request" if refusal.status == 400 else "temporarily_unavailable"
+        said = {"error": error, "error_description": str(refusal)}
         wait = refusal.seconds if isinstance(refusal, Throttled) else 60
         return _json(refusal.status, said, {"retry-after": str(wait)} if refusal.status in (429, 503) else {})
     except ClientDisconnect:
@@ -126,17 +127,19 @@ async def _said(
 async def _answered(served: Served, request: Request) -> dict[str, Any] | None:
     state = request.app.state
     form = await _form(request)
-    address = request.client.host if request.client else ""
+    peer = request.client.host if request.client else ""
+    address = client_address(state.settings, peer, request.headers.get("x-forwarded-for", ""))
     failures = _kept(state, "oauth_failures", Failures)
     client = clients.named(request.headers, form)
-    failures.check(client, address)
+    guessed = client if "authorization" in request.headers else ""
+    failures.check(guessed, address)
     now = state.clock()
     door = Door(f"{address_of(request)}/oauth/token", partial(_fetched, state))
     try:
         app = await clients.client_of(state.database, request.headers, form, door, now)
         return await served(request, app, form, place_of(request))
     except Denied as refusal:
-        failures.failed(client, address)
+        failures.failed(guessed, address)
         if isinstance(refusal, UnknownClient):
             async with state.database.single() as conn:
                 who = nobody(state.database.tenant, f"app:{client[:100]}")

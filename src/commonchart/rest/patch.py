@@ -9,10 +9,11 @@ import binascii
 from base64 import b64decode
 from typing import Any
 
+from commonchart.access import permitted
 from commonchart.access.records import Put, Transaction
 from commonchart.exchange.subscriptions.accept import admitted
 from commonchart.fhir import json
-from commonchart.fhir.outcome import Conflict, Gone, Invalid, Malformed, NotFound, Stale
+from commonchart.fhir.outcome import Conflict, Forbidden, Gone, Invalid, Malformed, NotFound, Stale
 from commonchart.fhir.patch import fhirpath_patch, json_patch, merge_patch
 from commonchart.record.rows import Stored
 from commonchart.rest.body import JSON_PATCH, MERGE_PATCH
@@ -40,6 +41,7 @@ async def patch_where(tx: Transaction, asked: Asked) -> Answer:
 async def current(tx: Transaction, asked: Asked, id: str) -> Stored:
     """The version to be changed, with no other patch of it under way. Raises NotFound, Gone."""
     await tx.alone(f"patch {asked.rtype}/{id}")
+    tx.about = ("update", asked.rtype, id)
     stored = await tx.read(asked.rtype, id)
     if stored is None:
         raise NotFound(f"There is no {asked.rtype} with this id")
@@ -48,8 +50,10 @@ async def current(tx: Transaction, asked: Asked, id: str) -> Stored:
     return stored
 
 
-def changed(asked: Asked, stored: Stored) -> dict[str, Any]:
-    """The resource after the patch, still of this type and id. Raises Malformed, Invalid, TooCostly, Stale."""
+def changed(tx: Transaction, asked: Asked, stored: Stored) -> dict[str, Any]:
+    """The resource after the patch, still of this type and id. Raises Malformed, Invalid, TooCostly, Stale, Forbidden."""
+    if _looks(asked) and not permitted.readable(tx.records.actor, stored):
+        raise Forbidden("A test looks at what is there, which this app was not allowed")
     wanted = if_match(asked)
     if wanted is not None and wanted != stored.vid:
         raise Stale("If-Match names another version than the current one", at="If-Match")
@@ -95,9 +99,20 @@ def _unpacked(binary: dict[str, Any]) -> Any:
 
 
 async def _patched(tx: Transaction, asked: Asked, stored: Stored) -> Answer:
-    valid = await admitted(tx, await validated(asked, changed(asked, stored)))
+    valid = await admitted(tx, await validated(asked, changed(tx, asked, stored)))
     try:
         (written,) = await tx.write([Put(valid, stored.id, stored.vid)])
     except Stale:
         raise Conflict("Somebody changed it at the same time: send the patch again") from None
     return answered(tx, asked, written.stored, 200)
+
+
+def _looks(asked: Asked) -> bool:
+    """Whether a JSON Patch asks what a value is."""
+    body = asked.body or {}
+    if body.get("resourceType") == "Binary":
+        body = {"patch": _unpacked(body)}
+    operations = body.get("patch")
+    return isinstance(operations, list) and any(
+        isinstance(one, dict) and one.get("op") == "test" for one in operations
+    )

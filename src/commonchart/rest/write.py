@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from commonchart.access import permitted
 from commonchart.access.records import Create, Delete, Put, Transaction
 from commonchart.exchange.subscriptions.accept import admitted
 from commonchart.fhir.outcome import (
@@ -138,10 +139,13 @@ async def matching(tx: Transaction, rtype: str, params: Params) -> Stored | None
 def answered(tx: Transaction, asked: Asked, stored: Stored, status: int) -> Answer:
     """The answer to a write: Location and version, and the body unless `Prefer: return` says otherwise.
 
-    `return=OperationOutcome` also tells what the stated profiles had to say, where the site only warns.
+    `return=OperationOutcome` also tells what the stated profiles had to say, where the site only warns. What was patched
+    is shown to who may read it: a scope to update alone is none to look.
     """
     headers = {**version_headers(stored), "Location": location(asked, stored)}
     how = asked.preference("return")
+    if asked.method == "PATCH" and not permitted.readable(tx.records.actor, stored):
+        return Answer(status, None, headers)
     if how == "minimal":
         return Answer(status, None, headers)
     if how == "OperationOutcome":

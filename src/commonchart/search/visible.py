@@ -300,12 +300,19 @@ def _shared(alias: str, who: Beyond) -> Condition:
 
 
 def _emergency(alias: str, who: Beyond) -> Condition:
-    """Opened by this very user, for the organisation that they act for."""
-    return (
+    """Opened by this very user, for the organisation that they act for; not against a patient who shuts them out by name now."""
+    opened: Condition = (
         f"EXISTS (SELECT 1 FROM emergency_access _g WHERE _g.tenant = {alias}.tenant AND _g.actor = %s "
         f"AND _g.org = coalesce(%s, _g.org) AND _g.patient = {alias}.patient AND _g.revoked IS NULL AND _g.starts <= %s AND _g.ends > %s)",
         [who.user, who.org, NOW, NOW],
     )
+    if not who.refused:
+        return opened
+    barred = (
+        f"NOT EXISTS (SELECT 1 FROM consent_rule _b WHERE _b.tenant = {alias}.tenant AND _b.patient = {alias}.patient "
+        "AND NOT _b.permit AND _b.starts <= %s AND _b.ends > %s AND %s = ANY(_b.people))"
+    )
+    return _all([opened, (barred, [NOW, NOW, who.person])])
 
 
 def _related(alias: str, who: Beyond) -> Condition:

@@ -11,7 +11,10 @@ AT_THE_DOOR = ("/sign-", "/signed-out", "/timed-out", "/session", "/step-up", "/
 
 def local(target: str) -> str:
     """`target` when it is a path of this site, else `/`. Never another host, scheme, or a sign-in page."""
-    parts = urlsplit(target)
+    try:
+        parts = urlsplit(target)
+    except ValueError:  # what looks like a host, and is none
+        return "/"
     bad = (
         parts.scheme
         or parts.netloc

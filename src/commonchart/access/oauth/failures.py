@@ -1,4 +1,7 @@
-"""Failures at the token endpoint, counted by client and address, so that guessing is slow. In memory, of one process."""
+"""Failures at the token endpoint, counted by address, and there by client where a secret was guessed. In memory, of one process.
+
+A signature or a code cannot be guessed: of those only the address is counted, for the work that they make.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from collections.abc import Callable
 from commonchart.fhir.outcome import Throttled
 
 SECONDS = 60.0
-MOST = {"client": 20, "address": 100}
+MOST = {"client": 20, "address": 300}
 KEPT = 10_000
 
 
@@ -21,7 +24,7 @@ class Failures:
         self._seen: dict[tuple[str, str, str], deque[float]] = {}
 
     def check(self, client: str, address: str) -> None:
-        """Raises Throttled when too much failed from here."""
+        """Raises Throttled when too much failed from here; `client` "" where no secret was shown."""
         for key in _keys(client, address):
             if len(self._recent(key)) >= MOST[key[0]]:
                 raise Throttled("Too many attempts failed: wait a minute")
@@ -41,4 +44,7 @@ class Failures:
 
 
 def _keys(client: str, address: str) -> list[tuple[str, str, str]]:
-    return [("client", client[:100], address), ("address", "", address)]
+    if not address:  # behind a proxy that nobody named all have the same: one would shut out the others
+        return []
+    by_secret = [("client", client[:100], address)] if client else []
+    return [*by_secret, ("address", "", address)]

@@ -47,7 +47,7 @@ class _Stolen(Denied):
 
     def __init__(self, grant: str, why: str) -> None:
         self.grant, self.why = grant, why
-        super().__init__("invalid_grant", "It was used before: everything that was given for it has ended")
+        super().__init__("invalid_grant", "It is good once, for who asked for it: everything that was given for it has ended")  # fmt: skip
 
 
 async def answer(
@@ -72,13 +72,20 @@ async def answer(
         raise
 
 
+def _needed(form: Mapping[str, str], name: str) -> str:
+    """A parameter without which nothing is asked. Raises Denied (RFC 6749, section 5.2)."""
+    if not form.get(name):
+        raise Denied("invalid_request", f"{name} is missing")
+    return form[name]
+
+
 # ---- by a code -------------------------------------------------------------------------------------------------
 
 
 async def _by_code(
     conn: Connection, app: App, form: Mapping[str, str], place: Place, now: datetime
 ) -> dict[str, Any]:
-    key = credentials.digest(form.get("code", ""))
+    key = credentials.digest(_needed(form, "code"))
     cursor = await conn.execute(
         "SELECT app_grant, app, redirect_uri, challenge, expires, used FROM app_code WHERE sha256 = %s FOR UPDATE",
         (key,),
@@ -202,7 +209,7 @@ def _program(app: App) -> Actor:
 async def _by_refresh(
     conn: Connection, app: App, form: Mapping[str, str], place: Place, now: datetime
 ) -> dict[str, Any]:
-    key = credentials.digest(form.get("refresh_token", ""))
+    key = credentials.digest(_needed(form, "refresh_token"))
     cursor = await conn.execute(
         "SELECT c.app_grant, g.app, c.expires, c.revoked FROM credential c JOIN app_grant g ON g.id = c.app_grant "
         "WHERE c.sha256 = %s AND c.kind = 'refresh' FOR UPDATE OF c",

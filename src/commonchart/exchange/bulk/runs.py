@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from commonchart.access import audit
 from commonchart.access.actors import Actor
-from commonchart.access.exports import require_exporter
+from commonchart.access.exports import EXPORTERS, require_exporter
 from commonchart.access.writes import new_id
 from commonchart.exchange.bulk.wanted import Export, Import
 from commonchart.fhir.outcome import NotFound, Throttled
@@ -113,7 +113,10 @@ async def _few(conn: Connection, actor: Actor) -> None:
 
 
 async def of(records: Records, run: str) -> Run:
-    """A run of this very user for this organisation, through an app only what it began itself. Raises NotFound, for other people's too."""
+    """A run of this very user for this organisation, while their role exports, through an app only what it began itself.
+
+    Raises NotFound, for other people's too.
+    """
     _named(run)
     async with records.database.single() as conn:
         cursor = await conn.execute(
@@ -123,7 +126,7 @@ async def of(records: Records, run: str) -> Run:
         )
         row = await cursor.fetchone()
         app = records.actor.app
-        if row is None or (app and Run(*row).who().app != app):
+        if row is None or records.actor.role not in EXPORTERS or (app and Run(*row).who().app != app):
             await audit.note(
                 conn,
                 records.actor,
@@ -268,9 +271,14 @@ async def over(conn: Connection, now: datetime) -> Sequence[tuple[str, str]]:
     return [(row[0], row[1]) for row in rows]
 
 
+async def forget_files(conn: Connection, run: str) -> None:
+    """Its files so far are none of it."""
+    await conn.execute("DELETE FROM bulk_file WHERE run = %s", (run,))
+
+
 async def removed(conn: Connection, run: str) -> None:
     """Its files are gone."""
-    await conn.execute("DELETE FROM bulk_file WHERE run = %s", (run,))
+    await forget_files(conn, run)
     await conn.execute(
         "UPDATE bulk_run SET state = 'removed', progress = CASE WHEN state = 'cancelled' THEN 'cancelled' ELSE 'expired' END "
         "WHERE id = %s",

@@ -7,9 +7,11 @@ import shutil
 import time
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
 import structlog
 
 from commonchart.access import audit, consents, exports, policy
@@ -27,6 +29,7 @@ from commonchart.record.keys import hash64
 
 if TYPE_CHECKING:
     from commonchart.record.database import Connection, Database
+    from commonchart.search.visible import Visible
 
 log = structlog.get_logger("commonchart.bulk")
 
@@ -34,6 +37,7 @@ ATTEMPTS = 5
 SETTLE_SECONDS = 0.1
 PATIENCE_SECONDS = 600.0
 HOURS = "export_hours"
+DECIDED = "decided"
 
 Clock = Callable[[], datetime]
 
@@ -136,7 +140,7 @@ async def _export(database: Database, conn: Connection, clock: Clock, place: Pla
 
     await _settled(conn, lambda: still("waiting for changes that are under way", 0))
     async with database.single() as own:
-        have = await runs.files(own, run.id)
+        have = await _made_before(own, place, run, _decision(seen, epoch))
     readable = exports.readable_types(actor, wanted.compartment)
     done = [one.rtype if one.kind == "output" else one.kind for one in have]
     job = write.job(wanted, seen, readable, run.at, place.made("export", run.id), done)
@@ -152,6 +156,23 @@ async def _export(database: Database, conn: Connection, clock: Clock, place: Pla
                 resources += one.resources if one.kind == "output" else 0
         await still(f"{resources} resources", resources)
     await _finished(database, clock, run, actor, resources)
+
+
+def _decision(seen: Visible, epoch: str) -> str:
+    """What an export is decided by: another where its maker may see something else, or some consent has changed."""
+    held = [seen.scope(), "" if seen.beyond is None else epoch]
+    return sha256(msgspec.json.encode(held)).hexdigest()
+
+
+async def _made_before(conn: Connection, place: Place, run: Run, decision: str) -> list[runs.File]:
+    """The files of an attempt before; none where something else decided then: what was given up meanwhile is in none."""
+    mark = place.made("export", run.id) / DECIDED
+    if mark.is_file() and mark.read_text() == decision:
+        return await runs.files(conn, run.id)
+    await asyncio.to_thread(shutil.rmtree, mark.parent, True)
+    await runs.forget_files(conn, run.id)
+    (place.made("export", run.id) / DECIDED).write_text(decision)
+    return []
 
 
 async def _finished(database: Database, clock: Clock, run: Run, actor: Actor, resources: int) -> None:

@@ -70,6 +70,7 @@ def _given(asked: Asked) -> dict[str, Any]:
 async def _changed(records: Records, asked: Asked, change: Any) -> Answer:
     given = _given(asked)
     async with records.transaction() as tx:
+        tx.about = ("update", asked.rtype, asked.id)
         stored = await tx.read(asked.rtype, asked.id)
         if stored is None:
             raise NotFound(f"There is no {asked.rtype} with this id")
