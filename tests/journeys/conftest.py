@@ -93,14 +93,19 @@ def browser(address: str) -> Iterator[Browser]:
 def signed(browser: Browser, address: str) -> Any:
     """The cookies of the clinician."""
     page = browser.new_page()
-    page.goto(f"{address}/sign-in")
-    page.get_by_label("User name").fill("sage")
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Continue").click()
+    enter(page, address, "sage")
     page.wait_for_url("**/patients")
     state = page.context.storage_state()
     page.context.close()
     return state
+
+
+def enter(page: Page, address: str, login: str, path: str = "") -> None:
+    """Fill in the form of signing in; `path` is where they want to be then."""
+    page.goto(f"{address}/sign-in" + (f"?next={path}" if path else ""))
+    page.get_by_label("User name").fill(login)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Continue").click()
 
 
 class Visit:
@@ -121,6 +126,11 @@ class Visit:
 
     def go(self, path: str) -> Page:
         self.page.goto(self.address + path)
+        return self.page
+
+    def enter(self, login: str, path: str = "") -> Any:
+        """Sign this user in, who wants to be at `path`."""
+        enter(self.page, self.address, login, path)
         return self.page
 
     def violations(self) -> list[str]:
@@ -144,11 +154,7 @@ def root(browser: Browser, address: str) -> Iterator[Visit]:
     """The administrator at a desk."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     made = Visit(context.new_page(), address)
-    page = made.go("/sign-in")
-    page.get_by_label("User name").fill("root")
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Continue").click()
-    page.wait_for_url("**/patients")
+    made.enter("root").wait_for_url("**/patients")
     yield made
     assert made.errors == []
     context.close()
