@@ -21,9 +21,12 @@ from commonchart.app import build
 from commonchart.record import site as decisions
 from commonchart.record.database import Database
 from commonchart.settings import Settings
+from commonchart.web import session
 from tests.conftest import Clock
 from tests.smart import TOKEN_KEY
-from tests.web.conftest import PASSWORD, fill
+from tests.web.conftest import PASSWORD, peopled
+
+__all__ = ["peopled"]
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -42,11 +45,11 @@ def address(place: Place) -> str:
 
 
 @pytest.fixture(scope="module")
-def place(empty_database: Any, template: str) -> Iterator[Place]:
+def place(empty_database: Any, peopled: str) -> Iterator[Place]:
     """A server over a database of its own."""
     if CHROMIUM is None:
         pytest.skip("no chromium here: `make journeys` installs it where it may")
-    name = empty_database.create(template)
+    name = empty_database.lend(peopled)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -60,7 +63,7 @@ def place(empty_database: Any, template: str) -> Iterator[Place]:
     yield Place(f"http://127.0.0.1:{port}", empty_database.url(name))
     server.should_exit = True
     thread.join(10)
-    empty_database.drop(name)
+    empty_database.give_back(name)
 
 
 def _app(url: str) -> Starlette:
@@ -70,8 +73,8 @@ def _app(url: str) -> Starlette:
 
 
 async def _prepared(url: str) -> None:
+    session.forget_sites()
     database = await Database.open(url)
-    await fill(database, Clock())
     async with database.connection() as conn:
         await decisions.put(conn, 1, "name", "Alder Street Family Practice")
         await decisions.put(
