@@ -10,8 +10,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from argon2 import PasswordHasher
 from hypothesis import settings
 
+from commonchart.access import passwords
 from commonchart.record.database import Database
 from commonchart.record.upgrade import migrate
 from tests.databases import Databases
@@ -19,6 +21,11 @@ from tests.databases import Databases
 # how long an example takes says something about the machine, nothing about the program
 settings.register_profile("any machine", deadline=None)
 settings.load_profile("any machine")
+
+_COSTLY = {"_hasher": passwords._hasher, "_NOBODY": passwords._NOBODY}
+passwords._hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)  # thousands of tests sign somebody in
+passwords._NOBODY = passwords._hasher.hash("the password of nobody")
+
 
 
 class Clock:
@@ -46,6 +53,13 @@ def anyio_backend() -> str:
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
+
+
+@pytest.fixture
+def costly_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Passwords are hashed as the program does it, slowly on purpose, for tests of just that."""
+    for name, meant in _COSTLY.items():
+        monkeypatch.setattr(passwords, name, meant)
 
 
 @pytest.fixture(scope="session")

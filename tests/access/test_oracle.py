@@ -292,7 +292,7 @@ async def empty(database: Database) -> None:
               "emergency_access", "privacy_notice", "string_row", "quantity_row", "date_row", "uri_row", "composite_row",
               "identifier_row", "text_row", "contained_row")  # fmt: skip
     async with database.dedicated(owner=True) as conn:
-        await conn.execute(f"TRUNCATE {', '.join(tables)}")
+        await conn.execute("; ".join(f"DELETE FROM {table}" for table in tables))
 
 
 def keys(found: Any) -> set[str]:

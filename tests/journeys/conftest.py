@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import pytest
 import uvicorn
-from axe_playwright_python.sync_playwright import Axe
+from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import Browser, Page, sync_playwright
 from starlette.applications import Starlette
 
@@ -21,11 +21,16 @@ from commonchart.app import build
 from commonchart.record import site as decisions
 from commonchart.record.database import Database
 from commonchart.settings import Settings
+from commonchart.web import session
 from tests.conftest import Clock
 from tests.smart import TOKEN_KEY
-from tests.web.conftest import PASSWORD, fill
+from tests.web.conftest import PASSWORD, peopled
+
+__all__ = ["peopled"]
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+AXE = "axe.run({resultTypes: ['violations']}).then(found => found.violations)"
 
 
 class Place(NamedTuple):
@@ -42,11 +47,11 @@ def address(place: Place) -> str:
 
 
 @pytest.fixture(scope="module")
-def place(empty_database: Any, template: str) -> Iterator[Place]:
+def place(empty_database: Any, peopled: str) -> Iterator[Place]:
     """A server over a database of its own."""
     if CHROMIUM is None:
         pytest.skip("no chromium here: `make journeys` installs it where it may")
-    name = empty_database.create(template)
+    name = empty_database.lend(peopled)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -60,7 +65,7 @@ def place(empty_database: Any, template: str) -> Iterator[Place]:
     yield Place(f"http://127.0.0.1:{port}", empty_database.url(name))
     server.should_exit = True
     thread.join(10)
-    empty_database.drop(name)
+    empty_database.give_back(name)
 
 
 def _app(url: str) -> Starlette:
@@ -70,8 +75,8 @@ def _app(url: str) -> Starlette:
 
 
 async def _prepared(url: str) -> None:
+    session.forget_sites()
     database = await Database.open(url)
-    await fill(database, Clock())
     async with database.connection() as conn:
         await decisions.put(conn, 1, "name", "Alder Street Family Practice")
         await decisions.put(
@@ -93,14 +98,19 @@ def browser(address: str) -> Iterator[Browser]:
 def signed(browser: Browser, address: str) -> Any:
     """The cookies of the clinician."""
     page = browser.new_page()
-    page.goto(f"{address}/sign-in")
-    page.get_by_label("User name").fill("sage")
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Continue").click()
+    enter(page, address, "sage")
     page.wait_for_url("**/patients")
     state = page.context.storage_state()
     page.context.close()
     return state
+
+
+def enter(page: Page, address: str, login: str, path: str = "") -> None:
+    """Fill in the form of signing in; `path` is where they want to be then."""
+    page.goto(f"{address}/sign-in" + (f"?next={path}" if path else ""))
+    page.get_by_label("User name").fill(login)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Continue").click()
 
 
 class Visit:
@@ -123,9 +133,16 @@ class Visit:
         self.page.goto(self.address + path)
         return self.page
 
+    def enter(self, login: str, path: str = "") -> Any:
+        """Sign this user in, who wants to be at `path`."""
+        enter(self.page, self.address, login, path)
+        return self.page
+
     def violations(self) -> list[str]:
         """What axe finds, in one line each."""
-        found = Axe().run(self.page).response["violations"]
+        if not self.page.evaluate("'axe' in window"):  # half a megabyte: once for a page is enough
+            self.page.evaluate(AXE_SCRIPT)
+        found = self.page.evaluate(AXE)
         return [f"{one['id']}: {one['nodes'][0]['html'][:200]}" for one in found]
 
 
@@ -144,11 +161,7 @@ def root(browser: Browser, address: str) -> Iterator[Visit]:
     """The administrator at a desk."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     made = Visit(context.new_page(), address)
-    page = made.go("/sign-in")
-    page.get_by_label("User name").fill("root")
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Continue").click()
-    page.wait_for_url("**/patients")
+    made.enter("root").wait_for_url("**/patients")
     yield made
     assert made.errors == []
     context.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import threading
 from collections.abc import Iterator
@@ -18,8 +17,8 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.journeys.conftest import Visit
+from tests.journeys.pictures import picture
 from tests.npm import packed
-from tests.web.conftest import PASSWORD
 
 pytestmark = pytest.mark.journey
 
@@ -64,12 +63,12 @@ def client_id(browser: Browser, address: str, app_site: str) -> str:
     """The app, registered and approved on the pages by an administrator."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     visit = Visit(context.new_page(), address)
-    _sign_in(visit, "root")
+    visit.enter("root").wait_for_url("**/patients*")
     page: Any = visit.go("/apps")
     assert visit.violations() == []
     page.get_by_role("link", name="Register an app").click()
     assert visit.violations() == []
-    _shot(page, "apps-new")
+    picture(page, "apps-new")
     page.get_by_label("Name", exact=True).fill("Growth charts")
     page.get_by_role("button", name="Register").click()
     expect(page.get_by_role("alert")).to_contain_text("redirect addresses")
@@ -82,24 +81,16 @@ def client_id(browser: Browser, address: str, app_site: str) -> str:
     page.get_by_role("button", name="Register").click()
     expect(page.get_by_text("Waits for approval")).to_be_visible()
     assert visit.violations() == []
-    _shot(page, "app-waiting")
+    picture(page, "app-waiting")
     page.get_by_role("button", name="Approve").click()
     expect(page.get_by_text("Approved", exact=True)).to_be_visible()
     id = str(page.get_by_text("Client id").locator("xpath=following-sibling::dd[1]").inner_text())
     visit.go("/apps")
     assert visit.violations() == []
-    _shot(page, "apps")
+    picture(page, "apps")
     assert visit.errors == []
     context.close()
     return id
-
-
-def _sign_in(visit: Visit, login: str) -> None:
-    page = visit.go("/sign-in")
-    page.get_by_label("User name").fill(login)
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Continue").click()
-    page.wait_for_url("**/patients*")
 
 
 def _launch(app_site: str, **given: str) -> str:
@@ -117,16 +108,16 @@ def test_standalone_with_fhirclient(visit: Visit, address: str, app_site: str, c
     page.goto(_launch(app_site, clientId=client_id, iss=f"{address}/fhir", scope=scope))
     expect(page.get_by_role("heading", name="Which patient is Growth charts for?")).to_be_visible()
     assert visit.violations() == []
-    _shot(page, "which-patient")
+    picture(page, "which-patient")
     page.get_by_label("Name, birth date or record number").fill("Hallowbrook")
     page.get_by_role("button", name="Find", exact=True).click()
     page.get_by_role("button", name="Choose").first.click()
     expect(page.get_by_role("heading", name="Allow Growth charts?")).to_be_visible()
     assert visit.violations() == []
-    _shot(page, "consent")
+    picture(page, "consent")
     page.emulate_media(color_scheme="dark")
     assert visit.violations() == []
-    _shot(page, "consent-dark")
+    picture(page, "consent-dark")
     page.emulate_media(color_scheme="light")
     page.get_by_role("button", name="Allow", exact=True).click()
     told = _told(page)
@@ -146,7 +137,7 @@ def _taken_back(visit: Visit, token: str, patient: str) -> None:
     """Under connected apps: then the token is of no use."""
     page: Any = visit.go("/connected-apps")
     assert visit.violations() == []
-    _shot(page, "connected")
+    picture(page, "connected")
     expect(page.get_by_role("heading", name="Growth charts").first).to_be_visible()
     url, headers = f"{visit.address}/fhir/Patient/{patient}", {"authorization": f"Bearer {token}"}
     assert httpx.get(url, headers=headers).status_code == 200
@@ -181,7 +172,7 @@ def test_a_person_unticks_and_refuses(visit: Visit, address: str, app_site: str,
 def test_from_the_chart_with_fhirclient(visit: Visit, app_folder: Path, client_id: str) -> None:
     page: Any = visit.go("/patients/ines/apps")
     assert visit.violations() == []
-    _shot(page, "gallery")
+    picture(page, "gallery")
     (app_folder / "config.json").write_text(
         json.dumps({"clientId": client_id, "scope": SCOPES.replace("launch/patient ", "")})
     )
@@ -199,9 +190,3 @@ def test_from_the_chart_with_fhirclient(visit: Visit, app_folder: Path, client_i
     assert told["encounter"] == visit_id
     assert told["banner"] is True
     app.close()
-
-
-def _shot(page: Any, name: str) -> None:
-    """A picture for whoever wants to look: COMMONCHART_SHOTS names the folder."""
-    if os.environ.get("COMMONCHART_SHOTS"):
-        page.screenshot(path=f"{os.environ['COMMONCHART_SHOTS']}/{name}.png", full_page=True)

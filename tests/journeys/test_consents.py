@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 from typing import Any
 
@@ -18,7 +17,7 @@ from commonchart.record import site as decisions
 from commonchart.record.database import Database
 from tests.conftest import Clock
 from tests.journeys.conftest import Place, Visit
-from tests.web.conftest import PASSWORD
+from tests.journeys.pictures import picture
 from tests.web.people import condition
 
 pytestmark = pytest.mark.journey
@@ -48,11 +47,7 @@ async def _prepared(url: str) -> None:
 
 def _in(browser: Browser, place: Place, login: str, **how: Any) -> Visit:
     visit = Visit(browser.new_context(**how).new_page(), place.address)
-    page = visit.go("/sign-in")
-    page.get_by_label("User name").fill(login)
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Continue").click()
-    page.wait_for_url(re.compile(r"/(patients|me)$"))
+    visit.enter(login).wait_for_url(re.compile(r"/(patients|me)$"))
     return visit
 
 
@@ -65,8 +60,7 @@ def _looked(visit: Visit, name: str) -> None:
         return
     assert visit.violations() == [], name
     assert visit.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), name
-    if os.environ.get("COMMONCHART_SHOTS"):
-        visit.page.screenshot(path=f"{os.environ['COMMONCHART_SHOTS']}/{name}.png", full_page=True)
+    picture(visit.page, name)
 
 
 DESK = {"viewport": {"width": 1280, "height": 900}}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +22,7 @@ from tests.conftest import Clock
 from tests.developers import EMAIL, TYPED
 from tests.journeys import conftest as journeys
 from tests.journeys.conftest import Place, Visit
+from tests.journeys.pictures import FOLDER, picture
 from tests.smart import CHALLENGE
 
 pytestmark = pytest.mark.journey
@@ -180,19 +180,17 @@ def _link(place: Place, email: str) -> str:
 
 def _looked(visit: Visit, name: str) -> None:
     """axe finds nothing, of some in dark too; small enough; nothing sticks out on a phone; and pictures."""
-    page, shots = visit.page, os.environ.get("COMMONCHART_SHOTS")
+    page = visit.page
     assert len(page.content().encode()) < 60_000
     wide = page.viewport_size
     assert wide is not None
     for scheme in ("dark", "light"):
-        if scheme == "dark" and name not in DARK and not shots:
+        if scheme == "dark" and name not in DARK and not FOLDER:
             continue
         page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
         assert visit.violations() == [], (name, scheme)
-        if shots:
-            page.screenshot(path=f"{shots}/{name}-{scheme}.png", full_page=True)
+        picture(page, f"{name}-{scheme}")
     page.set_viewport_size(NARROW)  # type: ignore[arg-type]
     assert page.evaluate("document.documentElement.scrollWidth") <= NARROW["width"], name
-    if shots:
-        page.screenshot(path=f"{shots}/{name}-phone.png", full_page=True)
+    picture(page, f"{name}-phone")
     page.set_viewport_size(wide)

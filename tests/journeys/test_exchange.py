@@ -8,8 +8,7 @@ import psycopg
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.journeys.conftest import Place, Visit
-from tests.web.conftest import PASSWORD
+from tests.journeys.conftest import Place, Visit, enter
 
 pytestmark = pytest.mark.journey
 
@@ -31,10 +30,7 @@ def test_an_export_is_begun_and_given_up_and_a_subscription_tried_again(
         java_script_enabled=javascript, viewport={"width": 1280, "height": 900}
     )
     page = context.new_page()
-    page.goto(f"{place.address}/sign-in?next=/exchange")
-    page.get_by_label("User name").fill("root")
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Continue").click()
+    enter(page, place.address, "root", "/exchange")
     expect(page.get_by_role("heading", name="Exchange")).to_be_visible()
     visit = Visit(page, place.address)
     assert not javascript or visit.violations() == []

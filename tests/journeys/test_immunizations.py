@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import psycopg
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.journeys.conftest import Place, Visit
-from tests.web.conftest import PASSWORD
+from tests.journeys.conftest import Place, Visit, enter
+from tests.journeys.pictures import picture
 
 pytestmark = pytest.mark.journey
-
-
-def shot(page: Any, name: str) -> None:
-    if os.environ.get("COMMONCHART_SHOTS"):
-        page.screenshot(path=f"{os.environ['COMMONCHART_SHOTS']}/{name}.png", full_page=True)
 
 
 def test_a_vaccine_is_given_from_what_could_be_given_today(visit: Visit) -> None:
     page: Any = visit.go("/patients/ines/immunizations")
     expect(page.get_by_role("heading", name="Forecast")).to_be_visible()
     assert visit.violations() == []
-    shot(page, "immunizations")
+    picture(page, "immunizations")
     page.get_by_role("link", name="Give", exact=False).first.click()
     expect(page.get_by_role("heading", name="Record a vaccine")).to_be_visible()
     assert visit.violations() == []
@@ -38,7 +32,7 @@ def test_a_vaccine_is_given_from_what_could_be_given_today(visit: Visit) -> None
     page.get_by_label("Yes: as recorded").check()
     page.keyboard.press("Control+Enter")
     expect(page.get_by_role("alert")).to_contain_text("expired on 01-Jan-2026")
-    shot(page, "give-stopped")
+    picture(page, "give-stopped")
     assert visit.violations() == []
     page.get_by_label("Expires").fill("2027-01-01")
     page.keyboard.press("Control+Enter")
@@ -50,12 +44,9 @@ def test_a_refusal_and_the_schedules_without_javascript(browser: Browser, place:
         java_script_enabled=False, viewport={"width": 390, "height": 844}, color_scheme="dark"
     )
     page = context.new_page()
-    page.goto(f"{place.address}/sign-in?next=/patients/ines/immunizations")
-    page.get_by_label("User name").fill("sage")
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Continue").click()
+    enter(page, place.address, "sage", "/patients/ines/immunizations")
     expect(page.get_by_role("heading", name="Could be given today")).to_be_visible()
-    shot(page, "immunizations-phone-dark")
+    picture(page, "immunizations-phone-dark")
     page.get_by_role("link", name="Not given", exact=False).first.click()
     page.get_by_label("Patient or parent declined").check()
     page.get_by_label("Ask again on").fill("2027-02-01")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from datetime import timedelta
 from typing import Any
 
@@ -20,6 +19,7 @@ from commonchart.record.database import Database
 from tests.conftest import Clock
 from tests.inbox import SITE, SODIUM, TSH, flagged, lab, patient, report
 from tests.journeys.conftest import Place, Visit
+from tests.journeys.pictures import picture
 
 pytestmark = pytest.mark.journey
 GIVEN = ["Pell", "Ysolde", "Nell", "Aldo", "Amos", "Thea", "Perrin", "Mira", "Hugh", "Kit"]
@@ -83,14 +83,14 @@ def test_a_morning_with_the_inbox(visit: Visit) -> None:
     for theme in ("light", "dark"):
         page.emulate_media(color_scheme=theme)
         assert visit.violations() == []
-        _shot(page, f"inbox-{theme}")
+        picture(page, f"inbox-{theme}")
     page.emulate_media(color_scheme="light")
     page.keyboard.press("a")
     expect(page.get_by_role("heading", name="Basic metabolic panel").first).to_be_visible()
     for theme in ("light", "dark"):
         page.emulate_media(color_scheme=theme)
         assert visit.violations() == []
-        _shot(page, f"item-{theme}")
+        picture(page, f"item-{theme}")
     page.emulate_media(color_scheme="light")
     page.get_by_label("Value read back").fill("6.4")
     page.get_by_label("What you did").fill("Called the patient in")
@@ -105,7 +105,7 @@ def test_a_morning_with_the_inbox(visit: Visit) -> None:
         page.keyboard.press(letter)
         expect(page.get_by_text(words).first).to_be_visible()
     assert visit.violations() == []
-    _shot(page, "item-forms")
+    picture(page, "item-forms")
     page.keyboard.press("s")
     expect(page.get_by_role("status")).to_contain_text("Signed.")
     page.keyboard.press("u")
@@ -123,11 +123,11 @@ def test_many_are_signed_by_keyboard(visit: Visit) -> None:
     for theme in ("light", "dark"):
         page.emulate_media(color_scheme=theme)
         assert visit.violations() == []
-        _shot(page, f"batch-{theme}")
+        picture(page, f"batch-{theme}")
     page.get_by_role("checkbox").first.uncheck()
     page.get_by_role("button", name="Sign what is ticked").click()
     expect(page.get_by_role("status")).to_contain_text("Signed.")
-    _shot(page, "signed")
+    picture(page, "signed")
 
 
 def test_a_cover_and_the_report(visit: Visit) -> None:
@@ -145,17 +145,17 @@ def test_a_cover_and_the_report(visit: Visit) -> None:
     for theme in ("light", "dark"):
         page.emulate_media(color_scheme=theme)
         assert visit.violations() == []
-        _shot(page, f"cover-{theme}")
+        picture(page, f"cover-{theme}")
     page = visit.go("/reports/critical")
     expect(page.get_by_text("Potassium").first).to_be_visible()
     for theme in ("light", "dark"):
         page.emulate_media(color_scheme=theme)
         assert visit.violations() == []
-        _shot(page, f"report-{theme}")
+        picture(page, f"report-{theme}")
     page.set_viewport_size({"width": 390, "height": 800})
     page = visit.go("/inbox")
     assert visit.violations() == []
-    _shot(page, "inbox-phone")
+    picture(page, "inbox-phone")
 
 
 def test_what_no_clinician_may_open_and_a_colleague_among_many(root: Visit, place: Place) -> None:
@@ -201,14 +201,8 @@ def _everywhere(visit: Visit, name: str) -> None:
     for theme in ("dark", "light"):
         page.emulate_media(color_scheme=theme)
         assert visit.violations() == [], (name, theme)
-        _shot(page, f"{name}-{theme}")
+        picture(page, f"{name}-{theme}")
     page.set_viewport_size({"width": 390, "height": 844})
     assert page.evaluate("document.documentElement.scrollWidth") <= 390, name
-    _shot(page, f"{name}-phone")
+    picture(page, f"{name}-phone")
     page.set_viewport_size({"width": 1280, "height": 900})
-
-
-def _shot(page: Any, name: str) -> None:
-    """A picture for whoever wants to look: COMMONCHART_SHOTS names the folder."""
-    if os.environ.get("COMMONCHART_SHOTS"):
-        page.screenshot(path=f"{os.environ['COMMONCHART_SHOTS']}/{name}.png", full_page=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -20,6 +19,7 @@ from commonchart.record.database import Database
 from tests.conftest import Clock
 from tests.inbox import SITE, SODIUM, lab, order
 from tests.journeys.conftest import Place, Visit
+from tests.journeys.pictures import FOLDER, picture
 from tests.web.conftest import PASSWORD
 
 pytestmark = pytest.mark.journey
@@ -66,11 +66,7 @@ def signed_as(browser: Browser, address: str) -> Iterator[As]:
         context = browser.new_context(viewport={"width": 1280, "height": 900}, **how)
         one = Visit(context.new_page(), address)
         made.append((one, context))
-        page = one.go("/sign-in")
-        page.get_by_label("User name").fill(login)
-        page.get_by_label("Password").fill(PASSWORD)
-        page.get_by_role("button", name="Continue").click()
-        page.wait_for_url("**/patients")
+        one.enter(login).wait_for_url("**/patients")
         return one
 
     yield of
@@ -127,7 +123,7 @@ def test_an_entry_is_marked_by_keyboard_and_gone_for_whom_it_keeps_out(visit: Vi
     page.set_viewport_size({"width": 390, "height": 900})
     page.get_by_text("More", exact=True).click()
     expect(page.get_by_role("link", name="Inbox").last).to_be_in_viewport()
-    _shot(page, "menu-390")
+    picture(page, "menu-390")
 
 
 def test_a_second_person_looks_at_it(signed_as: As) -> None:
@@ -207,15 +203,9 @@ def _looked(visit: Visit, name: str) -> None:
     for width in (1024, 390, 1280):
         page.set_viewport_size({"width": width, "height": 900})
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), width
-        _shot(page, f"{name}-{width}")
-    if os.environ.get("COMMONCHART_SHOTS"):
+        picture(page, f"{name}-{width}")
+    if FOLDER:
         page.emulate_media(color_scheme="dark")
         assert visit.violations() == []
-        _shot(page, f"{name}-dark")
+        picture(page, f"{name}-dark")
         page.emulate_media(color_scheme="light")
-
-
-def _shot(page: Any, name: str) -> None:
-    """A picture for whoever wants to look: COMMONCHART_SHOTS names the folder."""
-    if os.environ.get("COMMONCHART_SHOTS"):
-        page.screenshot(path=f"{os.environ['COMMONCHART_SHOTS']}/{name}.png", full_page=True)

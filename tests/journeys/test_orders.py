@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
 from typing import Any
 
@@ -17,17 +16,12 @@ from commonchart.jobs import medications
 from commonchart.record.database import Database
 from tests.access.medications.people import ADA, allergy, order, put
 from tests.conftest import Clock
-from tests.journeys.conftest import Place, Visit
-from tests.web.conftest import PASSWORD
+from tests.journeys.conftest import Place, Visit, enter
+from tests.journeys.pictures import picture
 
 pytestmark = pytest.mark.journey
 
 WHO = {**ADA, "id": "orla", "name": [{"family": "Quill", "given": ["Orla"]}]}
-
-
-def shot(page: Any, name: str) -> None:
-    if os.environ.get("COMMONCHART_SHOTS"):
-        page.screenshot(path=f"{os.environ['COMMONCHART_SHOTS']}/{name}.png", full_page=True)
 
 
 def about(body: dict[str, Any]) -> dict[str, Any]:
@@ -61,20 +55,20 @@ def test_an_order_is_stopped_then_given_a_reason(visit: Visit, orla: None) -> No
     assert visit.violations() == []
     page.get_by_role("textbox", name="Medicine").first.fill("Sildenafil 50 mg tablet")
     page.get_by_label("How it is taken").fill("1 tablet once a day")
-    shot(page, "order-form")
+    picture(page, "order-form")
     page.keyboard.press("Control+Enter")
     expect(page.get_by_role("alert")).to_contain_text("Not ordered: Sildenafil 50 mg tablet")
     assert visit.violations() == []
-    shot(page, "order-stopped")
+    picture(page, "order-stopped")
     page.get_by_text("Order it all the same: give a reason").click()
     page.get_by_role("button", name="Order all the same").click()
     expect(page.get_by_text("Choose or type why it is ordered all the same")).to_be_visible()
     assert visit.violations() == []
-    shot(page, "order-stopped-without-reason")
+    picture(page, "order-stopped-without-reason")
     page.get_by_label("Why it goes on all the same").select_option("apart")
     page.get_by_role("button", name="Order all the same").click()
     expect(page.get_by_role("status").first).to_contain_text("Saved")
-    shot(page, "order-stored")
+    picture(page, "order-stored")
     assert visit.violations() == []
 
 
@@ -85,12 +79,12 @@ def test_what_only_has_to_be_known_and_what_was_not_checked(visit: Visit, orla: 
     page.get_by_role("button", name="Only check").click()
     expect(page.get_by_role("heading", name="To know: it does not stop the order")).to_be_visible()
     assert visit.violations() == []
-    shot(page, "order-passive")
+    picture(page, "order-passive")
     page.get_by_role("textbox", name="Medicine").first.fill("blue pill")
     page.keyboard.press("Control+Enter")
     expect(page.get_by_text('NOT CHECKED: no code for "blue pill"').first).to_be_visible()
     assert visit.violations() == []
-    shot(page, "order-not-checked")
+    picture(page, "order-not-checked")
 
 
 def test_the_review_and_a_decision_on_it(visit: Visit, orla: None, place: Place) -> None:
@@ -98,21 +92,21 @@ def test_the_review_and_a_decision_on_it(visit: Visit, orla: None, place: Place)
     page.get_by_role("textbox", name="Substance").fill("Warfarin")
     page.keyboard.press("Control+Enter")
     expect(page.get_by_text("Medication alerts", exact=True).first).to_be_visible()
-    shot(page, "banner-after-allergy")
+    picture(page, "banner-after-allergy")
     page = visit.go("/patients/orla/medication-check")
     expect(page.get_by_text("May kill").first).to_be_visible()
     assert visit.violations() == []
-    shot(page, "medication-check")
+    picture(page, "medication-check")
     page.get_by_text("It goes on as it is: give a reason").first.click()
     page.get_by_role("button", name="Keep the reason").first.click()
     expect(page.get_by_role("alert")).to_contain_text("Say why")
     assert visit.violations() == []
     page = visit.go("/medication-alerts?show=all")
     assert visit.violations() == []
-    shot(page, "open-alerts")
+    picture(page, "open-alerts")
     page = visit.go("/medication-rules")
     assert visit.violations() == []
-    shot(page, "medication-rules")
+    picture(page, "medication-rules")
 
 
 def test_the_report(visit: Visit, orla: None, place: Place) -> None:
@@ -125,11 +119,11 @@ def test_the_report(visit: Visit, orla: None, place: Place) -> None:
     page: Any = visit.go("/reports/alerts")
     expect(page.get_by_text("1 noisy alert")).to_be_visible()
     assert visit.violations() == []
-    shot(page, "alert-report")
+    picture(page, "alert-report")
     page.get_by_role("link", name="Warfarin with a statin").click()
     expect(page.get_by_role("heading", name="Each time it was shown")).to_be_visible()
     assert visit.violations() == []
-    shot(page, "alert-events")
+    picture(page, "alert-events")
 
 
 def test_on_a_phone_in_the_dark_without_javascript(browser: Browser, place: Place, orla: None) -> None:
@@ -137,19 +131,16 @@ def test_on_a_phone_in_the_dark_without_javascript(browser: Browser, place: Plac
         java_script_enabled=False, viewport={"width": 390, "height": 844}, color_scheme="dark"
     )
     page = context.new_page()
-    page.goto(f"{place.address}/sign-in?next=/patients/orla/new/order")
-    page.get_by_label("User name").fill("sage")
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Continue").click()
+    enter(page, place.address, "sage", "/patients/orla/new/order")
     page.get_by_role("textbox", name="Medicine").first.fill("Tadalafil 5 mg tablet")
     page.get_by_label("How it is taken").fill("1 tablet once a day")
     page.get_by_label("How it is taken").press("Enter")
     expect(page.get_by_role("alert")).to_contain_text("Not ordered")
-    shot(page, "order-stopped-phone-dark")
+    picture(page, "order-stopped-phone-dark")
     page.get_by_role("button", name="Do not order").click()
     expect(page.get_by_text("Nothing was ordered")).to_be_visible()
     page.goto(f"{place.address}/patients/orla/medication-check")
-    shot(page, "medication-check-phone-dark")
+    picture(page, "medication-check-phone-dark")
     page.goto(f"{place.address}/reports/alerts")
-    shot(page, "alert-report-phone-dark")
+    picture(page, "alert-report-phone-dark")
     context.close()

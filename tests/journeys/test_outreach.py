@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from typing import Any
 
 import psycopg
@@ -16,9 +15,9 @@ from commonchart.fhir.validate import validate
 from commonchart.jobs import worker
 from commonchart.record.database import Database
 from tests.conftest import Clock
-from tests.journeys.conftest import Place, Visit
+from tests.journeys.conftest import Place, Visit, enter
+from tests.journeys.pictures import picture
 from tests.outreach import woman
-from tests.web.conftest import PASSWORD
 from tests.web.test_campaigns import appointment
 
 pytestmark = pytest.mark.journey
@@ -59,13 +58,10 @@ def test_a_campaign_of_letters(browser: Browser, place: Place, javascript: bool)
 
     def checked(name: str) -> None:
         assert not javascript or visit.violations() == []
-        if os.environ.get("COMMONCHART_SHOTS") and javascript:
-            page.screenshot(path=f"{os.environ['COMMONCHART_SHOTS']}/{name}.png", full_page=True)
+        if javascript:
+            picture(page, name)
 
-    page.goto(f"{place.address}/sign-in?next=/campaigns")
-    page.get_by_label("User name").fill("root")
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Continue").click()
+    enter(page, place.address, "root", "/campaigns")
     expect(page.get_by_text("Nobody has been contacted yet.")).to_be_visible()
     checked("campaigns-empty")
     page.goto(f"{place.address}/registry?rule=colorectal")
@@ -125,7 +121,4 @@ def test_the_pages_beside_it_hold_no_barrier(visit: Visit, path: str) -> None:
     assert visit.violations() == []
     page.emulate_media(color_scheme="dark")
     assert visit.violations() == []
-    if os.environ.get("COMMONCHART_SHOTS"):
-        page.screenshot(
-            path=f"{os.environ['COMMONCHART_SHOTS']}/{path.split('?')[0].split('/')[-1]}.png", full_page=True
-        )
+    picture(page, path.split("?")[0].split("/")[-1])

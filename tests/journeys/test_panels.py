@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from typing import Any
 
 import pytest
@@ -12,6 +11,7 @@ from playwright.sync_api import Browser, expect
 from commonchart.record.database import Database
 from tests.conftest import Clock
 from tests.journeys.conftest import Place, Visit
+from tests.journeys.pictures import picture
 from tests.panels import panel_people, put
 
 pytestmark = pytest.mark.journey
@@ -31,25 +31,20 @@ def listed(place: Place) -> None:
     asyncio.run(prepared())
 
 
-def shot(page: Any, name: str) -> None:
-    if os.environ.get("COMMONCHART_SHOTS"):
-        page.screenshot(path=f"{os.environ['COMMONCHART_SHOTS']}/{name}.png", full_page=True)
-
-
 @pytest.mark.parametrize("path", PATHS)
 def test_no_barrier_in_light_dark_and_on_a_phone(visit: Visit, path: str) -> None:
     page: Any = visit.go(path)
     name = path.strip("/").replace("/", "-").split("?")[0]
     assert visit.violations() == []
-    shot(page, name)
+    picture(page, name)
     page.emulate_media(color_scheme="dark")
     assert visit.violations() == []
-    shot(page, f"{name}-dark")
+    picture(page, f"{name}-dark")
     page.set_viewport_size({"width": 390, "height": 844})
     page.emulate_media(color_scheme="light")
     assert visit.violations() == []
     assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
-    shot(page, f"{name}-phone")
+    picture(page, f"{name}-phone")
 
 
 def test_rows_are_chosen_and_put_off_with_the_keyboard(visit: Visit) -> None:
@@ -68,7 +63,7 @@ def test_rows_are_chosen_and_put_off_with_the_keyboard(visit: Visit) -> None:
     page.get_by_role("button", name="Put off 2 rows").click()
     expect(page.get_by_role("status")).to_contain_text("2 rows were put off")
     assert visit.violations() == []
-    shot(page, "registry-deferred")
+    picture(page, "registry-deferred")
 
 
 def test_a_filter_is_saved_and_deleted_and_brought_back(visit: Visit) -> None:
@@ -83,7 +78,7 @@ def test_a_filter_is_saved_and_deleted_and_brought_back(visit: Visit) -> None:
     page.get_by_role("button", name="Undo").click()
     expect(page.get_by_role("link", name="A1c out of range").first).to_be_visible()
     assert visit.violations() == []
-    shot(page, "saved-filters")
+    picture(page, "saved-filters")
 
 
 def test_from_a_number_to_its_patients_and_back(visit: Visit) -> None:

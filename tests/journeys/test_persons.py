@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import psycopg
@@ -10,15 +9,10 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.journeys.conftest import Place, Visit
+from tests.journeys.pictures import picture
 from tests.web.conftest import PASSWORD
 
 pytestmark = pytest.mark.journey
-
-
-def _shot(page: Any, name: str) -> None:
-    """A picture for whoever wants to look: COMMONCHART_SHOTS names the folder."""
-    if os.environ.get("COMMONCHART_SHOTS"):
-        page.screenshot(path=f"{os.environ['COMMONCHART_SHOTS']}/{name}.png", full_page=True)
 
 
 def _stale(place: Place) -> None:
@@ -36,7 +30,7 @@ def test_no_barrier_where_records_are_linked_and_opened(visit: Visit, place: Pla
         page: Any = visit.go(path)
         expect(page.get_by_role("heading", level=1)).to_be_visible()
         assert visit.violations() == [], path
-        _shot(page, name)
+        picture(page, name)
     page = visit.go("/emergency")
     page.get_by_label("Family name").fill("Hallowbrook")
     page.get_by_role("button", name="Look").click()
@@ -48,7 +42,7 @@ def test_no_barrier_where_records_are_linked_and_opened(visit: Visit, place: Pla
     page.get_by_role("link", name="Open in an emergency").click()
     expect(page.get_by_text("What this opens")).to_be_visible()
     assert visit.violations() == []
-    _shot(page, "emergency-confirm")
+    picture(page, "emergency-confirm")
     _stale(place)
     page.reload()
     page.get_by_label("Why the record is needed now").fill("Unconscious on arrival")
@@ -56,18 +50,15 @@ def test_no_barrier_where_records_are_linked_and_opened(visit: Visit, place: Pla
     page.get_by_role("button", name="Open the record").click()
     expect(page.get_by_text("Break-glass: this record is open to you")).to_be_visible()
     assert visit.violations() == []
-    _shot(page, "emergency-chart")
+    picture(page, "emergency-chart")
 
 
 def test_the_review_has_no_barrier(browser: Browser, address: str) -> None:
     context = browser.new_context(color_scheme="dark", viewport={"width": 1280, "height": 900})
     made = Visit(context.new_page(), address)
-    page: Any = made.go("/sign-in?next=/reports/break-glass")
-    page.get_by_label("User name").fill("root")
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Continue").click()
+    page: Any = made.enter("root", "/reports/break-glass")
     expect(page.get_by_role("heading", name="Break-glass to review")).to_be_visible()
     expect(page.get_by_text("Unconscious on arrival")).to_be_visible()
     assert made.violations() == []
-    _shot(page, "emergency-review")
+    picture(page, "emergency-review")
     context.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +14,7 @@ from commonchart.record import changes
 from commonchart.record.database import Database
 from tests.conftest import Clock
 from tests.journeys.conftest import Place, Visit
+from tests.journeys.pictures import picture
 
 pytestmark = pytest.mark.journey
 DUE = "/patients/ines/due"
@@ -51,30 +51,24 @@ def work(place: Place) -> None:
         pool.submit(lambda: asyncio.run(follow())).result()
 
 
-def _shot(page: Any, name: str) -> None:
-    """A picture for whoever wants to look: COMMONCHART_SHOTS names the folder."""
-    if os.environ.get("COMMONCHART_SHOTS"):
-        page.screenshot(path=f"{os.environ['COMMONCHART_SHOTS']}/{name}.png", full_page=True)
-
-
 def test_the_due_list_and_one_item_defend_themselves(visit: Visit, place: Place) -> None:
     work(place)
     page: Any = visit.go(f"{DUE}?rule=a1c")
     expect(page.get_by_role("heading", name="Facts used").first).to_be_visible()
     assert visit.violations() == []
-    _shot(page, "due-list")
+    picture(page, "due-list")
     page.locator("#a1c").get_by_role("link", name="More").click()
     expect(page.get_by_role("heading", name="HbA1c", exact=True)).to_be_visible()
     expect(page.get_by_text("Months in range")).to_be_visible()
     assert visit.violations() == []
-    _shot(page, "due-item")
+    picture(page, "due-item")
 
 
 def test_a_deferral_is_made_waited_for_and_ended(visit: Visit, place: Place) -> None:
     page: Any = visit.go(f"{DUE}/breast")
     page.get_by_role("link", name="Defer").click()
     assert visit.violations() == []
-    _shot(page, "form-defer")
+    picture(page, "form-defer")
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_role("alert")).to_contain_text("Enter the reason")
     assert visit.violations() == []
@@ -82,12 +76,12 @@ def test_a_deferral_is_made_waited_for_and_ended(visit: Visit, place: Place) -> 
     page.keyboard.press("Control+Enter")
     expect(page.get_by_text("Being worked out.")).to_be_visible()
     assert visit.violations() == []
-    _shot(page, "being-worked-out")
+    picture(page, "being-worked-out")
     work(place)
     expect(page.get_by_text("Being worked out.")).to_be_hidden(timeout=5000)
     expect(page.locator(".verdict")).to_contain_text("Deferred")
     assert visit.violations() == []
-    _shot(page, "deferred")
+    picture(page, "deferred")
     page.get_by_role("link", name="End").click()
     assert visit.violations() == []
     page.get_by_label("Reason").fill("Came back early")
@@ -105,14 +99,14 @@ def test_every_form_is_accessible(visit: Visit, path: str) -> None:
     page: Any = visit.go(f"{DUE}/{path}")
     expect(page.get_by_role("heading", level=1)).to_be_visible()
     assert visit.violations() == []
-    _shot(page, f"form-{path.replace('/', '-')}")
+    picture(page, f"form-{path.replace('/', '-')}")
 
 
 def test_the_questionnaire_is_answered_and_printed(visit: Visit, place: Place) -> None:
     work(place)
     page: Any = visit.go("/patients/ines/questionnaire")
     assert visit.violations() == []
-    _shot(page, "questionnaire")
+    picture(page, "questionnaire")
     page.get_by_role("button", name="Save the answers").click()
     expect(page.get_by_role("alert")).to_be_visible()
     assert visit.violations() == []
@@ -128,7 +122,7 @@ def test_the_questionnaire_is_answered_and_printed(visit: Visit, place: Place) -
     expect(page.get_by_text("Print this page with your browser")).to_be_hidden()
     expect(page.get_by_role("heading", name="Questions before your visit")).to_be_visible()
     assert visit.violations() == []
-    _shot(page, "questionnaire-paper")
+    picture(page, "questionnaire-paper")
     sheet = page.pdf(format="Letter")
     assert sheet.count(b"/Type /Page\n") + sheet.count(b"/Type /Page ") <= 2
 
@@ -143,4 +137,4 @@ def test_on_a_phone_in_the_dark(phone: Visit, place: Place) -> None:
         page: Any = phone.go(path)
         assert phone.violations() == []
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-        _shot(page, f"phone-dark-{name}")
+        picture(page, f"phone-dark-{name}")

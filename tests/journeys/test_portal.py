@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 from typing import Any
 
@@ -19,6 +18,7 @@ from commonchart.jobs import worker
 from commonchart.record.database import Database
 from tests.conftest import Clock
 from tests.journeys.conftest import Place, Visit
+from tests.journeys.pictures import picture
 from tests.web.conftest import PASSWORD
 from tests.web.people import about
 
@@ -66,16 +66,8 @@ async def _prepared(url: str) -> str:
 
 def _in(browser: Browser, place: Place, login: str, **how: Any) -> Visit:
     visit = Visit(browser.new_context(**how).new_page(), place.address)
-    page = visit.go("/sign-in")
-    page.get_by_label("User name").fill(login)
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Continue").click()
+    visit.enter(login)
     return visit
-
-
-def _shot(visit: Visit, name: str) -> None:
-    if os.environ.get("COMMONCHART_SHOTS"):
-        visit.page.screenshot(path=f"{os.environ['COMMONCHART_SHOTS']}/{name}.png", full_page=True)
 
 
 @pytest.mark.parametrize(
@@ -95,7 +87,7 @@ def test_every_page(browser: Browser, place: Place, right: str, name: str, wide:
         page = visit.go(path)
         assert visit.violations() == [], path
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
-        _shot(visit, f"{key}-{name}")
+        picture(visit.page, f"{key}-{name}")
     assert visit.errors == []
     visit.page.context.close()
 
@@ -105,7 +97,7 @@ def test_a_request_without_javascript_and_the_answer_of_staff(browser: Browser, 
     page = visit.go("/me/ask?kind=correction&focus=AllergyIntolerance/a2")
     page.get_by_role("button", name="Send").click()
     expect(page.get_by_role("alert")).to_contain_text("There are 2 things to fix")
-    _shot(visit, "ask-errors-phone")
+    picture(visit.page, "ask-errors-phone")
     page.get_by_label("Something is wrong or missing in it").check()
     page.get_by_label("What should it say?").fill("It was a fever")
     page.get_by_role("button", name="Send").click()
@@ -115,7 +107,7 @@ def test_a_request_without_javascript_and_the_answer_of_staff(browser: Browser, 
     for path in ("/requests", "/patients/ines/portal", "/patients/ines/hold/Observation/k2"):
         staff.go(path)
         assert staff.violations() == [], path
-        _shot(staff, f"staff-{re.sub(r'[^a-z]', '-', path[1:].lower())}")
+        picture(staff.page, f"staff-{re.sub(r'[^a-z]', '-', path[1:].lower())}")
     staff.page.context.close()
 
 
@@ -129,7 +121,7 @@ def test_an_invitation_is_taken_up(browser: Browser, place: Place) -> None:
     visit = Visit(browser.new_context(viewport={"width": 390, "height": 844}).new_page(), place.address)
     page = visit.go("/invitation")
     assert visit.violations() == []
-    _shot(visit, "invitation-phone")
+    picture(visit.page, "invitation-phone")
     page.get_by_label("Code").fill(code)
     page.get_by_label("No, make one").check()
     page.get_by_label("User name").fill("tom")
@@ -138,5 +130,5 @@ def test_an_invitation_is_taken_up(browser: Browser, place: Place) -> None:
     page.wait_for_url("**/me")
     expect(page.get_by_role("heading", level=1)).to_contain_text("Tom")
     assert visit.violations() == []
-    _shot(visit, "home-empty-phone")
+    picture(visit.page, "home-empty-phone")
     page.context.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from typing import Any
 
 import pytest
@@ -16,6 +15,7 @@ from commonchart.jobs import worker
 from commonchart.record.database import Database
 from tests.conftest import Clock
 from tests.journeys.conftest import Place, Visit
+from tests.journeys.pictures import pictures
 from tests.web.test_growth_page import child, measured
 from tests.web.test_quarantine import potassium
 
@@ -57,11 +57,11 @@ def filled(place: Place) -> None:
 def test_a_doubtful_result_is_released_and_taken_back(filled: None, visit: Visit) -> None:
     page: Any = visit.go("/quarantine")
     assert visit.violations() == []
-    _shots(page, "quarantine")
+    pictures(page, "quarantine", printed=True)
     page.get_by_role("link", name="Potassium").first.click()
     expect(page.get_by_text("Nobody can have it")).to_be_visible()
     assert visit.violations() == []
-    _shots(page, "quarantine-one")
+    pictures(page, "quarantine-one", printed=True)
     page.get_by_role("button", name="Release").click()
     expect(page.get_by_role("alert")).to_contain_text("Say why")
     assert visit.violations() == []
@@ -73,7 +73,7 @@ def test_a_doubtful_result_is_released_and_taken_back(filled: None, visit: Visit
     expect(page.get_by_text("Nobody can have it")).to_be_visible()
     page = visit.go("/patients/ines/results")
     assert visit.violations() == []
-    _shots(page, "results")
+    pictures(page, "results", printed=True)
 
 
 def test_growth_and_calculators(filled: None, visit: Visit) -> None:
@@ -83,24 +83,8 @@ def test_growth_and_calculators(filled: None, visit: Visit) -> None:
         page.emulate_media(color_scheme="dark")
         assert visit.violations() == []
         page.emulate_media(color_scheme="light")
-        _shots(page, name)
+        pictures(page, name, printed=True)
     page.get_by_label("Creatinine").fill("1.4")
     page.get_by_role("button", name="Compute").click()
     expect(page.get_by_role("status")).to_contain_text("Nothing was stored")
     assert visit.violations() == []
-
-
-def _shots(page: Any, name: str) -> None:
-    """Pictures for whoever wants to look: COMMONCHART_SHOTS names the folder."""
-    folder = os.environ.get("COMMONCHART_SHOTS")
-    if not folder:
-        return
-    page.screenshot(path=f"{folder}/{name}.png", full_page=True)
-    page.emulate_media(color_scheme="dark")
-    page.screenshot(path=f"{folder}/{name}-dark.png", full_page=True)
-    page.emulate_media(color_scheme="light", media="print")
-    page.screenshot(path=f"{folder}/{name}-print.png", full_page=True)
-    page.emulate_media(media="screen")
-    page.set_viewport_size({"width": 390, "height": 844})
-    page.screenshot(path=f"{folder}/{name}-phone.png", full_page=True)
-    page.set_viewport_size({"width": 1280, "height": 900})

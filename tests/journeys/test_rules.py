@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
 from typing import Any
 
@@ -17,6 +16,7 @@ from commonchart.jobs import rule_previews, worker
 from commonchart.record.database import Database
 from tests.conftest import Clock
 from tests.journeys.conftest import Place, Visit
+from tests.journeys.pictures import picture
 from tests.outreach import woman
 
 pytestmark = pytest.mark.journey
@@ -66,7 +66,7 @@ def test_a_rule_is_changed_tried_used_approved_and_gone_back_from(visit: Visit, 
     page.get_by_role("button", name="Work it out for everybody").click()
     expect(page.get_by_role("progressbar")).to_be_visible()
     assert visit.violations() == []
-    _shot(page, "running")
+    picture(page, "running")
     _apart(place)
     page.reload()
     page.get_by_role("link", name="no longer due").click()
@@ -94,10 +94,5 @@ def _looks(visit: Visit, name: str) -> None:
     for scheme in ("light", "dark"):
         visit.page.emulate_media(color_scheme=scheme)
         assert visit.violations() == [], (name, scheme)
-        _shot(visit.page, f"{name}-{scheme}")
+        picture(visit.page, f"{name}-{scheme}")
     visit.page.emulate_media(color_scheme="light")
-
-
-def _shot(page: Any, name: str) -> None:
-    if os.environ.get("COMMONCHART_SHOTS"):
-        page.screenshot(path=f"{os.environ['COMMONCHART_SHOTS']}/{name}.png", full_page=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,31 +13,10 @@ from playwright.sync_api import Browser, Page, TimeoutError, expect
 
 from tests.conftest import Clock
 from tests.journeys.conftest import Place, Visit
-from tests.web.conftest import PASSWORD
+from tests.journeys.pictures import picture, pictures
 
 pytestmark = pytest.mark.journey
 STALE = "UPDATE credential SET factor_at = factor_at - interval '10 minutes'"
-
-
-def _shot(page: Page, name: str) -> None:
-    """A picture for whoever wants to look: COMMONCHART_SHOTS names the folder."""
-    if os.environ.get("COMMONCHART_SHOTS"):
-        page.screenshot(path=f"{os.environ['COMMONCHART_SHOTS']}/{name}.png", full_page=True)
-
-
-def _all_shots(page: Page, name: str) -> None:
-    """Light, dark, and on a phone."""
-    if not os.environ.get("COMMONCHART_SHOTS"):
-        return
-    _shot(page, name)
-    page.emulate_media(color_scheme="dark")
-    _shot(page, f"{name}-dark")
-    page.emulate_media(color_scheme="light")
-    wide = page.viewport_size
-    page.set_viewport_size({"width": 390, "height": 844})
-    _shot(page, f"{name}-phone")
-    if wide:
-        page.set_viewport_size(wide)
 
 
 def _stale(place: Place) -> None:
@@ -92,29 +70,21 @@ def _add_a_passkey(page: Page) -> None:
             return
 
 
-def _enter(visit: Visit, login: str, path: str = "/") -> Any:
-    page: Any = visit.go(f"/sign-in?next={path}")
-    page.get_by_label("User name").fill(login)
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Continue").click()
-    return page
-
-
 def test_a_passkey_is_made_and_opens_the_door_the_second_step_and_a_dangerous_act(
     somebody: Visit, place: Place
 ) -> None:
     page: Any = somebody.go("/sign-in")
     expect(page.get_by_role("button", name="Use a passkey")).to_be_visible()
     assert somebody.violations() == []
-    _all_shots(page, "sign-in")
+    pictures(page, "sign-in")
     page.get_by_role("button", name="Use a passkey").click()  # there is none yet
     expect(page.get_by_role("alert")).to_contain_text("was not used")
-    page = _enter(somebody, "root", "/account/factors")
+    page = somebody.enter("root", "/account/factors")
     assert somebody.violations() == []
     _add_a_passkey(page)
     expect(page.get_by_role("heading", name="Your recovery codes")).to_be_visible(timeout=20_000)
     assert somebody.violations() == []
-    _all_shots(page, "codes")
+    pictures(page, "codes")
     page.get_by_role("link", name="I have kept them").click()
     expect(page.get_by_role("heading", name="Desk key")).to_be_visible()
     page.get_by_text("Another name").click()
@@ -122,15 +92,15 @@ def test_a_passkey_is_made_and_opens_the_door_the_second_step_and_a_dangerous_ac
     page.get_by_role("button", name="Keep the name").click()
     expect(page.get_by_role("heading", name="Blue key")).to_be_visible()
     assert somebody.violations() == []
-    _all_shots(page, "factors")
+    pictures(page, "factors")
     # out, and Back shows no page of before
     page.goto(f"{somebody.address}/account")
     assert somebody.violations() == []
-    _all_shots(page, "account")
+    pictures(page, "account")
     page.get_by_role("button", name="Sign out").click()
     expect(page.get_by_role("heading", name="You are signed out")).to_be_visible()
     assert somebody.violations() == []
-    _all_shots(page, "signed-out")
+    pictures(page, "signed-out")
     page.go_back()
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
     # in with the passkey alone
@@ -141,22 +111,22 @@ def test_a_passkey_is_made_and_opens_the_door_the_second_step_and_a_dangerous_ac
     page.goto(f"{somebody.address}/account/factors/app")
     expect(page.get_by_role("heading", name="Confirm that it is you")).to_be_visible()
     assert somebody.violations() == []
-    _all_shots(page, "step-up")
+    pictures(page, "step-up")
     page.get_by_role("button", name="Use a passkey").click()
     expect(page.get_by_role("heading", name="Set up an authenticator app")).to_be_visible()
     assert somebody.violations() == []
     page.get_by_text("I cannot scan it").click()
-    _all_shots(page, "app")
+    pictures(page, "app")
     # as the second step after the password
-    page = _enter(somebody, "root", "/account/sessions")
+    page = somebody.enter("root", "/account/sessions")
     expect(page.get_by_role("heading", name="Confirm that it is you")).to_be_visible()
     assert somebody.violations() == []
-    _all_shots(page, "second")
+    pictures(page, "second")
     page.get_by_role("button", name="Use a passkey").click()
     expect(page.get_by_role("heading", name="Where you are signed in")).to_be_visible()
     expect(page.get_by_text("password and passkey").first).to_be_visible()
     assert somebody.violations() == []
-    _all_shots(page, "sessions")
+    pictures(page, "sessions")
     page.get_by_role("button", name="Sign out everywhere else").click()
     expect(page.get_by_text("You are signed out everywhere else.")).to_be_visible()
 
@@ -166,10 +136,10 @@ def test_a_role_that_must_have_one_sets_it_up_and_a_form_goes_on_after_step_up(
 ) -> None:
     with psycopg.connect(place.database) as conn:
         conn.execute("INSERT INTO site_setting VALUES (1, 'second_factor', 'clinician')")
-    page = _enter(somebody, "sage", "/persons/ines/late")
+    page = somebody.enter("sage", "/persons/ines/late")
     expect(page.get_by_role("heading", name="Set up a second step")).to_be_visible()
     assert somebody.violations() == []
-    _all_shots(page, "enrol")
+    pictures(page, "enrol")
     page.get_by_text("I cannot scan it").click()
     app = pyotp.TOTP(page.locator("code.key").inner_text().replace(" ", ""))
     page.get_by_label("The 6 digits").fill("000000")
@@ -181,7 +151,7 @@ def test_a_role_that_must_have_one_sets_it_up_and_a_form_goes_on_after_step_up(
     codes = page.locator(".codes code").all_inner_texts()
     assert len(codes) == 10
     assert somebody.violations() == []
-    _all_shots(page, "enrol-codes")
+    pictures(page, "enrol-codes")
     page.get_by_role("link", name="I have kept them").click()
     expect(page.get_by_role("heading", name="Two records side by side")).to_be_visible()
     _stale(place)
@@ -189,7 +159,7 @@ def test_a_role_that_must_have_one_sets_it_up_and_a_form_goes_on_after_step_up(
     page.get_by_label("How you know").fill("Different people, seen both")
     page.get_by_role("button", name="Keep the decision").click()
     expect(page.get_by_text("What you typed is kept")).to_be_visible()
-    _all_shots(page, "step-up-typed")
+    pictures(page, "step-up-typed")
     page.get_by_label("Code").fill("wrong-wrong")
     page.keyboard.press("Enter")
     expect(page.get_by_role("alert").first).to_contain_text("not right")
@@ -205,7 +175,7 @@ def test_before_the_session_ends_one_is_told_and_stays_by_one_key(browser: Brows
     visit = Visit(context.new_page(), place.address)
     page: Any = visit.page
     page.clock.install()
-    page = _enter(visit, "desk", "/patients/ines/contacts")
+    page = visit.enter("desk", "/patients/ines/contacts")
     page.wait_for_url("**/contacts")
     ends = "UPDATE credential SET expires = created + interval '%s' WHERE kind = 'session'"
     with psycopg.connect(place.database) as conn:
@@ -217,7 +187,7 @@ def test_before_the_session_ends_one_is_told_and_stays_by_one_key(browser: Brows
     expect(page.get_by_role("button", name="Stay signed in")).to_be_focused()
     expect(warning.get_by_role("button")).to_have_count(1)
     assert visit.violations() == []
-    _all_shots(page, "idle")
+    pictures(page, "idle")
     with psycopg.connect(place.database) as conn:  # what the server's clock would have done
         conn.execute(ends % "15 minutes")
     page.keyboard.press("Enter")
@@ -258,7 +228,7 @@ def test_what_was_typed_outlives_the_session_for_the_same_person(browser: Browse
     with psycopg.connect(place.database) as conn:
         conn.execute("UPDATE factor SET ended = now()")
     page.clock.install()
-    page = _enter(visit, "root", "/apps/new")
+    page = visit.enter("root", "/apps/new")
     page.get_by_label("Name", exact=True).fill("Typed before the end")
     with psycopg.connect(place.database) as conn:
         conn.execute("UPDATE credential SET expires = created WHERE kind = 'session'")
@@ -266,14 +236,14 @@ def test_what_was_typed_outlives_the_session_for_the_same_person(browser: Browse
     over = page.get_by_role("alertdialog", name="You have been signed out")
     expect(over).to_be_visible()
     assert visit.violations() == []
-    _shot(page, "idle-over")
+    picture(page, "idle-over")
     other = Visit(context.new_page(), place.address)
-    _enter(other, "desk")
+    other.enter("desk")
     other.page.wait_for_url("**/patients")
     page.clock.fast_forward(20_000)
     page.wait_for_timeout(300)
     expect(over).to_be_visible()  # somebody else: nothing is sent in their name
-    _enter(other, "root")
+    other.enter("root")
     other.page.wait_for_url("**/patients")
     page.clock.fast_forward(20_000)
     expect(over).to_be_hidden()
@@ -289,7 +259,7 @@ def test_what_was_typed_outlives_the_session_for_the_same_person(browser: Browse
 def test_patients_find_the_same_in_plain_words(browser: Browser, place: Place) -> None:
     context = browser.new_context(viewport={"width": 390, "height": 844})
     visit = Visit(context.new_page(), place.address)
-    page = _enter(visit, "ines", "/me/you")
+    page = visit.enter("ines", "/me/you")
     expect(page.get_by_role("link", name="Second step and passkeys")).to_be_visible()
     for path in (
         "/me/you",
@@ -301,11 +271,11 @@ def test_patients_find_the_same_in_plain_words(browser: Browser, place: Place) -
         visit.go(path)
         assert visit.violations() == [], path
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
-        _shot(page, f"patient{path.replace('/', '-')}")
+        picture(page, f"patient{path.replace('/', '-')}")
     _stale(place)
     visit.go("/account/password")
     expect(page.get_by_label("Your password again")).to_be_visible()
     assert visit.violations() == []
-    _shot(page, "patient-step-up")
+    picture(page, "patient-step-up")
     assert visit.errors == []
     context.close()

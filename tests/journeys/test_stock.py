@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import pytest
 from playwright.sync_api import expect
 
 from tests.journeys.conftest import Visit
+from tests.journeys.pictures import picture
 
 pytestmark = pytest.mark.journey
 
@@ -26,7 +26,7 @@ def test_a_delivery_is_entered_counted_and_recalled(visit: Visit) -> None:
     page.get_by_label("Expires").fill("2027-03-31")
     page.keyboard.press("Control+Enter")
     expect(page.get_by_role("status")).to_contain_text("on the shelf")
-    _shot(page, "stock")
+    picture(page, "stock")
     page.get_by_role("link", name="J77").click()
     page.get_by_label("Doses on the shelf").fill("9")
     page.get_by_role("button", name="Save the count").click()
@@ -35,10 +35,4 @@ def test_a_delivery_is_entered_counted_and_recalled(visit: Visit) -> None:
     page.get_by_role("button", name="Withdraw").click()
     expect(page.get_by_role("heading", name="Withdrawn: recall")).to_be_visible()
     assert visit.violations() == []
-    _shot(page, "lot")
-
-
-def _shot(page: Any, name: str) -> None:
-    """A picture for whoever wants to look: COMMONCHART_SHOTS names the folder."""
-    if os.environ.get("COMMONCHART_SHOTS"):
-        page.screenshot(path=f"{os.environ['COMMONCHART_SHOTS']}/{name}.png", full_page=True)
+    picture(page, "lot")

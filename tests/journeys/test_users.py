@@ -4,7 +4,6 @@ account for two organisations."""
 from __future__ import annotations
 
 import asyncio
-import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -22,6 +21,7 @@ from commonchart.record.database import Database
 from tests.conftest import Clock
 from tests.joining import as_user, enrolled
 from tests.journeys.conftest import Place, Visit
+from tests.journeys.pictures import picture
 from tests.web.conftest import PASSWORD
 
 pytestmark = pytest.mark.journey
@@ -95,7 +95,7 @@ def test_who_may_do_what_is_read_and_printed(visit: Visit) -> None:
     page.locator("summary", has_text="7 types").first.click()
     expect(page.get_by_text("PractitionerRole")).to_be_visible()
     page.emulate_media(media="print")
-    _shot(page, "roles-print")
+    picture(page, "roles-print")
     page.emulate_media(media="screen", color_scheme="dark")
     _looked(visit, "roles-dark")
     visit.go("/users?q=nobody-is-called-this")
@@ -127,10 +127,7 @@ def test_one_account_for_two_organisations(visit: Visit, browser: Browser, place
         app, word = elsewhere.submit(asyncio.run, _asked(place.database)).result()
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     kim = Visit(context.new_page(), place.address)
-    page: Any = kim.go("/sign-in")
-    page.get_by_label("User name").fill("kim")
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Continue").click()
+    page: Any = kim.enter("kim")
     page.get_by_label("Code").fill(app.at(Clock()()))
     page.keyboard.press("Enter")
     page.wait_for_url("**/patients")
@@ -202,24 +199,17 @@ def _everywhere(visit: Visit, name: str) -> None:
     _looked(visit, f"{name}-1280-light")
     page: Any = visit.page
     page.emulate_media(color_scheme="dark")
-    if os.environ.get("COMMONCHART_SHOTS"):
-        _shot(page, f"{name}-1280-dark")
+    picture(page, f"{name}-1280-dark")
     page.set_viewport_size({"width": 390, "height": 844})
     _looked(visit, f"{name}-390-dark")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     expect(page.locator(".bar summary", has_text="More")).to_be_visible()
     page.emulate_media(color_scheme="light")
-    _shot(page, f"{name}-390-light")
+    picture(page, f"{name}-390-light")
     page.set_viewport_size({"width": 1280, "height": 900})
 
 
 def _looked(visit: Visit, name: str) -> None:
     assert visit.violations() == []
     assert len(visit.page.content().encode()) < 60_000
-    _shot(visit.page, name)
-
-
-def _shot(page: Any, name: str) -> None:
-    """A picture for whoever wants to look: COMMONCHART_SHOTS names the folder."""
-    if os.environ.get("COMMONCHART_SHOTS"):
-        page.screenshot(path=f"{os.environ['COMMONCHART_SHOTS']}/{name}.png", full_page=True)
+    picture(visit.page, name)
