@@ -155,7 +155,7 @@ async def test_a_result_says_what_it_means_and_never_calls_silence_fine(
         await conn.execute("UPDATE inbox_item SET state = 'signed' WHERE item = 'Observation/h5'")
     assert "Your care team has looked at it." in (await me.get("/me/results/h5")).text
     assert "Talk to us about this today" in (await me.get("/me/results/k2")).text
-    assert "The lab gave no range" in (await me.get("/me/results/w2")).text
+    assert "No usual range is given" in (await me.get("/me/results/w2")).text
     assert (await me.get("/me/results/wrong")).status_code == 404
 
 
