@@ -132,6 +132,13 @@ def problem(field: str, message: str) -> Issue:
     return Issue("invalid", message, field)
 
 
+def ends_before(values: Values, end: str = "end", start: str = "start", named: str = "start") -> list[Issue]:
+    """An issue at the field `end` when it lies before the field `start`, as far as both are known: none for 2014 after 2014-05."""
+    if values[start] and values[end] and values[end] < values[start][: len(values[end])]:
+        return [problem(end, f"The end must not be before the {named}")]
+    return []
+
+
 def _value(field: Field, raw: str, context: Context) -> str:
     if not raw:
         if field.required:

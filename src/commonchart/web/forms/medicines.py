@@ -24,7 +24,7 @@ from commonchart.web.forms.fhir import (
     recoded,
     subject,
 )
-from commonchart.web.forms.fields import Context, Field, Form, Option, Values, options, problem
+from commonchart.web.forms.fields import Context, Field, Form, Option, Values, ends_before, options, problem
 
 _NOTE = Field("note", "Note", "long", max_length=4000)
 
@@ -98,8 +98,8 @@ def _read_medication(resource: dict[str, Any]) -> Values:
 
 
 def _check_medication(values: Values, context: Context) -> list[Issue]:
-    if values["start"] and values["end"] and values["end"] < values["start"][: len(values["end"])]:
-        return [problem("end", "The end must not be before the start")]
+    if issues := ends_before(values):
+        return issues
     today = context.now.date().isoformat()
     if values["status"] == "active" and values["end"] and values["end"] < today[: len(values["end"])]:
         return [

@@ -21,7 +21,7 @@ from commonchart.web.forms.fhir import (
     recoded,
     subject,
 )
-from commonchart.web.forms.fields import Context, Field, Form, Values, options, problem
+from commonchart.web.forms.fields import Context, Field, Form, Values, ends_before, options
 from commonchart.web.present.medications import dosage
 
 OTHER = "other"
@@ -120,9 +120,7 @@ def _read(resource: dict[str, Any]) -> Values:
 
 
 def _check(values: Values, context: Context) -> list[Issue]:
-    if values["until"] and values["until"] < values["day"][: len(values["until"])]:
-        return [problem("until", "The end must not be before the order")]
-    return []
+    return ends_before(values, "until", "day", "order")
 
 
 ORDER = Form(

@@ -6,7 +6,7 @@ from typing import Any
 
 from commonchart.fhir.outcome import Issue
 from commonchart.web.forms.fhir import TERM, code_of, concept, display, first, given, merged, subject
-from commonchart.web.forms.fields import Context, Field, Form, Values, options, problem
+from commonchart.web.forms.fields import Context, Field, Form, Values, ends_before, options, problem
 
 _PHONE = r"[+()\d .\-x]{5,30}"
 _EMAIL = r"[^@\s]{1,64}@[^@\s]{1,190}"
@@ -67,9 +67,7 @@ def _read_coverage(resource: dict[str, Any]) -> Values:
 
 
 def _check_period(values: Values, context: Context) -> list[Issue]:
-    if values["start"] and values["end"] and values["end"] < values["start"][: len(values["end"])]:
-        return [problem("end", "The end must not be before the start")]
-    return []
+    return ends_before(values)
 
 
 INSURANCE = Form(

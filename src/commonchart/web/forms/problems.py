@@ -24,7 +24,7 @@ from commonchart.web.forms.fhir import (
     subject,
     term,
 )
-from commonchart.web.forms.fields import Context, Field, Form, Values, options, problem
+from commonchart.web.forms.fields import Context, Field, Form, Values, ends_before, options, problem
 
 _NOTE = Field("note", "Note", "long", max_length=4000)
 _ICD = Field(
@@ -94,14 +94,11 @@ def _read_condition(resource: dict[str, Any]) -> Values:
 
 
 def _check_condition(values: Values, context: Context) -> list[Issue]:
-    onset, ended = values["onset"], values["ended"]
-    if ended and values["status"] in ("active", "recurrence", "relapse"):
+    if values["ended"] and values["status"] in ("active", "recurrence", "relapse"):
         return [
             problem("ended", "A condition that is active has no end: clear the date or choose another status")
         ]
-    if onset and ended and ended < onset[: len(ended)]:
-        return [problem("ended", "The end must not be before the start")]
-    return []
+    return ends_before(values, "ended", "onset")
 
 
 CONDITION = Form(

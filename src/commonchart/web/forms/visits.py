@@ -20,7 +20,7 @@ from commonchart.web.forms.fhir import (
     merged,
     subject,
 )
-from commonchart.web.forms.fields import Context, Field, Form, Values, options, problem
+from commonchart.web.forms.fields import Context, Field, Form, Values, ends_before, options, problem
 
 _ACT = TERM + "v3-ActCode"
 CLASSES = options(
@@ -67,9 +67,7 @@ def _read_visit(resource: dict[str, Any]) -> Values:
 
 
 def _check_visit(values: Values, context: Context) -> list[Issue]:
-    issues = []
-    if values["end"] and values["end"] < values["start"][: len(values["end"])]:
-        issues.append(problem("end", "The end must not be before the start"))
+    issues = ends_before(values)
     if (
         values["status"] == "planned"
         and values["end"]
