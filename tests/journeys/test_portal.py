@@ -82,7 +82,8 @@ def test_every_page(browser: Browser, place: Place, right: str, name: str, wide:
     }
     if "focus" in child["child-ask"]:
         child["child-ask"] = f"/me/for/{right}/ask?kind=restriction"
-    every = {key: f"/me{path}" for key, path in PATHS.items()} | child | {"refused": "/me/results/none"}
+    every = {key: f"/me{path}" for key, path in PATHS.items()} | child
+    every |= {"refused": "/me/results/none", "apps": "/connected-apps"}
     for key, path in every.items():
         page = visit.go(path)
         assert visit.violations() == [], path
@@ -108,6 +109,9 @@ def test_a_request_without_javascript_and_the_answer_of_staff(browser: Browser, 
         staff.go(path)
         assert staff.violations() == [], path
         picture(staff.page, f"staff-{re.sub(r'[^a-z]', '-', path[1:].lower())}")
+    staff.page.set_viewport_size({"width": 1024, "height": 800})
+    for path in ("/patients/ines/contacts", "/patients/ines/consents"):
+        assert staff.go(path).evaluate("document.documentElement.scrollWidth <= innerWidth"), path
     staff.page.context.close()
 
 

@@ -216,6 +216,12 @@ async def test_the_front_desk_sees_who_and_when_but_nothing_clinical(sign_in: Si
     assert "/patients/ines/new/contact" in page.text
     for section in ("/insurance", "/visits"):
         assert (await desk.get(f"/patients/ines{section}")).status_code == 200
+    for section in ("conditions", "medications", "allergies", "results", "family", "calculators"):
+        refused = await desk.get(f"/patients/ines/{section}")
+        assert refused.status_code == 403
+        assert "not shown for your role" in refused.text
+        assert "None recorded" not in refused.text
+        assert (await desk.get(f"/patients/nobody/{section}")).text == refused.text.replace("ines", "nobody")
     assert "Diabetes" not in (await desk.get("/patients/ines/timeline")).text.replace("Diabetes review", "")
     for hidden in (
         "/facts/Condition/c1",

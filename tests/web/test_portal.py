@@ -23,6 +23,8 @@ from tests.web.conftest import PASSWORD, SignIn, token_of, try_sign_in
 from tests.web.people import condition, reading
 
 CANARY = "Zebrafinch"
+OF_STAFF = re.compile(r"\b\d\d-[A-Z][a-z]{2}-\d{4}\b|\bUTC\b|privacy-officer|front-desk|Find patient")
+"""What only the pages of staff say: days as clinicians read them, keys of roles, their search."""
 
 
 def program(database: Database, clock: Clock, org: str = "alder") -> Records:
@@ -102,6 +104,12 @@ async def test_signing_in_leads_home_and_every_page_answers(sign_in: SignIn, dat
         assert answer.status_code == 200, (path, answer.text[-600:])
         assert answer.headers["cache-control"] == "no-store"
         assert len(answer.content) < 60_000 or "download" in path, path
+        assert not OF_STAFF.search(answer.text if "download" not in path and ".csv" not in path else ""), path
+    for path in ("/connected-apps", "/account/sessions", "/account/factors"):
+        page = (await me.get(path)).text
+        assert "You and this page" in page, path
+        assert not OF_STAFF.search(page), path
+    assert "Observation" not in (await me.get("/me/results/none")).text
 
 
 async def test_staff_and_patients_each_have_their_own_pages(sign_in: SignIn) -> None:
@@ -155,7 +163,7 @@ async def test_a_result_says_what_it_means_and_never_calls_silence_fine(
         await conn.execute("UPDATE inbox_item SET state = 'signed' WHERE item = 'Observation/h5'")
     assert "Your care team has looked at it." in (await me.get("/me/results/h5")).text
     assert "Talk to us about this today" in (await me.get("/me/results/k2")).text
-    assert "The lab gave no range" in (await me.get("/me/results/w2")).text
+    assert "No usual range is given" in (await me.get("/me/results/w2")).text
     assert (await me.get("/me/results/wrong")).status_code == 404
 
 

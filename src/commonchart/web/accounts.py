@@ -17,6 +17,7 @@ from commonchart.fhir.outcome import Refused, Throttled, Unauthenticated
 from commonchart.web import arrival
 from commonchart.web.call import Call, Preferences, go
 from commonchart.web.links import local
+from commonchart.web.people.words import ROLES
 from commonchart.web.session import COOKIE, DOOR_COOKIE, check_token, forget, form, signing_key
 from commonchart.web.whence import origin, passkey_site, passkeys_work
 
@@ -205,7 +206,8 @@ def _accounts(text: str) -> list[dict[str, str]]:
     """The accounts of a demonstration, for showing; nothing outside one."""
     said = _json(text, [])
     found = [one for one in said if isinstance(one, dict)] if isinstance(said, list) else []
-    return [{name: str(one.get(name, "")) for name in ("login", "password", "role")} for one in found]
+    shown = [{name: str(one.get(name, "")) for name in ("login", "password", "role")} for one in found]
+    return [one | {"role": ROLES.get(one["role"], one["role"])} for one in shown]
 
 
 def _whole(value: Any) -> int:

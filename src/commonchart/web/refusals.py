@@ -42,6 +42,10 @@ ADVICE = {
 }
 
 
+NOT_YOURS = "There is nothing at this address, or it is not yours to see."
+"""What a patient reads, instead of the kind of resource that was not found."""
+
+
 def page(request: Request, status: int, messages: list[str], **more: Any) -> Response:
     """A refusal as a page."""
     context = {
@@ -58,6 +62,7 @@ def page(request: Request, status: int, messages: list[str], **more: Any) -> Res
     }
     if request.url.path == "/me" or request.url.path.startswith("/me/"):
         context |= {
+            "messages": [NOT_YOURS] if status == 404 else context["messages"],
             "_": str,
             "language": "en",
             "translated": False,

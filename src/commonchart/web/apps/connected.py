@@ -8,23 +8,24 @@ from commonchart.access.oauth import grants
 from commonchart.access.oauth.grants import Connected
 from commonchart.fhir import json
 from commonchart.web.call import Call, go
-from commonchart.web.present import dates, people
+from commonchart.web.present import people
 from commonchart.web.present.scopes import choices
 from commonchart.web.session import form
+from commonchart.web.yours import look
 
 
 async def page(call: Call) -> Response:
     """What stands now, last used first."""
     found = await grants.connected(call.request.app.state.database, call.actor, call.now)
     names = await _names(call, found)
+    words = await look.moments(call)
     shown = [
-        (one, choices(one.grant.texts), names.get(one.grant.patient or "", ""), dates.stamp(one.grant.created),
-         dates.stamp(one.grant.used), dates.stamp(one.grant.expires))
+        (one, choices(one.grant.texts), names.get(one.grant.patient or "", ""), words(one.grant.created), words(one.grant.used),
+         words(one.grant.expires))
         for one in found
     ]  # fmt: skip
-    return call.page(
-        "apps/connected.html", title="Connected apps", connected=shown, said=call.request.query_params.get("said", "")
-    )  # fmt: skip
+    said = call.request.query_params.get("said", "")
+    return await look.page(call, "connected.html", "Connected apps", connected=shown, said=said)
 
 
 async def revoke(call: Call) -> Response:

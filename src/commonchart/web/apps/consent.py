@@ -26,6 +26,7 @@ from commonchart.web.clinician.lookups import fact_of
 from commonchart.web.present import people
 from commonchart.web.present.scopes import choices, fixed
 from commonchart.web.session import COOKIE, form, signed_in_call
+from commonchart.web.yours import look
 
 PATIENT = "chosen_patient"
 HERE = "/oauth/authorize"
@@ -101,8 +102,8 @@ async def _page(call: Call, wanted: asked.Request, params: Mapping[str, str]) ->
     if wanted.needs_patient and patient is None:
         return await _which(call, wanted, kept)
     lines = choices(wanted.scopes)
-    response = call.page(
-        "apps/consent.html", title=f"Allow {wanted.app.name}?", app=wanted.app, params=[*kept, *_kept(patient)],
+    response = await look.page(
+        call, "consent.html", f"Allow {wanted.app.name}?", app=wanted.app, params=[*kept, *_kept(patient)],
         choices=lines, fixed=fixed(wanted.scopes), patient=_banner(call, patient), chosen=_may_choose(call, wanted.launch),
         again=f"{HERE}?{urlencode(kept)}", to=_host(wanted.redirect_uri), writes=any(line.writes for line in lines),
     )  # fmt: skip
@@ -114,10 +115,8 @@ async def _which(call: Call, wanted: asked.Request, kept: list[tuple[str, str]])
     q = call.request.query_params.get("q_patient", "").replace("\0", "").strip()[:120]
     found = await (call.records.find_patients(q, 20) if q else call.records.recent_patients())
     rows = people.listed([fact_of(stored) for stored in found], call.today)
-    return call.page(
-        "apps/which.html", title=f"Which patient is {wanted.app.name} for?", app=wanted.app, params=kept, q_patient=q,
-        rows=rows,
-    )  # fmt: skip
+    title = f"Which patient is {wanted.app.name} for?"
+    return await look.page(call, "which.html", title, app=wanted.app, params=kept, q_patient=q, rows=rows)
 
 
 async def _chosen(call: Call, wanted: asked.Request, params: Mapping[str, str]) -> Stored | None:

@@ -15,6 +15,7 @@ from commonchart.access import trail
 from commonchart.access.trail import Ask, Numbered
 from commonchart.fhir.outcome import Malformed
 from commonchart.web.call import Call
+from commonchart.web.people.words import ROLES
 from commonchart.web.present import dates
 from commonchart.web.present.sheets import plain as _plain
 
@@ -111,7 +112,7 @@ def line(one: Numbered) -> Line:
     target = f"{event.rtype}/{event.id}" if event.rtype and event.id else event.rtype or ""
     patients = [id for id in event.patients if id]
     return Line(
-        one.seq, dates.stamp(event.at), one.who or event.actor or "somebody unknown", event.actor, event.role,
+        one.seq, dates.stamp(event.at), one.who or event.actor or "somebody unknown", event.actor, ROLES.get(event.role, event.role),
         ACTS.get(event.action, event.action.replace("-", " ")), "" if [target] == [f"Patient/{p}" for p in patients] else target,
         patients, "refused" if event.outcome else "done", bool(event.outcome),
         PURPOSES.get(event.purpose, event.purpose), event.client, event.detail or "",

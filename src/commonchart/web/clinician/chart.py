@@ -18,7 +18,7 @@ from commonchart.access.medications.reading import MEDICINES
 from commonchart.care.calendar import age_on
 from commonchart.care.labels import labels
 from commonchart.care.labels import names as label_names
-from commonchart.fhir.outcome import Gone, Invalid, NotFound
+from commonchart.fhir.outcome import Forbidden, Gone, Invalid, NotFound
 from commonchart.record.rows import Stored
 from commonchart.web.call import Call
 from commonchart.web.clinician.lookups import Lookups, fact_of
@@ -172,7 +172,7 @@ class Chart:
             self._entry(one)
             for one in SECTIONS
             if (one.path != "growth" or self.section == "growth" or self._young())
-            and any(self.call.may("read", rtype) for rtype in (*one.rtypes, *_open(one)))
+            and _may_open(self.call, one)
         ]
 
     def _young(self) -> bool:
@@ -219,15 +219,20 @@ class Chart:
         return self.call.page(template, status, chart=self, title=title, **context)
 
 
-def _open(section: Section) -> tuple[str, ...]:
-    return ("Patient",) if section.path == "contacts" else ()
+def _may_open(call: Call, section: Section) -> bool:
+    open_to_all = ("Patient",) if section.path == "contacts" else ()
+    return any(call.may("read", rtype) for rtype in (*section.rtypes, *open_to_all))
 
 
 async def opened(call: Call, section: str, *, depth: int = 1, rail: bool = True) -> Chart:
     """The chart of the patient that the address names, with banner, counts and due list.
 
-    `depth` is how many steps the page's path lies below the patient. Raises NotFound, Gone, Invalid (a bad as-of day).
+    `depth` is how many steps the page's path lies below the patient. Raises NotFound, Gone, Invalid (a bad as-of day), and
+    Forbidden for a section of which this role reads nothing: an empty one would say that nothing is recorded.
     """
+    one = next((one for one in SECTIONS if one.path == section), None)
+    if one is not None and not _may_open(call, one):
+        raise Forbidden(f"{one.title}: not shown for your role")
     id = call.request.path_params["patient"]
     past = as_of_day(call)
     patient = await _patient(call, id, past)

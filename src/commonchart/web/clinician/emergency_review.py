@@ -13,6 +13,7 @@ from commonchart.access.emergency import REVIEW_WITHIN, VERDICTS, Grant
 from commonchart.fhir.outcome import Invalid
 from commonchart.web.call import Call, go
 from commonchart.web.clinician.writing import texts
+from commonchart.web.people.users import organisation_names
 from commonchart.web.present import dates
 
 
@@ -21,6 +22,7 @@ class Waiting(Struct, frozen=True):
 
     grant: Grant
     who: str
+    org: str
     opened: str
     ended: str
     review_by: str
@@ -50,18 +52,19 @@ async def _page(
 ) -> Response:
     found = await emergency.to_review(call.records)
     names = await emergency.names(call.records, [one.actor for one in found])
+    places = await organisation_names(call, [one.org for one in found if one.org])
     chosen = sent.get("access", "")
     return call.page(
         "emergency-review.html", status, title="Break-glass to review", sent=sent, chosen=chosen,
-        rows=[_waiting(one, names, call.now) for one in found], verdicts=[(one, one.capitalize()) for one in VERDICTS],
+        rows=[_waiting(one, names, places, call.now) for one in found], verdicts=[(one, one.capitalize()) for one in VERDICTS],
         issues=[(f"{at}-{chosen}", said) for at, said in issues], errors=dict(issues), said=call.request.query_params.get("said", ""),
     )  # fmt: skip
 
 
-def _waiting(one: Grant, names: dict[str, Any], now: datetime) -> Waiting:
+def _waiting(one: Grant, names: dict[str, Any], places: dict[str, str], now: datetime) -> Waiting:
     ended, by = one.revoked or one.ends, one.starts + REVIEW_WITHIN
     return Waiting(
-        one, names.get(one.actor, one.actor), dates.stamp(one.starts), dates.stamp(ended) if ended <= now else "still open",
+        one, names.get(one.actor, one.actor), places.get(one.org) or one.org or "not recorded", dates.stamp(one.starts), dates.stamp(ended) if ended <= now else "still open",
         dates.stamp(by), now > by,
         f"/reports/access?actor={one.actor}&patient={one.patient}&since={one.starts:%Y-%m-%d}&until={ended:%Y-%m-%d}",
     )  # fmt: skip

@@ -47,10 +47,10 @@ async def page(call: Call) -> Response:
     """The accounts, fifty at a time."""
     wanted, number = _wanted(call), _number(call)
     found, total = await staff.listed(call.records, wanted, limit=PAGE, offset=(number - 1) * PAGE)
-    orgs, often = await staff.organisations(call.records), Counter(one.id for one in found)
+    often = Counter(one.id for one in found)
     return call.page(
         "people/users.html", title="Accounts", rows=[_row(one) | {"twice": often[one.id] > 1} for one in found], total=total, wanted=wanted, who=WHO,
-        states=STATES, factors=FACTORS, seen=SEEN, roles=_roles(), orgs=orgs, names=await _names(call, orgs),
+        states=STATES, factors=FACTORS, seen=SEEN, roles=_roles(), **await _places(call),
         narrowed=wanted != Wanted(), said=SAID.get(call.request.query_params.get("said", ""), ""),
         newer=_address(wanted, number - 1) if number > 1 else "",
         older=_address(wanted, number + 1) if number * PAGE < total else "",
@@ -102,7 +102,7 @@ async def _asking(
     values = dict.fromkeys(ASKED, "") | dict(given)
     return call.page(
         "people/ask.html", status, idle=False, title="Ask somebody who has an account", values=values, issues=issues,
-        errors=dict(reversed(issues)), roles=_roles(), orgs=await staff.organisations(call.records),
+        errors=dict(reversed(issues)), roles=_roles(), **await _places(call, values["org"]),
     )  # fmt: skip
 
 
@@ -164,7 +164,7 @@ async def _ending(
     account, held = await staff.one(call.records, call.request.path_params["user"], place)
     place = account.membership if account.elsewhere else place
     waiting = await staff.waiting(call.records, account, place, named=named, chosen=to)
-    names = await _names(call, [account.org])
+    names = await organisation_names(call, [account.org])
     title = f"End the work of {account.name} for {names.get(account.org) or account.org}"
     return call.page(
         "people/ending.html", status, title=title if place else f"End the account of {account.name}", account=account,
@@ -185,14 +185,19 @@ async def _one(
     _, held = await staff.one(call.records, id)
     return call.page(
         "people/user.html", status, idle=False, title=account.name, row=_row(account), account=account, values=_values(account, sent),
-        issues=issues, errors=dict(issues), roles=_roles(), channels=CHANNELS, orgs=await staff.organisations(call.records),
-        names=await _names(call, [one.org for one in every]), works=[_row(one) for one in every],
+        issues=issues, errors=dict(issues), roles=_roles(), channels=CHANNELS, **await _places(call, *(one.org for one in every)), works=[_row(one) for one in every],
         holds=_holds(held), theirs=account.alone, created=dates.stamp(account.created), said=SAID.get(call.request.query_params.get("said", ""), ""),
         own=account.id == call.actor.user, reset=account.password,
     )  # fmt: skip
 
 
-async def _names(call: Call, orgs: Sequence[str]) -> dict[str, str]:
+async def _places(call: Call, *more: str) -> dict[str, Any]:
+    """The organisations that anybody here works for, by id, and what these and `more` are called."""
+    orgs = await staff.organisations(call.records)
+    return {"orgs": orgs, "names": await organisation_names(call, [*orgs, *more])}
+
+
+async def organisation_names(call: Call, orgs: Sequence[str]) -> dict[str, str]:
     """What organisations are called, by id."""
     found = await call.records.named([("Organization", org) for org in orgs if org])
     return {id: str(json.decode(one.body or b"{}").get("name", "")) for (_, id), one in found.items()}
@@ -216,7 +221,7 @@ async def _invitation(
     values = dict.fromkeys(INVITED, "") | dict(given)
     return call.page(
         "people/invite.html", status, idle=False, title="Invite somebody", values=values, issues=issues, errors=dict(reversed(issues)),
-        roles=_roles(), channels=CHANNELS, orgs=await staff.organisations(call.records),
+        roles=_roles(), channels=CHANNELS, **await _places(call, values["org"]),
     )  # fmt: skip
 
 

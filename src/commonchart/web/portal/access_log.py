@@ -128,9 +128,17 @@ def _days(me: Door, rows: Sequence[Access], lookups: Lookups, urgent: Sequence[e
         key = (row.actor, row.org, row.purpose, str(row.denied), str(_urgent(row) or granted))
         by_day.setdefault(day, {}).setdefault(key, []).append(row)
     return [
-        Day(days.named(day, me.today), tuple(_entry(me, held, lookups, urgent) for held in groups.values()))
+        Day(
+            days.named(day, me.today),
+            tuple(_entry(me, held, lookups, urgent) for held in _latest(groups.values())),
+        )
         for day, groups in by_day.items()
     ]
+
+
+def _latest(groups: Iterable[list[Access]]) -> list[list[Access]]:
+    """By the time that the page shows of each, which is when it began."""
+    return sorted(groups, key=lambda held: held[-1].at, reverse=True)
 
 
 def _granted(row: Access, urgent: Iterable[emergency.Grant]) -> emergency.Grant | None:

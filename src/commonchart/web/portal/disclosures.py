@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from starlette.responses import Response
 
 from commonchart.access import disclosures
+from commonchart.access.disclosures import Ask
 from commonchart.fhir.outcome import Invalid
 from commonchart.web.clinician.disclosures import as_file, asked, words
+from commonchart.web.portal import days
 from commonchart.web.portal.door import Door
 
 
@@ -24,8 +28,15 @@ async def page(me: Door) -> Response:
         "disclosures.html",
         title,
         422 if issues else 200,
-        **(words(found, ask) | {"issues": issues, "errors": dict(issues)}),
+        **(words(found, ask) | _days(ask) | {"issues": issues, "errors": dict(issues), "day": days.of_date}),
     )
+
+
+def _days(ask: Ask) -> dict[str, object]:
+    return {
+        "since": days.of_date(ask.since.date()),
+        "until": days.of_date((ask.until - timedelta(days=1)).date()),
+    }
 
 
 async def download(me: Door) -> Response:

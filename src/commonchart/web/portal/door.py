@@ -32,6 +32,8 @@ from commonchart.web.session import View
 PortalView = Callable[["Door"], Awaitable[Response]]
 ROOT = "/me"
 NAV = (("", "Home"), ("/record", "Record"), ("/results", "Results"), ("/due", "Due"), ("/sharing", "Sharing"))
+UNDER = {"/access": "/sharing", "/disclosures": "/sharing", "/documents": "/record", "/questions": "/due"}
+"""Pages that lie under an entry of the navigation, though their address does not."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,11 @@ class Door:
 
 
 def _current(path: str, at: str) -> bool:
-    return path == at or (at != "" and path.startswith(f"{at}/"))
+    return path == at or (at != "" and f"{path}/".startswith((f"{at}/", *_under(at))))
+
+
+def _under(at: str) -> tuple[str, ...]:
+    return tuple(f"{page}/" for page, above in UNDER.items() if above == at)
 
 
 def portal(view: PortalView, *, alone: bool = False, full: bool = False) -> View:

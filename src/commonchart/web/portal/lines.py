@@ -25,6 +25,13 @@ DOUBTED = {
     True: ("off", "Found to be wrong: does not count"),
 }
 BRIEF = 6
+VISITS = {
+    "Office": "Office visit",
+    "Emergency": "Emergency visit",
+    "Remote": "Visit by phone or video",
+    "At home": "Visit at home",
+}
+"""A visit of which only the class is written down, by the word for the class."""
 
 
 class Line(Struct, frozen=True):
@@ -140,13 +147,11 @@ def _visit(fact: Fact, lookups: Lookups) -> Line | None:
     ]
     when = days.day((body.get("period") or {}).get("start")) or "Day not written down"
     stay = events.nights(body)
-    kind = events.visit_class(body)
-    parts = [
-        f"{when}.",
-        f"{kind}{f', {stay}' if stay else ''}.",
-        f"With {', '.join(who[:2])}." if who else "",
-    ]
-    return _plain(events.visit_title(body), " ".join(part for part in parts if part), fact)
+    kind, title = events.visit_class(body), events.visit_title(body)
+    about = ", ".join(part for part in (kind if title != kind else "", stay) if part)
+    parts = [f"{when}.", f"{about}." if about else "", f"With {', '.join(who[:2])}." if who else ""]
+    named = VISITS.get(title, title)
+    return _plain(named, " ".join(part for part in parts if part), fact)
 
 
 def _procedure(fact: Fact, _: Lookups) -> Line | None:

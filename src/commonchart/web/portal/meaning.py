@@ -87,7 +87,7 @@ def tag(one: Reading) -> tuple[str, str]:
     if not one.flag.mark and one.number is None:
         return "off", "See the words of the lab"
     if not one.flag.mark and one.low is None and one.high is None and not _called_normal(one):
-        return "off", "The lab gave no range"
+        return "off", "No usual range is given"
     return _TAGS[one.flag.mark]
 
 

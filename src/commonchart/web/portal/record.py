@@ -176,7 +176,9 @@ async def results(me: Door) -> Response:
     ]
     keys = {f"Observation/{held[0].fact.id}" for held in found}
     older = [line for line in vitals.lines if line.key not in keys][:60]
-    return me.page("results.html", me.whose("Your results", "{name}’s results"), shown=shown, older=older)
+    return me.page(
+        "results.html", me.whose("Your results", "{name}’s results"), shown=shown, older=older, day=days.day
+    )
 
 
 async def result(me: Door) -> Response:

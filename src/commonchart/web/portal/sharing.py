@@ -22,6 +22,8 @@ from commonchart.web.portal import days, lines
 from commonchart.web.portal.door import Door
 from commonchart.web.portal.links import TITLES
 
+SHOWN = 40
+"""Lines of a section in a preview."""
 SEES = {
     "organization": "Everything that they need to treat you, without specially protected parts that you have not opened to them",
     "app": "What you allowed it", "link": "Your record, as it is when they open it", "key": "Everything that you see yourself",
@@ -32,6 +34,12 @@ PURPOSE = {
     "app": "Use it in an app",
     "key": "Use it in a program",
     "link": "Read it by a link",
+}
+
+
+PERSON = {
+    True: ("Everything you see", "Everything {name} sees"),
+    False: ("Your record without sensitive parts", "The record of {name} without sensitive parts"),
 }
 
 
@@ -60,14 +68,19 @@ async def page(me: Door) -> Response:
 async def _row(me: Door, one: Grant) -> Row:
     sees = SEES.get(one.kind, "")
     if one.kind == "person":
-        sees = "Everything you see" if one.scope == "full" else "Your record without sensitive parts"
+        sees = me.whose(*PERSON[one.scope == "full"])
     if one.kind == "link":
         sees = _by_link(one)
     mine = me.acting is None
     return Row(
-        one, sees, PURPOSE[one.kind], _day(me, one.until) or "You say stop", _day(me, one.used) or "Never",
+        one, sees, _purpose(me, one), _day(me, one.until) or me.whose("You say stop", "It is ended"), _day(me, one.used) or "Never",
         mine, _day(me, one.ended), one.times,
     )  # fmt: skip
+
+
+def _purpose(me: Door, one: Grant) -> str:
+    words = PURPOSE[one.kind]
+    return words if me.acting is None else words.replace("you", me.name)
 
 
 def _by_link(one: Grant) -> str:
@@ -95,7 +108,7 @@ async def preview(me: Door) -> Response:
         await lines.sections(me.records, me.patient, brief=None),
     )
     return me.page(
-        "preview.html", "This is your record as they see it", grant=one, sections=[s for s in theirs if s.lines], hidden=_hidden(theirs, mine),
+        "preview.html", "This is your record as they see it", grant=one, sections=[_cut(s) for s in theirs if s.lines], hidden=_hidden(theirs, mine),
         look=one.who,
     )  # fmt: skip
 
@@ -140,6 +153,12 @@ async def _person(me: Door, one: Grant) -> Actor:
         network=me.call.actor.network,
     )
     return proxies.as_proxy(other, held, scope)
+
+
+def _cut(section: lines.Section) -> lines.Section:
+    """So that a long record stays one page: what is beyond is counted."""
+    more = max(0, len(section.lines) - SHOWN)
+    return replace(section, lines=section.lines[:SHOWN], unseen=section.unseen + more)
 
 
 def _hidden(theirs: Sequence[lines.Section], mine: Sequence[lines.Section]) -> list[tuple[str, int]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date
 
 from msgspec import Struct
 
@@ -36,6 +37,7 @@ COLUMNS = (
 class Line(Struct, frozen=True):
     """One line as tables show it."""
 
+    on: date
     day: str
     kind: str
     who: str
@@ -58,7 +60,7 @@ def _line(one: Disclosure) -> Line:
         part for part in (one.organization if one.organization != name else "", one.address) if part
     )
     return Line(
-        dates.of_date(one.day), KINDS[one.kind], name, place, what(one, scopes.TYPES), PURPOSE.get(one.purpose, one.purpose), one.times,
+        one.day, dates.of_date(one.day), KINDS[one.kind], name, place, what(one, scopes.TYPES), PURPOSE.get(one.purpose, one.purpose), one.times,
         RULES.get(one.rule, ""), one.kind == "emergency",
     )  # fmt: skip
 

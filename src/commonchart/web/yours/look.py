@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from starlette.responses import Response
+from starlette.responses import HTMLResponse
 
 from commonchart.access import signin
 from commonchart.access.actors import FOR_A_PATIENT
@@ -32,7 +32,7 @@ async def moments(call: Call) -> Callable[[datetime], str]:
 
 async def page(
     call: Call, template: str, title: str, status: int = 200, *, idle: bool = True, **context: Any
-) -> Response:
+) -> HTMLResponse:
     """A page of `templates/yours`, in the look of whoever asks: `layout` is what it extends, `home` where it leads back."""
     if call.actor.role in FOR_A_PATIENT:
         me = await opened(call)
