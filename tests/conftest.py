@@ -23,9 +23,10 @@ settings.register_profile("any machine", deadline=None)
 settings.load_profile("any machine")
 
 _COSTLY = {"_hasher": passwords._hasher, "_NOBODY": passwords._NOBODY}
-passwords._hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)  # thousands of tests sign somebody in
+passwords._hasher = PasswordHasher(
+    time_cost=1, memory_cost=8, parallelism=1
+)  # thousands of tests sign somebody in
 passwords._NOBODY = passwords._hasher.hash("the password of nobody")
-
 
 
 class Clock:
