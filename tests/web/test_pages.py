@@ -204,7 +204,9 @@ async def test_a_bug_shows_nothing_of_itself(
     assert "RuntimeError" not in page.text
 
 
-async def test_the_front_desk_sees_who_and_when_but_nothing_clinical(sign_in: SignIn) -> None:
+async def test_the_front_desk_sees_who_and_when_but_nothing_clinical(
+    sign_in: SignIn, database: Database
+) -> None:
     desk = await sign_in("desk")
     assert (await desk.get("/patients/ines")).headers["location"] == "/patients/ines/contacts"
     page = await desk.get("/patients/ines/contacts")
@@ -222,6 +224,11 @@ async def test_the_front_desk_sees_who_and_when_but_nothing_clinical(sign_in: Si
         assert "not shown for your role" in refused.text
         assert "None recorded" not in refused.text
         assert (await desk.get(f"/patients/nobody/{section}")).text == refused.text.replace("ines", "nobody")
+    async with database.single() as conn:
+        rows = await conn.fetch(
+            "SELECT rtype, count(*)::int FROM audit WHERE role = 'front-desk' AND outcome = 8 GROUP BY 1"
+        )
+    assert dict(rows)["Condition"] == 2
     assert "Diabetes" not in (await desk.get("/patients/ines/timeline")).text.replace("Diabetes review", "")
     for hidden in (
         "/facts/Condition/c1",

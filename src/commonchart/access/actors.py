@@ -11,6 +11,11 @@ Role = Literal[
     "proxy", "system",
 ]  # fmt: skip
 FOR_A_PATIENT = frozenset({"patient", "proxy"})
+# what these roles look for, where nothing else is said (v3-PurposeOfUse); all others for treatment
+PURPOSES = {
+    "patient": "PATRQT", "proxy": "PATRQT", "administrator": "HOPERAT", "privacy-officer": "HOPERAT", "quality": "HOPERAT",
+}  # fmt: skip
+TREATMENT = "TREAT"
 
 
 class Actor(Struct, frozen=True):
@@ -28,7 +33,7 @@ class Actor(Struct, frozen=True):
     role: Role
     org: str
     client: str
-    purpose: str = "TREAT"
+    purpose: str = TREATMENT
     patient: str | None = None
     practitioner: str | None = None
     scopes: frozenset[str] = frozenset()

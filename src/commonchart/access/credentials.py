@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from commonchart.access.actors import FOR_A_PATIENT, Actor
+from commonchart.access.actors import PURPOSES, TREATMENT, Actor
 from commonchart.fhir.outcome import Busy, Invalid, Unauthenticated
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def _found(row: tuple[Any, ...]) -> Found:
         scopes=frozenset(scopes.split()),
         network=network,
         refused=refused,
-        purpose="PATRQT" if role in FOR_A_PATIENT else "TREAT",
+        purpose=PURPOSES.get(role, TREATMENT),
         app=app,
         context=context,
         membership=membership,

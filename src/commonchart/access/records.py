@@ -311,11 +311,15 @@ class Records:
         """Raises Forbidden, and leaves a row, if the actor's role does not allow this with this type."""
         if policy.allowed(self.actor, action, rtype):
             return
-        async with self.database.single() as conn:
-            await audit.note(conn, self.actor, self.clock(), action, outcome=audit.SERIOUS, rtype=rtype)
+        await self.refused(action, rtype)
         if policy.allowed(replace(self.actor, app=""), action, rtype):
             raise Forbidden(f"What this app was allowed does not cover {action} of {rtype}")
         raise Forbidden(f"Your role does not allow {action} of {rtype}")
+
+    async def refused(self, action: str, rtype: str) -> None:
+        """Leave a row of what the actor's role does not allow."""
+        async with self.database.single() as conn:
+            await audit.note(conn, self.actor, self.clock(), action, outcome=audit.SERIOUS, rtype=rtype)
 
     async def _one(self, statement: Statement, action: str, rtype: str, id: str) -> Stored | None:
         """One version with its audit row in one statement; a miss leaves a row of its own."""

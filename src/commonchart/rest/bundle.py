@@ -16,7 +16,6 @@ from msgspec import Struct
 
 from commonchart.access.records import Create, Delete, Put, Records, Transaction
 from commonchart.access.writes import new_id
-from commonchart.exchange.subscriptions.accept import admitted
 from commonchart.fhir import json
 from commonchart.fhir.links import conditional, references, rewrite
 from commonchart.fhir.outcome import (
@@ -34,7 +33,7 @@ from commonchart.record.rows import Stored
 from commonchart.rest.exchange import ID, Answer, Asked, if_match, query_params
 from commonchart.rest.patch import changed, current
 from commonchart.rest.search import joined
-from commonchart.rest.write import answered, matching
+from commonchart.rest.write import answered, matching, taken
 from commonchart.search.query import parse
 
 log = structlog.get_logger("commonchart.rest")
@@ -252,7 +251,7 @@ async def _validated(tx: Transaction, steps: Sequence[Step], mapping: dict[str, 
             continue
         at = f"Bundle.entry[{step.n}].resource"
         try:
-            step.valid = await admitted(tx, await _linked(tx, step, mapping, at))
+            step.valid = await taken(tx, step.asked, await _linked(tx, step, mapping, at), at)
         except Invalid as bad:
             issues += bad.issues
     if issues:

@@ -11,14 +11,13 @@ from typing import Any
 
 from commonchart.access import permitted
 from commonchart.access.records import Put, Transaction
-from commonchart.exchange.subscriptions.accept import admitted
 from commonchart.fhir import json
 from commonchart.fhir.outcome import Conflict, Forbidden, Gone, Invalid, Malformed, NotFound, Stale
 from commonchart.fhir.patch import fhirpath_patch, json_patch, merge_patch
 from commonchart.record.rows import Stored
 from commonchart.rest.body import JSON_PATCH, MERGE_PATCH
 from commonchart.rest.exchange import Answer, Asked, if_match
-from commonchart.rest.write import answered, matching, validated
+from commonchart.rest.write import answered, matching, taken, validated
 
 MERGED = frozenset({MERGE_PATCH, "application/json"})
 
@@ -99,7 +98,7 @@ def _unpacked(binary: dict[str, Any]) -> Any:
 
 
 async def _patched(tx: Transaction, asked: Asked, stored: Stored) -> Answer:
-    valid = await admitted(tx, await validated(asked, changed(tx, asked, stored)))
+    valid = await taken(tx, asked, await validated(asked, changed(tx, asked, stored)))
     try:
         (written,) = await tx.write([Put(valid, stored.id, stored.vid)])
     except Stale:

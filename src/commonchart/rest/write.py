@@ -6,6 +6,7 @@ Each works in the caller's transaction, so that a Bundle can use the same.
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any
 
 import msgspec
@@ -13,10 +14,12 @@ import msgspec
 from commonchart.access import permitted
 from commonchart.access.records import Create, Delete, Put, Transaction
 from commonchart.exchange.subscriptions.accept import admitted
+from commonchart.fhir.links import references
 from commonchart.fhir.outcome import (
     Ambiguous,
     Conflict,
     Gone,
+    Invalid,
     Issue,
     Malformed,
     Refused,
@@ -37,15 +40,36 @@ from commonchart.rest.exchange import (
 )
 from commonchart.search.query import parse
 
+_PATIENT_AT = re.compile(r"https?://(.+)/Patient/([A-Za-z0-9\-.]{1,64})(?:/_history/[^/]+)?")
+_ELSEWHERE = "names a patient of another server by an id that a patient has here too: write Patient/id for ours, an identifier for theirs"
+
 
 async def validated(asked: Asked, resource: dict[str, Any]) -> Valid:
     """The resource as Valid; a large one is looked at in a thread. Raises Invalid."""
     return await asyncio.to_thread(validate, resource) if asked.large else validate(resource)
 
 
+async def taken(tx: Transaction, asked: Asked, valid: Valid, at: str = "") -> Valid:
+    """What a client's write stores, as `admitted`. Raises Invalid, also for what would be filed in the wrong chart.
+
+    A reference is filed by its type and id. One to a patient of another server is refused when a patient of ours, whom the
+    client sees, has the same id; it does not say who is meant. `at`: where in a Bundle the resource is.
+    """
+    here = asked.base.partition("://")[2]
+    named = [
+        (where, _PATIENT_AT.fullmatch(text)) for where, text in references(valid.resource) if "://" in text
+    ]
+    others = [(where, found[2]) for where, found in named if found and found[1] != here]
+    ours = await tx.read_many(sorted({("Patient", id) for _, id in others}))
+    wrong = [f"{at}: {where}" if at else where for where, id in others if ("Patient", id) in ours]
+    if wrong:
+        raise Invalid(issues=[Issue("business-rule", _ELSEWHERE, where) for where in wrong[:100]])
+    return await admitted(tx, valid)
+
+
 async def create(tx: Transaction, asked: Asked) -> Answer:
     """Store under a new id (201); with If-None-Exist only if nothing matches, else the match (200)."""
-    valid = await admitted(tx, await validated(asked, asked.resource()))
+    valid = await taken(tx, asked, await validated(asked, asked.resource()))
     condition = asked.headers.get("if-none-exist")
     if condition is not None:
         existing = await matching(tx, asked.rtype, query_params(condition.lstrip("?")))
@@ -62,7 +86,7 @@ async def update(tx: Transaction, asked: Asked) -> Answer:
         raise Malformed(
             "The id in the body must be the id in the address", at=f"{asked.rtype}.id", code="invalid"
         )
-    valid = await admitted(tx, await validated(asked, resource))
+    valid = await taken(tx, asked, await validated(asked, resource))
     put = Put(
         valid, asked.id, if_match(asked), must_be_new=asked.headers.get("if-none-match", "").strip() == "*"
     )
@@ -94,13 +118,13 @@ async def update_where(tx: Transaction, asked: Asked) -> Answer:
     if sent is not None and not (isinstance(sent, str) and ID.fullmatch(sent)):
         validate(resource)
     if existing is None:
-        valid = await admitted(tx, await validated(asked, resource))
+        valid = await taken(tx, asked, await validated(asked, resource))
         wanted = Put(valid, str(sent), if_match(asked), must_be_new=True) if sent else Create(valid)
         (written,) = await tx.write([wanted])
         return stored_answer(tx, asked, written)
     if sent is not None and sent != existing.id:
         raise Malformed("The id in the body is not that of the match", at=f"{asked.rtype}.id", code="invalid")
-    valid = await admitted(tx, await validated(asked, {**resource, "id": existing.id}))
+    valid = await taken(tx, asked, await validated(asked, {**resource, "id": existing.id}))
     (written,) = await tx.write([Put(valid, existing.id, if_match(asked))])
     return stored_answer(tx, asked, written)
 

@@ -232,6 +232,7 @@ async def opened(call: Call, section: str, *, depth: int = 1, rail: bool = True)
     """
     one = next((one for one in SECTIONS if one.path == section), None)
     if one is not None and not _may_open(call, one):
+        await call.records.refused("read", one.rtypes[0])
         raise Forbidden(f"{one.title}: not shown for your role")
     id = call.request.path_params["patient"]
     past = as_of_day(call)
