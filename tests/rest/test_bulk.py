@@ -13,7 +13,10 @@ import pytest
 from starlette.applications import Starlette
 
 from commonchart.access import users
+from commonchart.access.actors import Actor
+from commonchart.access.records import Put, Records
 from commonchart.exchange.bulk import runs, work, write
+from commonchart.fhir.validate import validate
 from commonchart.jobs import bulk
 from commonchart.jobs.worker import Site
 from commonchart.record.database import Database
@@ -297,6 +300,63 @@ async def test_what_was_decided_otherwise_is_in_no_file(house: House) -> None:
         assert await work._made_before(conn, place, found, "other") == []
         assert await work._made_before(conn, place, found, "other") == []
     assert list(place.made("export", run).glob("*.ndjson")) == []
+
+
+def denied(id: str, subject: str, **provision: Any) -> dict[str, Any]:
+    """A patient's consent that denies, to whom and what the provision says."""
+    return {
+        "resourceType": "Consent", "id": id, "status": "active", "patient": {"reference": f"Patient/{subject}"},
+        "scope": {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/consentscope", "code": "patient-privacy"}]},
+        "category": [{"coding": [{"system": "http://loinc.org", "code": "59284-0"}]}],
+        "policyRule": {"text": "as written"}, "dateTime": "2026-11-01", "provision": {"type": "deny", **provision},
+    }  # fmt: skip
+
+
+TO_DOC = {
+    "role": {
+        "coding": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ParticipationType", "code": "IRCP"}]
+    },
+    "reference": {"reference": "Practitioner/doc"},
+}
+
+
+async def test_a_finished_file_is_not_given_out_when_a_consent_hides_what_is_in_it(house: House) -> None:
+    """Hostile B3, consents: a change takes effect within a minute, in what is finished too."""
+    async with house.database.connection() as conn:
+        await conn.execute("UPDATE app_user SET practitioner = 'doc' WHERE login = 'administrator-0'")
+    kinds = "Patient,Observation,Practitioner,Provenance"
+    made = (await house.exported(_type=kinds))["output"]
+    loose = (await house.exported(_type="Observation", _elements="code"))["output"]
+    assert {one["type"] for one in made} == set(kinds.split(","))
+
+    async def said(consent: dict[str, Any]) -> None:
+        loader = Records(house.database, Actor(1, "load", "L", "system", "alder", "cli"), house.clock)
+        await loader.commit([Put(validate(consent), consent["id"])])
+        forget()
+
+    async def given() -> dict[str, int]:
+        return {one["type"]: (await house.client.get(one["url"])).status_code for one in made}
+
+    whole = dict.fromkeys(kinds.split(","), 200)
+    assert await given() == whole
+    house.clock.advance(minutes=1)
+    await said(denied("later", "ada", actor=[TO_DOC], period={"start": "2099-01-01"}))
+    await said(denied("reports", "bea", actor=[TO_DOC], **{"class": [{"system": "http://hl7.org/fhir/resource-types", "code": "Condition"}]}))  # fmt: skip
+    assert await given() == whole  # neither hides what is there
+    await said(denied("now", "ada", actor=[TO_DOC]))
+    assert await given() == {**whole, "Patient": 410, "Observation": 410}
+    refused = await house.client.get(loose[0]["url"])
+    assert (refused.status_code, "begin the export anew" in refused.text) == (410, True)
+    again = {one["type"]: one for one in (await house.exported(_type=kinds))["output"]}
+    assert {t: one["count"] for t, one in again.items()} == {"Patient": 1, "Observation": 1, "Practitioner": 2, "Provenance": 2}  # fmt: skip
+    assert [(await house.client.get(one["url"])).status_code for one in again.values()] == [200] * 4
+    async with house.database.single() as conn:
+        rows = await conn.fetch(
+            "SELECT rtype, outcome FROM audit WHERE action = 'export-file' AND outcome <> 0 ORDER BY seq"
+        )
+    assert [row[0] for row in rows] == ["Patient", "Observation", "Observation"]
+    await said(denied("now", "ada", actor=[TO_DOC]) | {"status": "inactive"})
+    assert await given() == whole
 
 
 async def _run(conn: Any, run: str) -> runs.Run:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from commonchart.search.visible import Visible
 
 EXPORTERS = frozenset({"administrator", "system"})
+CHANGED_MOST = 500
 # they name patients other than the one they are reached from
 NOT_OF_PATIENTS = frozenset({"Group", "AuditEvent", "Subscription"})
 
@@ -41,6 +42,15 @@ class Part(Struct, frozen=True):
     since: datetime | None = None
     compartment: bool = False
     patients: tuple[str, ...] | None = None
+
+
+# a change is a version, or a day from or until which something holds
+_CHANGED = (
+    "SELECT DISTINCT patient FROM (SELECT patient FROM resource WHERE tenant = %s AND rtype = 'Consent' AND recorded >= %s "
+    "UNION ALL SELECT patient FROM history WHERE tenant = %s AND rtype = 'Consent' AND superseded >= %s "
+    "UNION ALL SELECT patient FROM consent_rule WHERE tenant = %s AND (starts BETWEEN %s AND %s OR ends BETWEEN %s AND %s)) x "
+    "WHERE patient IS NOT NULL LIMIT %s"
+)
 
 
 def require_exporter(actor: Actor) -> None:
@@ -162,6 +172,30 @@ def keyed(visible: Visible, keys: Sequence[tuple[str, str]], at: datetime) -> St
         f"WHERE NOT r.deleted AND r.patient IS NULL AND r.recorded <= %s AND {seen} ORDER BY r.rtype, r.id"
     )
     return Statement(sql, ([t for t, _ in keys], [i for _, i in keys], visible.tenant, at, *args))
+
+
+async def hidden_since(
+    conn: Connection, visible: Visible, since: datetime, now: datetime, rtype: str | None
+) -> frozenset[str] | None:
+    """`Type/id` of what may not be seen now of patients whose consents changed since then; None where too many did.
+
+    Of one type, or of all. The connection is bound to the tenant only.
+    """
+    if visible.beyond is None:
+        return frozenset()
+    changed = await conn.fetch(
+        _CHANGED, (*(visible.tenant, since) * 2, visible.tenant, *(since, now) * 2, CHANGED_MOST + 1)
+    )
+    patients = [row[0] for row in changed]
+    if len(patients) > CHANGED_MOST:
+        return None
+    predicate, args = visible.predicate("r")
+    rows = await conn.fetch(
+        "SELECT r.rtype || '/' || r.id FROM resource r WHERE r.tenant = %s AND r.pk = ANY(%s) AND r.patient = ANY(%s) "
+        f"AND r.rtype = coalesce(%s, r.rtype) AND NOT coalesce({predicate}, false)",
+        (visible.tenant, [patient_key(one) for one in patients], patients, rtype, *args),
+    )
+    return frozenset(row[0] for row in rows)
 
 
 async def past(conn: Connection, xid: str) -> bool:

@@ -14,9 +14,10 @@ from commonchart.access.records import Records
 from commonchart.exchange.bulk import links, runs
 from commonchart.exchange.bulk.place import Place
 from commonchart.exchange.bulk.runs import File, Run
+from commonchart.exchange.bulk.withdrawn import withdrawn
 from commonchart.fhir import json
 from commonchart.fhir.dates import instant
-from commonchart.fhir.outcome import Forbidden, Invalid, MethodNotAllowed, NotFound, Refused
+from commonchart.fhir.outcome import Forbidden, Gone, Invalid, MethodNotAllowed, NotFound, Refused
 from commonchart.rest.exchange import Answer, Asked
 
 NDJSON = "application/fhir+ndjson"
@@ -92,19 +93,29 @@ async def _file(records: Records, asked: Asked) -> Answer:
         made = {one.n: one for one in await runs.files(conn, run.id)}
         if n not in made:
             raise NotFound("There is no such file of this export")
-        _still_allowed(records, run, made[n])
-        await audit.note(
-            conn, records.actor, records.clock(), "export-file", rtype=made[n].rtype, detail=f"{run.id}/{n}"
-        )
+    _still_allowed(records, run, made[n])
     path = Place(asked.settings.data_dir).folder("export", run.id) / made[n].name
     if not path.is_file():
         raise NotFound("The files of this export have been removed")
+    await _consented(records, run, made[n], path)
     headers = {"content-type": NDJSON}
     if _packed(asked) and made[n].bytes <= PACKED_UP_TO:
         return Answer(
             200, None, {**headers, "content-encoding": "gzip"}, await asyncio.to_thread(_gzipped, path)
         )
     return Answer(200, None, headers, path)
+
+
+async def _consented(records: Records, run: Run, file: File, path: Path) -> None:
+    """Leave the row of the file. Raises Gone for one that holds what a consent has hidden since."""
+    gone = await withdrawn(records, run, file, path)
+    async with records.database.single() as conn:
+        await audit.note(
+            conn, records.actor, records.clock(), "export-file", outcome=audit.SERIOUS if gone else audit.OK,
+            rtype=file.rtype, detail=f"{run.id}/{file.n}",
+        )  # fmt: skip
+    if gone:
+        raise Gone("A consent has changed what this file may hold: begin the export anew")
 
 
 def _still_allowed(records: Records, run: Run, file: File) -> None:
