@@ -127,6 +127,8 @@ def test_a_link_from_the_patient_to_the_reader(
     expect(page.get_by_role("alert")).to_contain_text("Say whom the link is for")
     _looked(visit, f"link-errors-{name}")
     page.get_by_label("Who is it for?").fill("Dr. Ona Field")
+    page.get_by_label("My whole record").check()
+    page.get_by_label("All of it").check()
     page.get_by_label("Passcode").fill("blue heron")
     page.get_by_role("button", name="Make the link").click()
     expect(page.get_by_role("img", name="QR code of the link")).to_be_visible()

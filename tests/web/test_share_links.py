@@ -207,6 +207,8 @@ async def test_what_is_wrong_is_said_and_nobody_makes_links_for_others(
     for wrong, words in (
         ({"reader": ""}, "Say whom the link is for"),
         ({"what": "some"}, "Choose what they may see"),
+        ({"what": ""}, "Choose what they may see"),
+        ({"scope": ""}, "Choose with or without sensitive parts"),
         ({"until": "9999"}, "Choose until when"),
         ({"most": "7"}, "Choose how often"),
         ({"passcode": "123"}, "A passcode has at least 6"),
@@ -215,6 +217,15 @@ async def test_what_is_wrong_is_said_and_nobody_makes_links_for_others(
         answer = await me.post("/me/sharing/link", data={"csrf": token_of(form), "id": id, **FORM, **wrong})
         assert answer.status_code == 422, wrong
         assert words in answer.text
+    assert re.findall(r'type="radio" name="(\w+)"[^>]* checked', form.text) == [
+        "until",
+        "most",
+    ]  # how much is the patient's choice
+    bare = await me.post(
+        "/me/sharing/link", data={"csrf": token_of(form), "id": id, "until": "7", "most": "5"}
+    )
+    for field in ("reader", "what", "scope"):
+        assert f'href="#{field}"' in bare.text
     sent = {"csrf": token_of(form), "id": id, **FORM}
     assert (await me.post("/me/sharing/link", data=sent)).status_code == 200
     assert (await me.post("/me/sharing/link", data=sent)).status_code == 303  # sent twice, made once

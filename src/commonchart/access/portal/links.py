@@ -160,8 +160,10 @@ def _check(wanted: Wanted, now: datetime) -> None:
         wrong("", "The form is not complete: open it again")
     if not 1 <= len(wanted.reader.strip()) <= 80 or any(ord(letter) < 32 for letter in wanted.reader):
         wrong("reader", "Say whom the link is for")
-    if not set(wanted.sections) <= set(SECTIONS) or wanted.scope not in ("full", "limited"):
-        wrong("what", "Choose what they may see")
+    if not set(wanted.sections) <= set(SECTIONS):
+        wrong("what", "Choose what they may see, and tick the parts if not all of it")
+    if wanted.scope not in ("full", "limited"):
+        wrong("scope", "Choose with or without sensitive parts")
     if not now < wanted.expires <= now + LONGEST:
         wrong("until", "Choose until when")
     if wanted.passcode and not SHORTEST_PASSCODE <= len(wanted.passcode) <= LONGEST_PASSCODE:

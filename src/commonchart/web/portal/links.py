@@ -36,6 +36,7 @@ SCOPES = [
 ]
 WHAT = [("all", "My whole record"), ("some", "Only the parts that I tick")]
 TITLES = {kind.id: kind.title for kind in lines.KINDS}
+NOTHING = ""
 LETTERS = 43
 # nobody keeps where the reader came from, and no search engine keeps the page
 HIDDEN = {"referrer-policy": "no-referrer", "x-robots-tag": "noindex, nofollow, noarchive"}
@@ -56,7 +57,7 @@ class Shown(Struct, frozen=True):
 
 async def new(me: Door) -> Response:
     """The form."""
-    return _form(me, {"id": uuid4().hex, "what": "all", "scope": "full", "until": "7", "most": "5"}, [])
+    return _form(me, {"id": uuid4().hex, "until": "7", "most": "5"}, [])
 
 
 async def make(me: Door) -> Response:
@@ -76,18 +77,20 @@ async def make(me: Door) -> Response:
 
 
 def _wanted(me: Door, sent: Mapping[str, str]) -> Wanted:
-    if sent.get("until", "") not in UNTIL:
-        raise Invalid("Choose until when", at="until")
-    if sent.get("most", "x") not in TIMES:
-        raise Invalid("Choose how often it may be opened", at="most")
-    sections = tuple(key for key in links.SECTIONS if sent.get(f"part-{key}"))
-    if sent.get("what") not in dict(WHAT) or (sent["what"] == "some" and not sections):
-        raise Invalid("Choose what they may see, and tick the parts", at="what")
+    """What was chosen; what was not is such that making the link refuses it at its field."""
+    until, most = sent.get("until", ""), sent.get("most", "0")
     return Wanted(
-        sent.get("id", ""), sent.get("reader", ""), me.call.now + timedelta(days=int(sent["until"])),
-        sections if sent["what"] == "some" else (), sent.get("scope", ""), sent.get("passcode", ""),
-        int(sent["most"]) if sent["most"] else None,
+        sent.get("id", ""), sent.get("reader", ""), me.call.now + timedelta(days=int(until) if until in UNTIL else 0),
+        _sections(sent), sent.get("scope", ""), sent.get("passcode", ""), (int(most) if most in TIMES else 0) if most else None,
     )  # fmt: skip
+
+
+def _sections(sent: Mapping[str, str]) -> tuple[str, ...]:
+    """The parts, none for the whole record; NOTHING when that was not chosen."""
+    if sent.get("what") == "all":
+        return ()
+    ticked = tuple(key for key in links.SECTIONS if sent.get(f"part-{key}"))
+    return ticked if sent.get("what") == "some" and ticked else (NOTHING,)
 
 
 def _form(me: Door, sent: Mapping[str, str], issues: list[tuple[str, str]], status: int = 200) -> Response:
