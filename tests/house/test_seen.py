@@ -42,6 +42,9 @@ MAY: dict[str, dict[str, str]] = {
     "record/terminology.py": {
         "stored": "value sets and code systems: about nobody",
     },
+    "access/exports.py": {
+        "": "whose consents have changed; a reader learns of it only that a file may not be given out"
+    },
     "access/due.py": {
         "": "the FROM of statements whose WHERE is `_members` and `_items`",
         "_found": "the FROM of statements whose WHERE is `_members` and `_items`",
