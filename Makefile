@@ -34,7 +34,7 @@ browser:
 	@packaging/browser.sh
 
 test: setup browser  ## All tests, with real PostgreSQL and a real browser
-	$(RUN) pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(RUN) pytest -n 2 --dist loadfile $(ARGS)
 
 check: setup  ## Format, lint, types, layers, house rules
 	$(RUN) ruff format --check .
