@@ -21,7 +21,16 @@ def entry(method: str, url: str, resource: dict[str, Any]) -> dict[str, Any]:
     return {"request": {"method": method, "url": url}, "resource": resource}
 
 
-@pytest.mark.parametrize("reference", [THEIRS, f"{THEIRS}/_history/2", "https://test/other/Patient/ada"])
+@pytest.mark.parametrize(
+    "reference",
+    [
+        THEIRS,
+        f"{THEIRS}/_history/2",
+        "https://test/other/Patient/ada",
+        "HTTP://north.example/fhir/Patient/ada",
+        "ftp://test/fhir/x/Patient/ada",
+    ],
+)
 async def test_a_patient_of_another_server_is_not_taken_for_ours_of_the_same_id(
     client: Client, reference: str
 ) -> None:

@@ -40,7 +40,9 @@ from commonchart.rest.exchange import (
 )
 from commonchart.search.query import parse
 
-_PATIENT_AT = re.compile(r"https?://(.+)/Patient/([A-Za-z0-9\-.]{1,64})(?:/_history/[^/]+)?")
+_PATIENT_AT = re.compile(
+    r"(?:[A-Za-z][A-Za-z0-9+.\-]*://)?(.+)/Patient/([A-Za-z0-9\-.]{1,64})(?:/_history/[^/]+)?"
+)
 _ELSEWHERE = "names a patient of another server by an id that a patient has here too: write Patient/id for ours, an identifier for theirs"
 
 
@@ -56,9 +58,7 @@ async def taken(tx: Transaction, asked: Asked, valid: Valid, at: str = "") -> Va
     client sees, has the same id; it does not say who is meant. `at`: where in a Bundle the resource is.
     """
     here = asked.base.partition("://")[2]
-    named = [
-        (where, _PATIENT_AT.fullmatch(text)) for where, text in references(valid.resource) if "://" in text
-    ]
+    named = [(where, _PATIENT_AT.fullmatch(text)) for where, text in references(valid.resource)]
     others = [(where, found[2]) for where, found in named if found and found[1] != here]
     ours = await tx.read_many(sorted({("Patient", id) for _, id in others}))
     wrong = [f"{at}: {where}" if at else where for where, id in others if ("Patient", id) in ours]
