@@ -17,8 +17,10 @@ from commonchart.access import emergency, everything, exports, policy
 from commonchart.access.actors import Actor, Role
 from commonchart.access.consent import ROLES, Asking, Row, decided, purposes_of, read
 from commonchart.access.guarding import brings_ids
+from commonchart.access.medications.reading import TOKENS, TYPES
 from commonchart.access.records import Put, Records
 from commonchart.access.subscribed import seen
+from commonchart.access.withheld import nothing_hidden, withheld
 from commonchart.care.labels import labels_of, mask
 from commonchart.fhir import dates, json
 from commonchart.fhir.outcome import NotFound, Refused
@@ -499,6 +501,11 @@ async def _short_cut(records: Records) -> None:
                 [*fourth, *third],
             )
             assert rows == []
+    async with records.database.connection() as conn:
+        for one in PEOPLE:
+            split = await withheld(conn, records.actor, records.clock(), [one], TYPES, TOKENS)
+            told = await nothing_hidden(conn, records.actor, records.clock(), [one], TYPES, TOKENS)
+            assert told == (bool(split.seen) and not split.hidden)
 
 
 async def _joined(records: Records, expected: set[str]) -> None:

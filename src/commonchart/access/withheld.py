@@ -66,13 +66,18 @@ async def nothing_hidden(
     tokens: Sequence[int],
 ) -> bool:
     """Whether the actor sees every one of these, so that what was worked out from all of them may be shown as it is."""
-    predicate, args = policy.visible(actor, now).about("r", patients)
+    visible = policy.visible(actor, now)
+    seen, seen_args = visible.predicate("r")
+    doubtful, doubtful_args = visible.doubtful("r")
+    settled, settled_args = visible.all_settled(patients)
     these = _of_them(actor, patients, rtypes)
+    hidden = f"SELECT 1 FROM resource r WHERE {_OF_THEM} AND {_READ} AND ({seen}) IS NOT TRUE"
+    hidden_args = [*these, list(tokens), *seen_args]
     async with conn.within(Bounds(actor.tenant)):
-        rows = await conn.fetch(  # CASE: tokens are compared for the few that are not seen
-            f"SELECT EXISTS (SELECT 1 FROM resource r WHERE {_OF_THEM}) AND NOT EXISTS "
-            f"(SELECT 1 FROM resource r WHERE {_OF_THEM} AND CASE WHEN {predicate} THEN false ELSE {_READ} END)",
-            [*these, *these, *args, list(tokens)],
+        rows = await conn.fetch(
+            f"SELECT EXISTS (SELECT 1 FROM resource r WHERE {_OF_THEM}) AND NOT EXISTS ({hidden} AND {doubtful}) "
+            f"AND ({settled} OR NOT EXISTS ({hidden}))",
+            [*these, *hidden_args, *doubtful_args, *settled_args, *hidden_args],
         )
     return bool(rows[0][0])
 

@@ -125,18 +125,23 @@ class Visible(Struct, frozen=True):
 
         What it says of any row is what `predicate` says.
         """
-        text, args = self.predicate(alias)
+        whole = self.predicate(alias)
         if not self._simple:
-            return text, args
+            return whole
         doubtful, more = self.doubtful(alias)
-        settled, last = self.settled("_p")
-        once = (
-            f"(SELECT bool_and({settled}) FROM (SELECT %s::int AS tenant, unnest(%s::text[]) AS patient) _p)"
-        )
-        return (
-            f"({alias}.tenant = %s AND ({alias}.patient = ANY(%s) AND NOT ({doubtful}) AND {once} OR {text}))",
-            [self.tenant, list(patients), *more, *last, self.tenant, list(patients), *args],
-        )
+        plain = (f"{alias}.patient = ANY(%s) AND NOT ({doubtful})", [list(patients), *more])
+        quick = _all([plain, self.all_settled(patients)])
+        return _all([(f"{alias}.tenant = %s", [self.tenant]), _any([quick, whole])])
+
+    def all_settled(self, patients: Sequence[str]) -> Condition:
+        """SQL and its arguments, asked once a statement: whether each of these is `settled`. Of none, no."""
+        settled, args = self.settled("_p")
+        each = "(SELECT %s::int AS tenant, unnest(%s::text[]) AS patient) _p"
+        return f"coalesce((SELECT bool_and({settled}) FROM {each}), false)", [
+            *args,
+            self.tenant,
+            list(patients),
+        ]
 
     def due(self, alias: str) -> Condition:
         """The same for rows of `due` under this alias: by the labels and organisations of the facts that decided."""
