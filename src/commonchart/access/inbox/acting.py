@@ -12,6 +12,7 @@ from commonchart.access.inbox import policy
 from commonchart.access.inbox.critical import refs_of
 from commonchart.access.inbox.reading import desk, seen
 from commonchart.access.inbox.signing import absent_of, reviewer
+from commonchart.access.outreach.policy import today
 from commonchart.access.records import Create
 from commonchart.fhir.outcome import Conflict, Invalid
 from commonchart.fhir.validate import validate
@@ -100,9 +101,9 @@ async def order(
     now = records.clock()
     if not what.strip() or len(what) > 200:
         raise Invalid("Say in at most 200 characters what is to be done", at="what")
-    if due < now.date():
-        raise Invalid("The day must be today or later", at="due")
     async with records.transaction() as tx:
+        if due < await today(tx.conn, records.actor.tenant, now):
+            raise Invalid("The day must be today or later", at="due")
         row = await seen(tx.conn, records, patient, item, lock=True)
         body: dict[str, Any] = {
             "resourceType": "ServiceRequest", "status": "active", "intent": "order",

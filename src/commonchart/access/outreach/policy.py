@@ -69,6 +69,11 @@ async def policy_of(conn: Connection, tenant: int) -> Policy:
     )  # fmt: skip
 
 
+async def today(conn: Connection, tenant: int, now: datetime) -> date:
+    """The day at the site, which is what somebody there means by today."""
+    return now.astimezone(ZoneInfo(zone(await site.get(conn, tenant, ZONE) or "UTC"))).date()
+
+
 def hours(text: str) -> tuple[time, time]:
     """The hours in which people may be disturbed, from `09:00-19:00`. Raises Invalid."""
     found = _HOURS.fullmatch(text)

@@ -51,7 +51,13 @@ async def _page(
     named = await call.records.named([("Patient", one.patient) for one in found])
     names = {id: people.listed_name(fact_of(stored).body) for (_, id), stored in named.items()}
     shown = [
-        (one, KINDS[one.kind], names.get(one.patient, ""), dates.stamp(one.made), dates.day(one.answer_by))
+        (
+            one,
+            KINDS[one.kind],
+            names.get(one.patient, ""),
+            call.zone.stamp(one.made),
+            dates.day(one.answer_by),
+        )
         for one in found
     ]
     return call.page(

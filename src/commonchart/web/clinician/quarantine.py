@@ -237,7 +237,7 @@ def _restorable(item: Item) -> bool:
 def _decided(chart: Chart, item: Item, n: int) -> dict[str, Any]:
     one = item.answers[n]
     return {
-        "what": shown.DECISIONS[one.decision], "at": dates.stamp(one.at), "who": chart.lookups.people.get(one.actor, one.actor),
+        "what": shown.DECISIONS[one.decision], "at": chart.call.zone.stamp(one.at), "who": chart.lookups.people.get(one.actor, one.actor),
         "comment": one.comment, "reason": one.reason, "vid": one.vid,
     }  # fmt: skip
 

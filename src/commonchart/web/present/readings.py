@@ -9,7 +9,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from commonchart.web.present import codes, dates, values
+from commonchart.web.present import codes, values
 from commonchart.web.present.tables import Fact, entered_in_error
 
 BP, SYSTOLIC, DIASTOLIC = "85354-9", "8480-6", "8462-4"
@@ -185,7 +185,7 @@ def _when(body: Mapping[str, Any]) -> dict[str, str]:
     said = "" if status in ("final", "entered-in-error", "") else codes.plain(status)
     return {
         "day": str(at)[:10],
-        "at": dates.moment(at),
+        "at": str(at),
         "status": said,
         "struck": entered_in_error(dict(body)),
         "category": category,
