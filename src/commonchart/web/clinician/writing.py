@@ -133,7 +133,9 @@ async def correct(call: Call) -> Response:
     )
     try:
         context = context_of(call, chart.id)
-        made = overriding(form.build(parse(form, sent, context), context, fact.body)[0], sent)
+        made = overriding(
+            form.build(parse(form, sent, context, form.read(fact.body)), context, fact.body)[0], sent
+        )
         await call.records.commit([Put(validate(made), fact.id, if_match=_vid(sent))])
         await reviewed(call, chart.id, form)
     except Stale:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from commonchart.fhir.outcome import Invalid, Issue
-from commonchart.web.present.dates import FIRST, LAST
+from commonchart.web.present.dates import FIRST, LAST, order
 from commonchart.web.present.zone import UTC_CLOCKS, Zone
 
 Kind = Literal["text", "long", "date", "moment", "number", "choice", "tick"]
@@ -106,9 +106,21 @@ def blank(form: Form, context: Context) -> Values:
     return {field.name: today.get(field.default, field.default) for field in form.fields}
 
 
-def parse(form: Form, sent: Mapping[str, str], context: Context) -> Values:
-    """The values of a sent form, each checked and in FHIR's spelling. Raises Invalid with an issue per bad field."""
+def parse(form: Form, sent: Mapping[str, str], context: Context, stored: Mapping[str, str] = {}) -> Values:
+    """The values of a sent form, each checked and in FHIR's spelling. Raises Invalid with an issue per bad field.
+
+    `stored` are the values of the resource that is corrected: a time that was left as it was shown stays what it was, to
+    the second, and on the right side of an hour that the clocks show twice.
+    """
     values = parse_fields(form.fields, sent, context)
+    for field in form.fields:
+        was = stored.get(field.name, "")
+        if (
+            field.kind == "moment"
+            and was
+            and sent.get(field.name, "").strip() == local_moment(was, context.zone)
+        ):
+            values[field.name] = was
     issues = list(form.check(values, context))
     if issues:
         raise Invalid(issues=issues)
@@ -145,7 +157,7 @@ def ends_before(values: Values, end: str = "end", start: str = "start", named: s
 def earlier(one: str, other: str) -> bool:
     """Whether a FHIR dateTime lies before another, as far as both are known; times with an offset by their moments."""
     if "T" in one and "T" in other:
-        return datetime.fromisoformat(one) < datetime.fromisoformat(other)
+        return order(one) < order(other)
     return one < other[: len(one)]
 
 
