@@ -69,9 +69,9 @@ async def policy_of(conn: Connection, tenant: int) -> Policy:
     )  # fmt: skip
 
 
-async def today(conn: Connection, tenant: int, now: datetime) -> date:
-    """The day at the site, which is what somebody there means by today."""
-    return now.astimezone(ZoneInfo(zone(await site.get(conn, tenant, ZONE) or "UTC"))).date()
+async def local(conn: Connection, tenant: int, now: datetime) -> datetime:
+    """The moment on the clocks of the site: its day is what somebody there means by today."""
+    return now.astimezone(ZoneInfo(zone(await site.get(conn, tenant, ZONE) or "UTC")))
 
 
 def hours(text: str) -> tuple[time, time]:
