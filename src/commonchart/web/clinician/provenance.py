@@ -20,6 +20,7 @@ from commonchart.web.present import codes, consents, dates, events, medications,
 from commonchart.web.present.differences import Difference, differences
 from commonchart.web.present.label_acts import line
 from commonchart.web.present.tables import Fact, entered_in_error
+from commonchart.web.present.zone import Zone
 
 MOST = 50
 
@@ -182,7 +183,7 @@ def lines(fact: Fact, chart: Chart) -> list[tuple[str, str]]:
     body, names = fact.body, chart.lookups.names
     source = chart.source_of(fact)
     said = [
-        ("True on", _true_on(fact)),
+        ("True on", _true_on(fact, chart.call.zone)),
         ("Known here", chart.call.zone.stamp(fact.recorded) if fact.recorded else codes.NOT_RECORDED),
         ("Author", _author(body, names) or codes.NOT_RECORDED),
     ]
@@ -218,11 +219,11 @@ def lines(fact: Fact, chart: Chart) -> list[tuple[str, str]]:
     return [(label, words) for label, words in said if words != "as recorded by"]
 
 
-def _true_on(fact: Fact) -> str:
+def _true_on(fact: Fact, zone: Zone) -> str:
     for stem in ("effective", "onset", "performed", "occurrence"):
         kind, value = values.choice(fact.body, stem)
         if kind:
-            return values.words(kind, value)
+            return zone.moment(value) if kind in ("DateTime", "Instant") else values.words(kind, value)
     if fact.rtype == "Encounter":
         return dates.period(fact.body.get("period")) or codes.NOT_RECORDED
     return events.event_day(fact)
