@@ -246,6 +246,12 @@ async def test_the_inbox_and_a_cover(chicago: Database, sign_in: SignIn, clock: 
     item = (await otto.get("/patients/ada/inbox/Observation/c")).text
     assert "18-Nov-2026 20:00 CST" in item
     assert 'value="2026-11-25"' in item
+    version = re.search(r'name="version" value="([^"]+)"', item)
+    assert version
+    acts = {"csrf": token_of(await otto.get("/inbox")), "version": version[1], "do": "acknowledge", "done": "called", "read_back": "yes"}  # fmt: skip
+    answers = [await otto.post("/patients/ada/inbox/Observation/c", data=acts) for _ in range(2)]
+    assert [one.status_code for one in answers] == [303, 409]
+    assert "acknowledged it at 18-Nov-2026 20:00 CST" in answers[1].text
     ids = [(await find(chicago, one)).id for one in ("otto", "kim")]
     assert "in America/Chicago, such as" in (await otto.get("/inbox/cover")).text
     fields = {"absent": ids[0], "cover": ids[1], "from": "2026-11-18 21:00", "why": "leave"}
