@@ -15,6 +15,7 @@ from commonchart.access import trail
 from commonchart.access.trail import Ask, Numbered
 from commonchart.fhir.outcome import Malformed
 from commonchart.web.call import Call
+from commonchart.web.clinician.lookups import patients_called
 from commonchart.web.people.words import ROLES
 from commonchart.web.present import dates
 from commonchart.web.present.sheets import plain as _plain
@@ -66,6 +67,7 @@ async def page(call: Call) -> Response:
     """The events that are asked for, fifty at a time."""
     ask, number = _ask(call), _number(call)
     found = await trail.events(call.records, ask, limit=PAGE + 1, offset=(number - 1) * PAGE)
+    named = await patients_called(call.records, [ask.patient] if ask.patient else [])
     return call.page(
         "access-report.html",
         title="Who did what",
@@ -73,6 +75,7 @@ async def page(call: Call) -> Response:
         ask=ask,
         since=call.zone.on(ask.since),
         until=call.zone.on(ask.until - timedelta(seconds=1)),
+        patient=named.get(ask.patient, ""),
         kinds=[(key, words, _address(call, kind=key)) for key, words in KINDS],
         sorts=[(key, words, _sorted(call, ask, key)) for key, words in SORTS],
         newer=_address(call, page=str(number - 1), upto=str(ask.upto)) if number > 1 else "",
@@ -97,12 +100,14 @@ async def unusual(call: Call) -> Response:
     ask = _ask(call)
     found = await trail.unusual(call.records, ask.since, ask.until)
     rows = [(one, call.zone.stamp(one.last), _of(call, one)) for one in found]
+    names = await patients_called(call.records, [one.patient for one in found if one.patient])
     return call.page(
         "access-unusual.html",
         title="Unusual access",
         rows=rows,
         since=call.zone.on(ask.since),
         until=call.zone.on(ask.until - timedelta(seconds=1)),
+        names=names,
     )
 
 
