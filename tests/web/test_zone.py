@@ -107,6 +107,10 @@ def test_a_correction_leaves_a_time_that_was_not_touched() -> None:
     assert changed == "2026-11-01T01:31:00-05:00"
 
 
+def test_the_end_of_the_calendar_is_shown_as_it_was_written() -> None:
+    assert local_moment("9999-12-31T23:59:59Z", KOLKATA) == "9999-12-31T23:59"
+
+
 def test_an_end_is_compared_by_its_moment() -> None:
     assert earlier("2026-11-01T01:10:00-05:00", "2026-11-01T01:10:00-06:00")
     assert not earlier("2026-11-01T01:10:00-06:00", "2026-11-01T01:50:00-05:00")
@@ -130,6 +134,8 @@ def test_an_end_is_compared_by_its_moment() -> None:
         (CHICAGO, "2026", "2026"),
         (CHICAGO, None, ""),
         (CHICAGO, "after lunch", "after lunch"),
+        (KOLKATA, "9999-12-31T23:59:59Z", "31-Dec-9999 23:59 UTC"),
+        (CHICAGO, "0001-01-01T01:00:00Z", "01-Jan-0001 01:00 UTC"),
     ],
 )
 def test_a_clinical_time_is_told_with_its_zone_and_a_bare_day_never_moves(

@@ -275,4 +275,7 @@ def local_moment(text: str, zone: Zone) -> str:
         return text
     moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return zone.local(moment).strftime("%Y-%m-%dT%H:%M")
+    try:
+        return zone.local(moment).strftime("%Y-%m-%dT%H:%M")
+    except OverflowError:  # the end of the calendar, as some systems write "for ever"
+        return text[:16]

@@ -52,11 +52,11 @@ class Zone(Struct, frozen=True):
         """
         try:
             written = datetime.fromisoformat(text or "")
-        except ValueError:
+            local = self.local(written)
+        except (ValueError, OverflowError):  # 9999-12-31T23:59:59Z has no moment east of Greenwich
             return dates.moment(text)
         if written.tzinfo is None or (written.hour, written.minute) == (0, 0):
             return dates.moment(text)
-        local = self.local(written)
         if local.utcoffset() == written.utcoffset():
             return self.stamp(written)
         day = "" if local.date() == written.date() else f"{dates.of_date(written.date())} "
