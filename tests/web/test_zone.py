@@ -107,6 +107,12 @@ def test_a_correction_leaves_a_time_that_was_not_touched() -> None:
     assert changed == "2026-11-01T01:31:00-05:00"
 
 
+def test_what_holds_at_once_has_begun_for_the_rules_too() -> None:
+    morning = datetime(2026, 11, 18, 21, tzinfo=UTC)  # the 19th east of Greenwich
+    assert [context(zone, morning).at_once for zone in (LORD_HOWE, UTC_CLOCKS)] == ["2026-11-18"] * 2
+    assert context(CHICAGO).at_once == "2026-11-18"  # the 19th in UTC
+
+
 def test_the_end_of_the_calendar_is_shown_as_it_was_written() -> None:
     assert local_moment("9999-12-31T23:59:59Z", KOLKATA) == "9999-12-31T23:59"
 

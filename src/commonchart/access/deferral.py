@@ -111,7 +111,8 @@ async def _one(
 
 def _put(records: Records, patient: str, row: DueRow, wanted: Deferring, as_of: date) -> Put:
     key = f"{wanted.id}\x1f{patient}\x1f{row.rule}".encode()
-    plan = plan_of(patient, row.rule, row.title, wanted, _requester(records), as_of)
+    day = min(as_of, records.clock().date())  # rules count in days of UTC: it holds at once
+    plan = plan_of(patient, row.rule, row.title, wanted, _requester(records), day)
     return Put(validate(plan), f"defer-{blake2b(key, digest_size=16).hexdigest()}", skip_unchanged=True)
 
 

@@ -74,6 +74,14 @@ class Context(Struct, frozen=True):
     encounter: str | None = None
     zone: Zone = UTC_CLOCKS
 
+    @property
+    def at_once(self) -> str:
+        """The day from which something holds that holds at once: today, or the day in UTC where that is still the one before.
+
+        Rules count in days of UTC (`care.evidence.moment_day`): what began on a later one would wait for it.
+        """
+        return min(self.now.date(), self.now.astimezone(UTC).date()).isoformat()
+
 
 class Form(Struct, frozen=True):
     """One form: its fields, how values become resources, and how a resource fills it again.
