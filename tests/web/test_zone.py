@@ -264,6 +264,10 @@ async def test_the_inbox_and_a_cover(chicago: Database, sign_in: SignIn, clock: 
     answers = [await otto.post("/patients/ada/inbox/Observation/c", data=acts) for _ in range(2)]
     assert [one.status_code for one in answers] == [303, 409]
     assert "acknowledged it at 18-Nov-2026 20:00 CST" in answers[1].text
+    order = {"csrf": acts["csrf"], "version": version[1], "do": "order", "test": "Observation/c:"}
+    for day, answer in (("2026-11-17", 422), ("2026-11-18", 303)):
+        sent = await otto.post("/patients/ada/inbox/Observation/c", data=order | {"due": day})
+        assert sent.status_code == answer, day
     ids = [(await find(chicago, one)).id for one in ("otto", "kim")]
     assert "in America/Chicago, such as" in (await otto.get("/inbox/cover")).text
     fields = {"absent": ids[0], "cover": ids[1], "from": "2026-11-18 21:00", "why": "leave"}
