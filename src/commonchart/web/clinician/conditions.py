@@ -19,7 +19,7 @@ from commonchart.web.present import dates, people
 from commonchart.web.present import panels as present
 from commonchart.web.present.due import STATUSES
 
-PAGE = 16
+PAGE = 15
 MOST_CSV = 20_000
 CHIPS = {
     "attention": ("", "Out of range or overdue"), "alert": ("", "Alert"), "overdue": ("overdue", "Overdue"), "due": ("due", "Due"),

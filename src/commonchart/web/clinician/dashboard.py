@@ -22,8 +22,7 @@ COLUMNS = (
     ("overdue", "Overdue"), ("due", "Due"), ("cannot-tell", "Cannot tell"), ("due-soon", "Due soon"), ("up-to-date", "Up to date"),
     ("out", "Out of range"),
 )  # fmt: skip
-FIRST = 25
-PAGE = 60
+PAGE = 22
 KINDS = {**rules.KINDS, "immunization": "Vaccines"}
 SORTS = {"gap": "Gap", "title": "What", **dict(COLUMNS)}
 
@@ -53,8 +52,8 @@ async def page(call: Call) -> Response:
     ]
     return call.page(
         "dashboard.html", title="Dashboard", asked=asked, columns=COLUMNS, sort=sort,
-        rules=[_line(call, asked, one, rule=one.key) for one in asked_of[start : start + (PAGE if whole else FIRST)]],
-        more=0 if whole else max(0, len(asked_of) - FIRST), all_rules=address(call, all="yes"),
+        rules=[_line(call, asked, one, rule=one.key) for one in asked_of[start : start + PAGE]],
+        more=0 if whole else max(0, len(asked_of) - PAGE), all_rules=address(call, all="yes"),
         newer=f"{address(call)}&page={number - 1}" if start else "", older=f"{address(call)}&page={number + 1}" if whole and start + PAGE < len(asked_of) else "",
         chips=_chips(call, pack, every, kind), words=words, kind=kind, of=len(asked_of),
         by_clinician=[_line(call, asked, one, clinician=one.key, title=names.get(one.key, one.key)) for one in dashboard.by_gap(found.clinicians)],
