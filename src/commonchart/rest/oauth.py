@@ -110,7 +110,9 @@ async def _said(
         said = {"error": refusal.error, "error_description": str(refusal)}
         basic = request.headers.get("authorization", "").lower().startswith("basic")
         return _json(
-            refusal.status, said, {"www-authenticate": 'Basic realm="commonchart"'} if refusal.status == 401 and basic else {}
+            refusal.status,
+            said,
+            {"www-authenticate": 'Basic realm="commonchart"'} if refusal.status == 401 and basic else {},
         )
     except Refused as refusal:
         error = "invalid_request" if refusal.status == 400 else "temporarily_unavailable"
