@@ -441,7 +441,8 @@ async def test_a_form_is_read_in_one_way_only(client: Client, database: Database
     ] == "invalid_request"
     large = await client.post("/oauth/token", content="a=" + "x" * 70_000, headers=kind)
     assert large.json()["error"] == "invalid_request"
-    assert (await client.get("/oauth/token")).status_code == 405
+    wrong = await client.get("/oauth/token")
+    assert (wrong.status_code, set(wrong.headers["allow"].split(", "))) == (405, {"POST", "OPTIONS"})
 
 
 async def test_guessing_is_slowed(client: Client, database: Database, clock: Clock) -> None:

@@ -10,12 +10,14 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import uuid4
+from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from commonchart.access import audit, policy
 from commonchart.access.actors import FOR_A_PATIENT, Actor
+from commonchart.access.outreach.policy import ZONE, zone
 from commonchart.access.records import Records
 from commonchart.care.calendar import age_on
 from commonchart.fhir import dates, json
@@ -57,6 +59,11 @@ class Ages(Struct, frozen=True):
 
     limited_from: int = 12
     ends_at: int = 18
+    zone: str = "UTC"
+
+    def day(self, now: datetime) -> date:
+        """The day at the site, on which birthdays are counted."""
+        return now.astimezone(ZoneInfo(self.zone)).date()
 
 
 class Wanted(Struct, frozen=True):
@@ -82,10 +89,11 @@ class Acting(Struct, frozen=True):
 
 
 async def ages_of(conn: Connection, tenant: int) -> Ages:
-    """The site's ages; what cannot be read as a number from 0 to 21 is the default."""
+    """The site's ages and time zone; what cannot be read as a number from 0 to 21 is the default."""
     first, last = await site.get(conn, tenant, LIMITED_FROM), await site.get(conn, tenant, ENDS_AT)
     default = Ages()
-    return Ages(_age(first, default.limited_from), _age(last, default.ends_at))
+    place = zone(await site.get(conn, tenant, ZONE) or default.zone)
+    return Ages(_age(first, default.limited_from), _age(last, default.ends_at), place)
 
 
 def _age(text: str, default: int) -> int:
@@ -117,7 +125,7 @@ async def acting(records: Records, grant: str) -> Acting:
         await _refused(records, grant)
     one = Proxy(*rows[0])
     born = await born_of(records, one.patient)
-    scope = scope_on(one, born, now.date(), ages)
+    scope = scope_on(one, born, ages.day(now), ages)
     if scope is None:
         await _refused(records, grant)
     assert scope is not None
@@ -141,7 +149,7 @@ def as_proxy(actor: Actor, one: Proxy, scope: Scope) -> Actor:
 
 
 async def born_of(records: Records, patient: str) -> date | None:
-    """The birth date of the patient, as the program itself reads it; None where it is not known to the day."""
+    """The birth date of the patient, as the program itself reads it, the first day that it may be; None where it is not known."""
     program = Actor(
         records.actor.tenant, "portal", "portal", "system", "", "commonchart", "HOPERAT", network=False
     )
@@ -149,8 +157,8 @@ async def born_of(records: Records, patient: str) -> date | None:
         stored = await Records(records.database, program, records.clock).read("Patient", patient)
     except (NotFound, Gone):
         return None
-    text = str(json.decode(stored.body or b"{}").get("birthDate", ""))
-    return date.fromisoformat(text) if len(text) == 10 else None
+    text = json.decode(stored.body or b"{}").get("birthDate")
+    return dates.bounds(text)[0].date() if text else None
 
 
 async def mine(records: Records) -> list[Proxy]:
@@ -163,7 +171,7 @@ async def mine(records: Records) -> list[Proxy]:
         )
         ages = await ages_of(conn, actor.tenant)
     found = [Proxy(*row) for row in rows]
-    return [one for one in found if scope_on(one, await born_of(records, one.patient), now.date(), ages)]
+    return [one for one in found if scope_on(one, await born_of(records, one.patient), ages.day(now), ages)]
 
 
 async def of_patient(conn: Connection, tenant: int, patient: str) -> list[Proxy]:

@@ -131,7 +131,7 @@ async def _page(
     code: str = "",
     mailed: str = "",
 ) -> Response:
-    call, today = chart.call, chart.call.today
+    call = chart.call
     async with call.records.database.single() as conn:
         rights = await proxies.of_patient(conn, call.actor.tenant, chart.id)
         invited = await invitations.of_patient(conn, call.actor.tenant, chart.id)
@@ -140,7 +140,7 @@ async def _page(
     shown: list[Any] = [
         (
             one,
-            proxies.scope_on(one, born, today, ages)
+            proxies.scope_on(one, born, ages.day(call.now), ages)
             if one.revoked is None and (one.ends is None or one.ends > call.now)
             else None,
         )

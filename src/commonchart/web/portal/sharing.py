@@ -140,7 +140,9 @@ async def _person(me: Door, one: Grant) -> Actor:
         )
         ages = await proxies.ages_of(conn, me.call.actor.tenant)
     born = await proxies.born_of(me.records, me.patient)
-    scope = proxies.scope_on(held, born, me.call.now.date(), ages) if held and held.revoked is None else None
+    scope = (
+        proxies.scope_on(held, born, ages.day(me.call.now), ages) if held and held.revoked is None else None
+    )
     if held is None or scope is None:
         raise NotFound("There is no such page")
     other = Actor(
