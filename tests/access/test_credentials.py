@@ -41,3 +41,17 @@ async def test_another_process_that_takes_a_token_back_is_heard(
     listening.cancel()
     with pytest.raises(asyncio.CancelledError):
         await listening
+
+
+@pytest.mark.parametrize(
+    ("role", "purpose"), [("nurse", "TREAT"), ("billing", "HPAYMT"), ("quality", "HOPERAT")]
+)
+async def test_what_a_role_looks_for_is_said_of_every_act(
+    database: Database, clock: Clock, role: str, purpose: str
+) -> None:
+    """Consents are decided by it, and the patient reads it."""
+    ada = await users.create(database, tenant=1, login="ada", name="Ada", role=role, org="o", now=clock())
+    token = await credentials.issue(
+        database, ada.id, clock(), kind="token", client="t", lives=timedelta(days=1)
+    )
+    assert (await credentials.actor_of(database, token, clock())).purpose == purpose

@@ -17,8 +17,10 @@ from commonchart.access import emergency, everything, exports, policy
 from commonchart.access.actors import Actor, Role
 from commonchart.access.consent import ROLES, Asking, Row, decided, purposes_of, read
 from commonchart.access.guarding import brings_ids
+from commonchart.access.medications.reading import TOKENS, TYPES
 from commonchart.access.records import Put, Records
 from commonchart.access.subscribed import seen
+from commonchart.access.withheld import nothing_hidden, withheld
 from commonchart.care.labels import labels_of, mask
 from commonchart.fhir import dates, json
 from commonchart.fhir.outcome import NotFound, Refused
@@ -489,7 +491,22 @@ async def _short_cut(records: Records) -> None:
             f"AND ({seen}) IS NOT TRUE",
             [*first, *second, *third],
         )
-    assert rows == []
+        assert rows == []
+        for some in (
+            PEOPLE,
+            *((one,) for one in PEOPLE),
+        ):  # and charts, which ask that once for all their rows
+            (quick, fourth), (seen, third) = visible.about("r", some), visible.predicate("r")
+            rows = await conn.fetch(
+                f"SELECT r.rtype, r.id FROM resource r WHERE ({quick}) IS TRUE <> ({seen}) IS TRUE",
+                [*fourth, *third],
+            )
+            assert rows == []
+    async with records.database.connection() as conn:
+        for one in PEOPLE:
+            split = await withheld(conn, records.actor, records.clock(), [one], TYPES, TOKENS)
+            told = await nothing_hidden(conn, records.actor, records.clock(), [one], TYPES, TOKENS)
+            assert told == (bool(split.seen) and not split.hidden)
 
 
 async def _joined(records: Records, expected: set[str]) -> None:

@@ -76,6 +76,12 @@ def test_a_mammogram_counts_24_months_to_the_day(when: str, status: str) -> None
     assert due("breast", report(MAMMOGRAM, when, "BI-RADS 1: negative")).status == status
 
 
+def test_what_would_satisfy_a_rule_is_said_once() -> None:
+    """An eye examination counts as a procedure and as an observation alike: two ways in the rule, one for who reads it."""
+    answer = due("eye-diabetes", condition(DIABETES))
+    assert answer.why["satisfied_by"] == "Retinal examination (counts 1 year)"
+
+
 @pytest.mark.parametrize("words", ["BI-RADS 4: suspicious", "Abnormal", "malignant"])
 def test_a_bad_mammogram_opens_a_follow_up_instead(words: str) -> None:
     answer = due("breast", report(MAMMOGRAM, "2026-10-01", words))

@@ -36,6 +36,7 @@ def test_every_rule_says_whom_it_is_for_and_what_satisfies_it(rule: str) -> None
     found = words(PACK.by_id[rule], PACK)
     assert found.who
     assert found.satisfied
+    assert len(set(found.satisfied)) == len(found.satisfied)
     assert all(
         line.strip() and "None" not in line
         for field in found.__struct_fields__

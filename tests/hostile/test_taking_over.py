@@ -4,6 +4,7 @@ lets them act as that person there."""
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -15,6 +16,8 @@ from commonchart.access.people.staff import Asked, Change
 from commonchart.access.records import Records
 from commonchart.cli.app import ROOT
 from commonchart.fhir.outcome import Conflict, Invalid, NotFound, Unauthenticated
+from commonchart.jobs import accounts
+from commonchart.jobs.worker import Site
 from commonchart.record.database import Database
 from tests.conftest import Clock
 from tests.hostile.conftest import SignedIn
@@ -87,6 +90,30 @@ async def test_from_the_question_on_the_account_is_its_owners_alone(
     assert (await staff.new_link(ours, KIM, channel="hand")).kind == "reset"
     await staff.leave(alder, KIM)
     assert (await staff.new_link(birch, KIM, channel="hand")).kind == "reset"
+
+
+async def test_a_question_that_nobody_answers_lapses_and_gives_nothing_then(
+    birch: Records, database: Database, clock: Clock
+) -> None:
+    """Whoever asks cannot keep an account from the administrators who look after it for longer than a fortnight."""
+    alder = await as_user(database, clock, "root")
+    word = await staff.ask(alder, Asked("kim", "clinician", "alder"))
+    app, place = await enrolled(database, clock, "kim"), await asked(database, "kim", "alder")
+    clock.advance(days=13)
+    await accounts.drain(database, clock, Site(Path()))
+    await may_not(birch)
+    clock.advance(days=1)
+    session = await session_of(database, clock, "kim", app)
+    with pytest.raises(Invalid, match="older than 14 days"):
+        await memberships.accept(Records(database, session.actor, clock), place, session.token, word)
+    await accounts.drain(database, clock, Site(Path()))
+    with pytest.raises(NotFound):
+        await memberships.accept(Records(database, session.actor, clock), place, session.token, word)
+    assert (await staff.new_link(birch, KIM, channel="hand")).kind == "reset"
+    async with database.dedicated(owner=True) as conn:
+        told = await conn.fetch("SELECT actor, org, id, outcome FROM audit WHERE detail = 'not answered'")
+    assert told == [("account-worker", "alder", KIM, 4)]
+    assert await staff.ask(alder, Asked("kim", "nurse", "alder")) != word
 
 
 async def test_what_was_prepared_before_kim_joined_opens_nothing_at_the_other(

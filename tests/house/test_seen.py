@@ -16,7 +16,9 @@ READS = re.compile(r"\b(?:FROM|JOIN)\s+(resource|history|due)\b(?:\s+(?:AS\s+)?(
 ROWS = re.compile(
     r"\bFROM\s+((?:string|quantity|date|uri|composite|identifier|text|contained)_row)\b\s*(\w*)", re.I
 )
-ASKS = re.compile(r"\.(?:predicate|due)\(\s*[\"'](\w+)[\"']\s*\)|conditions\(|\bwhere\b|_where\(|_panel\(")
+ASKS = re.compile(
+    r"\.(?:predicate|due|about)\(\s*[\"'](\w+)[\"']\s*[,)]|conditions\(|\bwhere\b|_where\(|_panel\("
+)
 STORE = "the store itself; its callers put the predicate behind it (READ, READ_MANY, VREAD, history)"
 WORKER = "the program's own work on every record; nobody is shown what it reads"
 
@@ -117,7 +119,7 @@ def test_each_alias_that_is_read_is_the_one_that_is_asked() -> None:
     wrong = []
     for module, function, source in functions():
         literals = re.sub(r'"""[\s\S]*?"""', "", source)
-        asked = set(re.findall(r"\.(?:predicate|due)\(\s*[\"'](\w+)[\"']\s*\)", literals))
+        asked = set(re.findall(r"\.(?:predicate|due|about)\(\s*[\"'](\w+)[\"']\s*[,)]", literals))
         if not asked or function in MAY.get(module, {}):
             continue
         for match in READS.finditer(literals):

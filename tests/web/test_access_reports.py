@@ -7,6 +7,7 @@ import io
 
 import pytest
 
+from commonchart.record.database import Database
 from commonchart.web.clinician.access_reports import _plain
 from tests.web.conftest import Client, SignIn
 
@@ -46,6 +47,19 @@ async def test_what_cannot_be_asked(root: Client, query: str) -> None:
 
 async def test_nothing_unusual(root: Client) -> None:
     assert "Nothing unusual" in (await root.get("/reports/access/unusual")).text
+
+
+async def test_patients_are_named_where_a_line_or_a_report_is_about_one(
+    root: Client, sage: Client, database: Database
+) -> None:
+    async with database.dedicated(owner=True) as conn:
+        await conn.execute(b"UPDATE app_user SET name = 'Sage Hallowbrook' WHERE login = 'sage'")
+    assert (await sage.get("/patients/ines")).status_code == 200
+    row = (await root.get("/reports/access/unusual")).text.split("same family name")[1].split("</tr>")[0]
+    assert '<a href="/patients/ines">HALLOWBROOK, Inés' in row
+    heading = (await root.get("/reports/access?patient=ines")).text.split("</h1>")[1].split("</span>")[0]
+    assert "HALLOWBROOK, Inés" in heading
+    assert "one patient" in (await root.get("/reports/access?patient=nobody")).text
 
 
 @pytest.mark.parametrize("path", ["/reports/access", "/reports/access/csv", "/reports/access/unusual"])

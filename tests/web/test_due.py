@@ -142,7 +142,7 @@ def test_the_rail_shows_few_at_once_and_counts_every_one() -> None:
     groups = rail.groups
     assert [(one.status, one.words, len(one.first), len(one.rest), one.shut) for one in groups] == [
         ("overdue", "21", 8, 13, False),
-        ("due", "6", 4, 2, False),
+        ("due", "6", 2, 4, False),
         ("cannot-tell", "9", 0, 9, True),
         ("due-soon", "1", 0, 1, True),
     ]
@@ -150,7 +150,7 @@ def test_the_rail_shows_few_at_once_and_counts_every_one() -> None:
     assert groups[0].rest_words == "13 more not reviewed"
     assert groups[2].rest_words == "9 not reviewed"
     assert [*(i for one in groups for i in (*one.first, *one.rest))] == list(rail.open)
-    assert len(rail.explained) == 12
+    assert len(rail.explained) == 10  # with more the summary of a full chart is over 60 kB
 
 
 def test_with_nothing_overdue_what_cannot_be_told_stands_open() -> None:

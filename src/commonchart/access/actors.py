@@ -13,7 +13,7 @@ Role = Literal[
 FOR_A_PATIENT = frozenset({"patient", "proxy"})
 # what these roles look for, where nothing else is said (v3-PurposeOfUse); all others for treatment
 PURPOSES = {
-    "patient": "PATRQT", "proxy": "PATRQT", "administrator": "HOPERAT", "privacy-officer": "HOPERAT", "quality": "HOPERAT",
+    "patient": "PATRQT", "proxy": "PATRQT", "administrator": "HOPERAT", "privacy-officer": "HOPERAT", "quality": "HOPERAT", "billing": "HPAYMT",
 }  # fmt: skip
 TREATMENT = "TREAT"
 

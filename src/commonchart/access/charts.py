@@ -188,7 +188,7 @@ async def _where(
 ) -> _Where:
     """Conditions on the alias r that hold for current rows and history alike; `resource` in them is replaced."""
     linked = await people.linked(records.database, records.actor.tenant, patient)
-    predicate, args = records.visible.predicate("r")
+    predicate, args = records.visible.about("r", linked)
     parts, values = [predicate], list(args)
 
     def add(text: str, *more: Any) -> None:

@@ -46,9 +46,12 @@ async def withheld(
 
     Read past the second wall, as nothing else is for a reader: what it hid would be missed in silence.
     """
-    sql, args = _read(actor, now, patients, rtypes, tokens)
+    predicate, args = policy.visible(actor, now).about("r", patients)
     async with conn.within(Bounds(actor.tenant)):
-        found = await conn.fetch(f"{sql} ORDER BY r.rtype, r.id", args)
+        found = await conn.fetch(
+            f"SELECT r.body, ({predicate}) AS seen FROM resource r WHERE {_OF_THEM} AND {_READ} ORDER BY r.rtype, r.id",
+            [*args, *_of_them(actor, patients, rtypes), list(tokens)],
+        )
     rows = [(json.decode(body.encode()), seen) for body, seen in found]
     hidden = tuple(body for body, seen in rows if not seen)
     return Split(tuple(body for body, seen in rows if seen), hidden, may_be_told(actor, hidden))
@@ -63,22 +66,28 @@ async def nothing_hidden(
     tokens: Sequence[int],
 ) -> bool:
     """Whether the actor sees every one of these, so that what was worked out from all of them may be shown as it is."""
-    sql, args = _read(actor, now, patients, rtypes, tokens)
+    visible = policy.visible(actor, now)
+    seen, seen_args = visible.predicate("r")
+    doubtful, doubtful_args = visible.doubtful("r")
+    settled, settled_args = visible.all_settled(patients)
+    these = _of_them(actor, patients, rtypes)
+    hidden = f"SELECT 1 FROM resource r WHERE {_OF_THEM} AND {_READ} AND ({seen}) IS NOT TRUE"
+    hidden_args = [*these, list(tokens), *seen_args]
     async with conn.within(Bounds(actor.tenant)):
-        rows = await conn.fetch(f"SELECT coalesce(bool_and(of.seen IS TRUE), false) FROM ({sql}) of", args)
+        rows = await conn.fetch(
+            f"SELECT EXISTS (SELECT 1 FROM resource r WHERE {_OF_THEM}) AND NOT EXISTS ({hidden} AND {doubtful}) "
+            f"AND ({settled} OR NOT EXISTS ({hidden}))",
+            [*these, *hidden_args, *doubtful_args, *settled_args, *hidden_args],
+        )
     return bool(rows[0][0])
 
 
-def _read(
-    actor: Actor, now: datetime, patients: Sequence[str], rtypes: Sequence[str], tokens: Sequence[int]
-) -> tuple[str, list[Any]]:
-    """(body, whether it is seen) of each."""
-    predicate, args = policy.visible(actor, now).predicate("r")
-    return (
-        f"SELECT r.body, ({predicate}) AS seen FROM resource r WHERE r.pk = ANY(%s) AND r.tenant = %s AND r.patient = ANY(%s) "
-        "AND NOT r.deleted AND r.rtype = ANY(%s) AND (r.rtype <> 'Observation' OR r.tokens && %s::bigint[])",
-        [*args, [patient_key(one) for one in patients], actor.tenant, list(patients), list(rtypes), list(tokens)],
-    )  # fmt: skip
+_OF_THEM = "r.pk = ANY(%s) AND r.tenant = %s AND r.patient = ANY(%s) AND NOT r.deleted AND r.rtype = ANY(%s)"
+_READ = "(r.rtype <> 'Observation' OR r.tokens && %s::bigint[])"
+
+
+def _of_them(actor: Actor, patients: Sequence[str], rtypes: Sequence[str]) -> list[Any]:
+    return [[patient_key(one) for one in patients], actor.tenant, list(patients), list(rtypes)]
 
 
 def may_be_told(actor: Actor, hidden: Sequence[Body]) -> bool:

@@ -105,8 +105,9 @@ def _satisfied(rule: Rule, pack: Pack) -> Iterator[str]:
         early = max(slot.early_days for slot in rule.slots)
         counts = f", counted from {early} days before" if early else ""
         yield f"one at each of these ages: {', '.join(span_words(slot.at) if slot.at != '0d' else 'birth' for slot in rule.slots)}{counts}"
-    for way in rule.satisfied_by:
-        yield f"{way.label}: {_lasting(way)}{_results(way, pack)}"
+    yield from dict.fromkeys(
+        f"{way.label}: {_lasting(way)}{_results(way, pack)}" for way in rule.satisfied_by
+    )
     if rule.monitor:
         yield from _monitored(rule.monitor, pack)
     if rule.interval_by_clinician:

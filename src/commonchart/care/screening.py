@@ -248,7 +248,8 @@ def _turns(asked: Question) -> date | None:
 
 
 def _would_satisfy(asked: Question, found: _Found) -> str:
-    return "; ".join(f"{way.label} ({_counts(asked, way, found.span)})" for way in asked.rule.satisfied_by)
+    ways = (f"{way.label} ({_counts(asked, way, found.span)})" for way in asked.rule.satisfied_by)
+    return "; ".join(dict.fromkeys(ways))
 
 
 def _counts(asked: Question, way: Satisfied, span: str) -> str:

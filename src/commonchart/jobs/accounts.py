@@ -1,4 +1,4 @@
-"""Telling users of changes to their own accounts."""
+"""Telling users of changes to their own accounts, and ending questions to join that nobody answered."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
+from commonchart.access.people import memberships
 from commonchart.exchange.outreach import account_notices
 from commonchart.exchange.outreach.tries import Post
 
@@ -23,5 +24,7 @@ class Site(Protocol):
 
 
 async def drain(database: Database, clock: Callable[[], datetime], site: Site) -> int:
-    """Send one; 0 when none waits."""
+    """End what was not answered in time and send one notice; 0 when none waits."""
+    async with database.connection() as conn:
+        await memberships.lapse(conn, clock())
     return await account_notices.round_of(Post(database, clock, site.base_url))

@@ -6,7 +6,7 @@ change of them holds from the next statement on, and nothing has to be forgotten
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -119,6 +119,29 @@ class Visible(Struct, frozen=True):
         if self.releases:
             parts.append(_released(alias, f"_h.rtype = {alias}.rtype AND _h.id = {alias}.id", self.moment))
         return parts[0] if len(parts) == 1 else _all(parts)
+
+    def about(self, alias: str, patients: Sequence[str]) -> Condition:
+        """`predicate` for statements about these patients alone: if all are `settled`, which is asked once, labels decide of a row.
+
+        What it says of any row is what `predicate` says.
+        """
+        whole = self.predicate(alias)
+        if not self._simple:
+            return whole
+        doubtful, more = self.doubtful(alias)
+        plain = (f"{alias}.patient = ANY(%s) AND NOT ({doubtful})", [list(patients), *more])
+        quick = _all([plain, self.all_settled(patients)])
+        return _all([(f"{alias}.tenant = %s", [self.tenant]), _any([quick, whole])])
+
+    def all_settled(self, patients: Sequence[str]) -> Condition:
+        """SQL and its arguments, asked once a statement: whether each of these is `settled`. Of none, no."""
+        settled, args = self.settled("_p")
+        each = "(SELECT %s::int AS tenant, unnest(%s::text[]) AS patient) _p"
+        return f"coalesce((SELECT bool_and({settled}) FROM {each}), false)", [
+            *args,
+            self.tenant,
+            list(patients),
+        ]
 
     def due(self, alias: str) -> Condition:
         """The same for rows of `due` under this alias: by the labels and organisations of the facts that decided."""

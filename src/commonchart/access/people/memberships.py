@@ -7,13 +7,13 @@ them. One that has ended, or that its owner has not said yes to, gives nothing.
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from commonchart.access import audit, credentials
+from commonchart.access import audit, credentials, users
 from commonchart.access.actors import Actor
 from commonchart.access.credentials import IN_FORCE
 from commonchart.access.people import factors, links, sessions
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from commonchart.access.records import Records
     from commonchart.record.database import Connection
 
+LASTS = timedelta(days=14)
+"""How long a question to join waits for its answer; meanwhile nobody but its owner looks after the account."""
 NONE = "There is no such place of work of yours"
 NEEDED = (
     "To work for several organisations you need a second step that you set up yourself: make one under Your account, "
@@ -113,10 +115,12 @@ async def accept(records: Records, id: str, token: str, code: str) -> None:
         await hold(conn, actor.tenant, actor.user)
         one = await _asked(conn, actor, id)
         cursor = await conn.execute(
-            "SELECT 1 FROM membership WHERE id = %s AND code = %s", (one.id, kept(code))
+            "SELECT 1 FROM membership WHERE id = %s AND code = %s AND asked > %s",
+            (one.id, kept(code), now - LASTS),
         )
         if await cursor.fetchone() is None:
-            raise Invalid("This is not the code that they gave you", at="code")
+            words = f"This is not the code that they gave you, or it is older than {LASTS.days} days: ask them for another"
+            raise Invalid(words, at="code")
         await _theirs_from_now(conn, actor, token, now)
         await conn.execute("UPDATE membership SET since = %s, code = NULL WHERE id = %s", (now, one.id))
         then = replace(actor, org=one.org, role=one.role, membership=one.id)
@@ -161,6 +165,19 @@ async def decline(records: Records, id: str) -> None:
         )
         then = replace(actor, org=one.org)
         await audit.note(conn, then, now, "join", outcome=audit.MINOR, detail="declined")
+
+
+async def lapse(conn: Connection, now: datetime) -> int:
+    """End the questions that waited for `LASTS` without an answer; how many."""
+    cursor = await conn.execute(
+        "UPDATE membership SET ended = %s WHERE since IS NULL AND ended IS NULL AND asked <= %s RETURNING tenant, actor, org",
+        (now, now - LASTS),
+    )
+    found = await cursor.fetchall()
+    for tenant, user, org in found:
+        worker = users.system(tenant, "account-worker", org)
+        await audit.note(conn, worker, now, "join", outcome=audit.MINOR, id=user, detail="not answered")
+    return len(found)
 
 
 async def _asked(conn: Connection, actor: Actor, id: str) -> Membership:

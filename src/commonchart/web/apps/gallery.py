@@ -17,7 +17,7 @@ from commonchart.web.session import form
 
 async def page(call: Call) -> Response:
     """The apps of this chart."""
-    chart = await opened(call, "apps", depth=1)
+    chart = await opened(call, "apps")
     found = await launches.launchable(call.request.app.state.database, call.actor.tenant, call.actor.role)
     shown = [(app, choices(app.registered)) for app in found]
     visits, _ = await chart.facts(["Encounter"], limit=10, named=False) if found else ([], 0)

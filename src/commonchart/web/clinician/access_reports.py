@@ -15,6 +15,7 @@ from commonchart.access import trail
 from commonchart.access.trail import Ask, Numbered
 from commonchart.fhir.outcome import Malformed
 from commonchart.web.call import Call
+from commonchart.web.clinician.lookups import patients_called
 from commonchart.web.people.words import ROLES
 from commonchart.web.present import dates
 from commonchart.web.present.sheets import plain as _plain
@@ -66,11 +67,13 @@ async def page(call: Call) -> Response:
     """The events that are asked for, fifty at a time."""
     ask, number = _ask(call), _number(call)
     found = await trail.events(call.records, ask, limit=PAGE + 1, offset=(number - 1) * PAGE)
+    named = await patients_called(call.records, [ask.patient] if ask.patient else [])
     return call.page(
         "access-report.html",
         title="Who did what",
         lines=[line(one) for one in found[:PAGE]],
         ask=ask,
+        patient=named.get(ask.patient, ""),
         since=dates.of_date(ask.since.date()),
         until=dates.of_date((ask.until - timedelta(days=1)).date()),
         kinds=[(key, words, _address(call, kind=key)) for key, words in KINDS],
@@ -97,10 +100,12 @@ async def unusual(call: Call) -> Response:
     ask = _ask(call)
     found = await trail.unusual(call.records, ask.since, ask.until)
     rows = [(one, dates.stamp(one.last), _of(call, one)) for one in found]
+    names = await patients_called(call.records, [one.patient for one in found if one.patient])
     return call.page(
         "access-unusual.html",
         title="Unusual access",
         rows=rows,
+        names=names,
         since=dates.of_date(ask.since.date()),
         until=dates.of_date((ask.until - timedelta(days=1)).date()),
     )

@@ -224,11 +224,17 @@ def _may_open(call: Call, section: Section) -> bool:
     return any(call.may("read", rtype) for rtype in (*section.rtypes, *open_to_all))
 
 
-async def opened(call: Call, section: str, *, depth: int = 1, rail: bool = True) -> Chart:
+def _prefix(path: str, id: str) -> str:
+    """What leads from a page of a chart, `/patients/{id}` or steps below it, to the addresses under this patient."""
+    steps = path.count("/") - 2
+    return f"{id}/" if steps == 0 else "../" * (steps - 1)
+
+
+async def opened(call: Call, section: str, *, rail: bool = True) -> Chart:
     """The chart of the patient that the address names, with banner, counts and due list.
 
-    `depth` is how many steps the page's path lies below the patient. Raises NotFound, Gone, Invalid (a bad as-of day), and
-    Forbidden for a section of which this role reads nothing: an empty one would say that nothing is recorded.
+    Raises NotFound, Gone, Invalid (a bad as-of day), and Forbidden for a section of which this role reads nothing: an
+    empty one would say that nothing is recorded.
     """
     one = next((one for one in SECTIONS if one.path == section), None)
     if one is not None and not _may_open(call, one):
@@ -244,7 +250,7 @@ async def opened(call: Call, section: str, *, depth: int = 1, rail: bool = True)
         patient=patient,
         past=past,
         section=section,
-        prefix=f"{id}/" if depth == 0 else "../" * (depth - 1),
+        prefix=_prefix(call.request.url.path, id),
         banner=people.banner(patient.body | {"id": id}, past or call.today),
         allergies=standing,
         since=since,

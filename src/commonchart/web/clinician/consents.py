@@ -101,7 +101,7 @@ async def create(call: Call) -> Response:
 async def _recording(call: Call) -> Chart:
     if not call.may("create", "Consent"):
         raise Forbidden("Your role does not allow you to record consents")
-    return await opened(call, "consents", depth=2, rail=False)
+    return await opened(call, "consents", rail=False)
 
 
 def _form(chart: Chart, fields: tuple[Field, ...], values: Values, refusal: Refused | None) -> Response:
@@ -180,7 +180,7 @@ async def act(call: Call) -> Response:
 
 async def _opened(call: Call) -> tuple[Chart, Fact]:
     await call.records.require("read", "Consent")
-    chart = await opened(call, "consents", depth=2, rail=False)
+    chart = await opened(call, "consents", rail=False)
     return chart, await version(chart, "Consent", call.request.path_params["consent"])
 
 

@@ -27,14 +27,14 @@ LEVELS = [("plain", "Plain"), ("standard", "Standard")]
 
 async def page(call: Call) -> Response:
     """What is recorded of their wishes."""
-    chart = await opened(call, "contacts", depth=1)
+    chart = await opened(call, "contacts")
     fact = await _patient(call)
     return _page(chart, fact, wishes([fact.body]), [])
 
 
 async def save(call: Call) -> Response:
     """Keep their wishes in their Patient resource, unless somebody else has changed it meanwhile."""
-    chart = await opened(call, "contacts", depth=1)
+    chart = await opened(call, "contacts")
     fact = await _patient(call)
     if not call.may("update", "Patient"):
         raise Forbidden("Your role does not allow you to change this")

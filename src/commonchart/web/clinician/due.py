@@ -18,7 +18,7 @@ from commonchart.web.present import courses, due, plans
 from commonchart.web.present.due import OPEN, STATUSES, Group, Item
 from commonchart.web.present.plans import Decision
 
-EXPLAINED = 20
+EXPLAINED = 18
 DECISIONS = 1000
 READINGS = 200
 PATIENCE = 20
@@ -27,7 +27,7 @@ PATIENCE = 20
 
 async def page(call: Call) -> Response:
     """Items by status, the first with their explanations; stored rows only, no rule runs here."""
-    chart = await _opened(call, 1)
+    chart = await _opened(call)
     if chart.past:
         return chart.page("chart/due.html", "Due list", **_nothing())
     found = await standing(call.records, chart.id)
@@ -64,7 +64,7 @@ def _groups(rail: due.Rail, show: str, rule: str) -> list[Group]:
 
 async def item(call: Call) -> Response:
     """One rule for this patient, with everything that speaks for it and everything that can be done about it."""
-    chart = await _opened(call, 2)
+    chart = await _opened(call)
     id = call.request.path_params["rule"]
     pack = await rules.in_use(call.records)
     rule = pack.by_id.get(id)
@@ -117,10 +117,10 @@ def missing(chart: Chart) -> list[str]:
     return [] if who.died else said
 
 
-async def _opened(call: Call, depth: int) -> Chart:
+async def _opened(call: Call) -> Chart:
     if not call.may("read", "Condition"):
         raise Forbidden("Your role does not allow you to see due lists")
-    return await opened(call, "due", depth=depth, rail=False)
+    return await opened(call, "due", rail=False)
 
 
 async def _courses(chart: Chart, rule: Rule) -> list[courses.Drawn]:

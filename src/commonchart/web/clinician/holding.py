@@ -23,7 +23,7 @@ async def page(call: Call) -> Response:
 async def _opened(call: Call) -> Chart:
     if call.actor.role not in holds.ROLES:
         raise Forbidden("Only a clinician delays or releases a result")
-    return await opened(call, "results", depth=3, rail=False)
+    return await opened(call, "results", rail=False)
 
 
 async def act(call: Call) -> Response:

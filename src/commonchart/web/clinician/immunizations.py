@@ -195,7 +195,7 @@ async def _stop(
 async def _giving(call: Call) -> tuple[Chart, Forecasted, list[Lot], Form]:
     if not call.may("create", "Immunization"):
         raise Forbidden("Your role does not allow you to record vaccines")
-    chart = await opened(call, PATH, depth=2)
+    chart = await opened(call, PATH)
     found = await forecasts.forecast(call.records, chart.id, call.today)
     shelf = await lots.listed(call.records)
     return chart, found, shelf, vaccines.give(_choices(found), shelf, call.today)
@@ -247,7 +247,7 @@ async def refusing(call: Call) -> Response:
 async def _refusing(call: Call) -> tuple[Chart, Form]:
     if not call.may("create", "Immunization"):
         raise Forbidden("Your role does not allow you to record vaccines")
-    chart = await opened(call, PATH, depth=2)
+    chart = await opened(call, PATH)
     found = await forecasts.forecast(call.records, chart.id, call.today)
     return chart, vaccines.refuse(_choices(found))
 
@@ -257,7 +257,7 @@ async def _refusing(call: Call) -> tuple[Chart, Form]:
 
 async def comparison(call: Call) -> Response:
     """What another schedule would say of this person."""
-    chart = await opened(call, PATH, depth=2)
+    chart = await opened(call, PATH)
     other = await schedules.named(call.records, call.request.query_params.get("with", ""))
     found = await forecasts.forecast(call.records, chart.id, call.today)
     asked = found.facts

@@ -58,7 +58,7 @@ async def _found(call: Call) -> tuple[Chart, Opened]:
     if params["rtype"] not in ("Observation", "DiagnosticReport"):
         raise NotFound("There is no such result in the inbox")
     found = await reading.one(call.records, params["patient"], f"{params['rtype']}/{params['id']}")
-    return await opened(call, "inbox", depth=3), found
+    return await opened(call, "inbox"), found
 
 
 # ---- what can be done ------------------------------------------------------------------------------------------

@@ -63,7 +63,7 @@ async def lift(call: Call) -> Response:
 async def _opened(call: Call) -> Chart:
     if not labelling.may_put(call.actor):
         raise Forbidden("Only clinicians, nurses and privacy officers mark entries as sensitive")
-    return await opened(call, "facts", depth=4, rail=False)
+    return await opened(call, "facts", rail=False)
 
 
 def _key(call: Call) -> tuple[str, str]:

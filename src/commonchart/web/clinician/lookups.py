@@ -31,6 +31,12 @@ def fact_of(stored: Stored) -> Fact:
     )
 
 
+async def patients_called(records: Records, ids: Iterable[str]) -> dict[str, str]:
+    """What lists call these patients, by id; those who may not be seen are left out."""
+    found = await records.named([("Patient", id) for id in sorted(set(ids))])
+    return {id: people.listed_name(fact_of(stored).body) for (_, id), stored in found.items()}
+
+
 @dataclass
 class Lookups:
     """What has been learned: names by `Type/id`, and the visits themselves."""

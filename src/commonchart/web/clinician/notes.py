@@ -112,7 +112,7 @@ async def add_addendum(call: Call) -> Response:
 async def _chart(call: Call, form: Form) -> Chart:
     if not call.may("create", form.rtype):
         raise Forbidden(f"Your role does not allow you to write a {form.noun}")
-    return await opened(call, form.section, depth=2)
+    return await opened(call, form.section)
 
 
 async def _note(call: Call) -> tuple[Chart, Fact]:

@@ -8,9 +8,9 @@ from commonchart.access.portal import requests
 from commonchart.access.portal.requests import KINDS
 from commonchart.fhir.outcome import Invalid, Refused
 from commonchart.web.call import Call, go
-from commonchart.web.clinician.lookups import fact_of
+from commonchart.web.clinician.lookups import patients_called
 from commonchart.web.clinician.writing import texts
-from commonchart.web.present import dates, people
+from commonchart.web.present import dates
 
 
 async def page(call: Call) -> Response:
@@ -48,8 +48,7 @@ async def _page(
 ) -> Response:
     every = call.request.query_params.get("show") == "all"
     found = await requests.to_answer(call.records, open_only=not every)
-    named = await call.records.named([("Patient", one.patient) for one in found])
-    names = {id: people.listed_name(fact_of(stored).body) for (_, id), stored in named.items()}
+    names = await patients_called(call.records, [one.patient for one in found])
     shown = [
         (one, KINDS[one.kind], names.get(one.patient, ""), dates.stamp(one.made), dates.day(one.answer_by))
         for one in found

@@ -101,7 +101,7 @@ def _same_code(order: Mapping[str, Any], done: Mapping[str, Any]) -> bool:
 
 
 async def _asked(call: Call) -> tuple[Chart, DueRow | None, Form]:
-    chart = await opened(call, "due", depth=3, rail=False)
+    chart = await opened(call, "due", rail=False)
     pack = await rules.in_use(call.records)
     rule = _rule(call, pack)
     rows = await due_of(call.records, chart.id)
@@ -236,9 +236,9 @@ def _ended(body: dict[str, Any], status: str, why: str, context: Context) -> dic
     return out | {"status": status or "revoked"}
 
 
-async def _one(call: Call, depth: int) -> tuple[Chart, Fact, Decision]:
+async def _one(call: Call) -> tuple[Chart, Fact, Decision]:
     params = call.request.path_params
-    chart = await opened(call, "due", depth=depth, rail=False)
+    chart = await opened(call, "due", rail=False)
     fact = await version(chart, params["rtype"], params["id"])
     decision = next((one for one in await decisions(chart) if one.ref == fact.key), None)
     if decision is None:
@@ -249,7 +249,7 @@ async def _one(call: Call, depth: int) -> tuple[Chart, Fact, Decision]:
 
 
 async def _changing(call: Call) -> tuple[Chart, Fact, Decision, Form]:
-    chart, fact, decision = await _one(call, 3)
+    chart, fact, decision = await _one(call)
     pack = await rules.in_use(call.records)
     rule = pack.by_id.get(decision.rules[0])
     if rule is None or decision.kind == "plan":
@@ -260,7 +260,7 @@ async def _changing(call: Call) -> tuple[Chart, Fact, Decision, Form]:
 
 async def _ending(call: Call) -> tuple[Chart, Fact, Decision, Form]:
     act = call.request.path_params["act"]
-    chart, fact, decision = await _one(call, 4)
+    chart, fact, decision = await _one(call)
     if (
         act not in ENDINGS
         or (act == "again") == decision.holds

@@ -65,7 +65,7 @@ async def version(chart: Chart, rtype: str, id: str) -> Fact:
 async def fact(call: Call) -> Response:
     """The provenance of one fact: a page, or what the pop-over shows when htmx asks."""
     params = call.request.path_params
-    chart = await opened(call, "facts", depth=3, rail=False)
+    chart = await opened(call, "facts", rail=False)
     found = await versions(chart, params["rtype"], params["id"])
     shown, before = _picked(call, found)
     await chart.lookups.learn_people(call.records)

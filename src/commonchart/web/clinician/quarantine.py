@@ -203,7 +203,7 @@ async def _one(
     params = call.request.path_params
     if params["rtype"] not in TYPES:
         raise NotFound("There is no such page")
-    chart = await opened(call, "results", depth=4, rail=False)
+    chart = await opened(call, "results", rail=False)
     item = await quarantine.one(call.records, chart.id, params["rtype"], params["id"])
     fact = fact_of(item.result)
     await chart.lookups.learn_people(call.records)

@@ -12,12 +12,12 @@ from uuid import uuid4
 from starlette.responses import Response
 
 from commonchart.access import deferral
-from commonchart.access.deferral import Deferring, Done
+from commonchart.access.deferral import Deferring
 from commonchart.access.due import Filters, exported
 from commonchart.care.calendar import add_months
 from commonchart.fhir.outcome import Forbidden, Invalid, NotFound, Refused
 from commonchart.web.call import Call, go
-from commonchart.web.clinician.lookups import fact_of
+from commonchart.web.clinician.lookups import fact_of, patients_called
 from commonchart.web.clinician.registry import filters_of, shown
 from commonchart.web.clinician.writing import texts
 from commonchart.web.present import dates, due, people
@@ -67,7 +67,7 @@ async def deferring(call: Call) -> Response:
         return await _form(call, typed, id, issues, refusal.status)
     return call.page(
         "registry-deferred.html", title="Put off", done=[one for one in done if not one.refused],
-        refused=[one for one in done if one.refused], names=await _names(call, done), until=typed["until"], back=_back(call),
+        refused=[one for one in done if one.refused], names=await patients_called(call.records, [one.patient for one in done]), until=typed["until"], back=_back(call),
     )  # fmt: skip
 
 
@@ -77,11 +77,6 @@ def _wanted(id: str, typed: dict[str, str]) -> Deferring:
     except Invalid as bad:
         raise Invalid(bad.issues[0].message, at="until") from None
     return Deferring(id, typed["reason"], until)
-
-
-async def _names(call: Call, done: list[Done]) -> dict[str, str]:
-    found = await call.records.named([("Patient", one.patient) for one in done])
-    return {key[1]: people.listed_name(fact_of(one).body) for key, one in found.items()}
 
 
 async def _form(

@@ -20,7 +20,7 @@ from commonchart.web.present.tables import Fact
 FETCH = 400
 GROUPS = (("", "Everything", ()), ("vitals", "Vital signs", ("vital-signs",)), ("laboratory", "Laboratory", ("laboratory",)),
           ("other", "Everything else", ("survey", "social-history", "imaging", "exam", "procedure", "therapy", "activity")))  # fmt: skip
-PAGE = 100
+PAGE = 70
 
 
 async def sheet(call: Call) -> Response:
@@ -86,7 +86,7 @@ def _day(call: Call, name: str) -> str:
 
 async def one_test(call: Call) -> Response:
     """The trend of one test: chart, and every number beside it."""
-    chart = await opened(call, "results", depth=2, rail=False)
+    chart = await opened(call, "results", rail=False)
     key = call.request.query_params.get("test", "")
     page = call.request.query_params.get("page", "1")
     offset = (max(1, int(page)) - 1) * PAGE if page.isascii() and page.isdigit() and len(page) < 6 else 0

@@ -37,7 +37,7 @@ from commonchart.web.present import (
 )
 from commonchart.web.present.tables import Cell, Fact, Row, Table
 
-PAGE = 50
+PAGE = 35
 BRIEF = 8
 KEEP = 2
 """How many readings more than are shown are read of each test, since some may be in quarantine."""
@@ -50,7 +50,7 @@ async def summary(call: Call) -> Response:
     """The whole person on one page; who may not read conditions goes to contacts instead."""
     if not call.may("read", "Condition"):
         return go(f"/patients/{call.request.path_params['patient']}/contacts")
-    chart = await opened(call, "", depth=0)
+    chart = await opened(call, "")
     await call.records.opened(chart.id)
     found, _ = await chart.facts(["Condition", "List"], limit=300)
     taken, _ = await chart.facts([*medications.KINDS, "List"], limit=300)
@@ -307,7 +307,7 @@ async def _stays(chart: Chart) -> list[Fact]:
 
 async def visit(call: Call) -> Response:
     """One visit and everything that was recorded in it."""
-    chart = await opened(call, "visits", depth=2)
+    chart = await opened(call, "visits")
     fact = await version(chart, "Encounter", call.request.path_params["visit"])
     inside = await _inside(chart, fact)
     groups: dict[str, list[Row]] = {}
@@ -463,7 +463,7 @@ async def document_list(call: Call) -> Response:
 
 async def document(call: Call) -> Response:
     """One note, document or report, as text; never as the sender's HTML."""
-    chart = await opened(call, "documents", depth=3)
+    chart = await opened(call, "documents")
     params = call.request.path_params
     if params["rtype"] not in events.DOCUMENTS:
         raise NotFound("There is no such document in this chart")

@@ -60,7 +60,7 @@ def context_of(call: Call, patient: str, visit: str = "") -> Context:
 async def new(call: Call) -> Response:
     """An empty form, or what was typed into it before."""
     form = _form(call)
-    chart = await opened(call, form.section, depth=2)
+    chart = await opened(call, form.section)
     sheet = _sheet(call, form, blank(form, context_of(call, chart.id)))
     return await shown(chart, sheet)
 
@@ -68,7 +68,7 @@ async def new(call: Call) -> Response:
 async def create(call: Call) -> Response:
     """Store what was typed as new facts, all or none."""
     form = _form(call)
-    chart = await opened(call, form.section, depth=2)
+    chart = await opened(call, form.section)
     sent = await texts(call)
     sheet = _sheet(call, form, {field.name: sent.get(field.name, "") for field in form.fields})
     sheet.visit = sent.get("visit", "")
@@ -201,7 +201,7 @@ def _form(call: Call) -> Form:
 
 async def _correcting(call: Call) -> tuple[Chart, Fact, Form]:
     params = call.request.path_params
-    chart = await opened(call, "facts", depth=3)
+    chart = await opened(call, "facts")
     fact = await version(chart, params["rtype"], params["id"])
     form = corrects(fact.body)
     if form is None or is_retracted(fact.body):
@@ -213,7 +213,7 @@ async def _correcting(call: Call) -> tuple[Chart, Fact, Form]:
 
 async def _retracting(call: Call) -> tuple[Chart, Fact]:
     params = call.request.path_params
-    chart = await opened(call, "facts", depth=3)
+    chart = await opened(call, "facts")
     fact = await version(chart, params["rtype"], params["id"])
     if is_retracted(fact.body):
         raise NotFound("This is marked as entered in error already")

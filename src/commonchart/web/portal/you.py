@@ -103,7 +103,7 @@ async def _invitation(
     context = {
         "title": "Come in with an invitation", "csrf": door_token(request, made.append), "issues": issues or [], "errors": dict(issues or []),
         "given": given or {}, "actor": None, "prefs": Preferences(), "site": await site(request, TENANT), "may": {}, "q": "", "me": None,
-        "base": "/me", "_": Words(), "language": "en", "translated": False, "nav": [], "practice": said.get("name", ""),
+        "base": "/", "_": Words(), "language": "en", "translated": False, "nav": [], "practice": said.get("name", ""),
         "phone": said.get("practice_phone", ""), "look": "",
     }  # fmt: skip
     response = rendering.html("portal/invitation.html", context, status)

@@ -19,7 +19,7 @@ STATUSES = {
     "deferred": ("not", "Deferred"), "declined": ("not", "Declined"), "up-to-date": ("done", "Up to date"), "excluded": ("not", "Excluded"), "not-applicable": ("not", "Not applicable"),
 }  # fmt: skip
 SHARED = 3
-AT_ONCE = 12
+AT_ONCE = 10
 MOST_OVERDUE = 8
 OPEN = ("overdue", "due", "cannot-tell", "due-soon")
 _WORDS = {"overdue": "overdue", "due": "due", "cannot-tell": "cannot tell", "due-soon": "soon"}
