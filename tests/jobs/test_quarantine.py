@@ -6,10 +6,12 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from commonchart.access import quarantine, users
 from commonchart.access.quarantine import Choice
 from commonchart.access.records import Delete, Put, Records
+from commonchart.care.labels import mask
 from commonchart.fhir import json
 from commonchart.fhir.outcome import Conflict, Forbidden, Invalid, NotFound
 from commonchart.fhir.validate import validate
@@ -164,6 +166,34 @@ async def test_releasing_says_beforehand_what_it_will_do(records: Records, clock
     assert (found["a1c"].before, found["a1c"].after) == ("overdue", "up-to-date")
     assert await waiting(records) == [("a1c", "implausible", 1)]
     assert await status(records, clock) == "overdue"
+
+
+async def test_what_rests_on_hidden_facts_is_not_told_by_a_preview(
+    records: Records, database: Database, clock: Clock
+) -> None:
+    await doubtful(records, clock)
+    async with database.dedicated(owner=True) as conn:
+        sql = f"UPDATE due SET labels = {mask('part2')}, orgs = 'elsewhere' WHERE rule = 'a1c'"
+        await conn.execute(sql.encode())
+    shared = Records(database, replace(clinician(), network=True), clock)
+    assert "a1c" in {one.rule for one in await settling.effects(records, "ada", "Observation/a1c")}
+    assert "a1c" not in {one.rule for one in await settling.effects(shared, "ada", "Observation/a1c")}
+
+
+async def test_a_preview_is_of_the_release_alone_also_before_the_list_is_worked_out(
+    records: Records, clock: Clock
+) -> None:
+    """Behind the record, on a later day, or by other rules the stored list is no measure."""
+    await doubtful(records, clock)
+    usual = await settling.effects(records, "ada", "Observation/a1c")
+    await put(records, DIABETES | {"id": "again"})
+    assert await settling.effects(records, "ada", "Observation/a1c") == usual
+    await status(records, clock)
+    clock.advance(days=400)
+    later = {
+        one.rule: (one.before, one.after) for one in await settling.effects(records, "ada", "Observation/a1c")
+    }
+    assert set(later) <= {one.rule for one in usual}
 
 
 @pytest.mark.parametrize("comment", ["", "  ", "ok", "x" * 1001])

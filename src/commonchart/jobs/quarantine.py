@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -12,19 +12,21 @@ from msgspec import Struct
 from commonchart.access import quarantine
 from commonchart.access.quarantine import Choice
 from commonchart.access.records import Create, Put
-from commonchart.care.evidence import codes_of
+from commonchart.care.evidence import codes_of, moment_day
 from commonchart.care.rules import built_in
 from commonchart.fhir import json
 from commonchart.fhir.outcome import Conflict, Invalid, NotFound
 from commonchart.fhir.validate import validate
 from commonchart.jobs import due
-from commonchart.record import rules
+from commonchart.record import changes, rules
+from commonchart.record import due as kept_due
 from commonchart.record.due import DueRow
 from commonchart.record.people import linked_on
 from commonchart.record.rows import Stored
 
 if TYPE_CHECKING:
     from commonchart.access.records import Records, Transaction
+    from commonchart.record.database import Connection
 
 Key = tuple[str, str, str]
 """(patient, type, id) of a result."""
@@ -50,14 +52,31 @@ class Correction(Struct, frozen=True):
 
 
 async def effects(records: Records, patient: str, ref: str) -> list[Effect]:
-    """What releasing a result would do to the due list, worked out but not kept. Raises Forbidden."""
+    """What releasing a result would do to the due list, worked out but not kept: of the rows that the actor may see before and
+    after. Raises Forbidden."""
     await records.require("read", "Condition")
-    actor, now = records.actor, records.clock()
-    async with records.database.connection() as conn:
-        pack = (await rules.active(conn, actor.tenant)).pack
-        before = await due.weighed(conn, actor.tenant, patient, pack, now)
-        after = await due.weighed(conn, actor.tenant, patient, pack, now, suppose=[ref])
-    return differences(before.rows, after.rows)
+    tenant, now = records.actor.tenant, records.clock()
+    seen = records.visible.due("d")
+    async with records.whole.connection() as conn:
+        pack = (await rules.active(conn, tenant)).pack
+        after = (await due.weighed(conn, tenant, patient, pack, now, suppose=[ref])).rows
+        before = await _before(conn, tenant, patient, after, now)
+        if before is None:
+            before = (await due.weighed(conn, tenant, patient, pack, now)).rows
+        hidden = await kept_due.unseen(conn, tenant, [*before, *after], seen)
+    return [one for one in differences(before, after) if one.rule not in hidden]
+
+
+async def _before(
+    conn: Connection, tenant: int, patient: str, after: Sequence[DueRow], now: datetime
+) -> list[DueRow] | None:
+    """The stored rows; None where they are behind the record, the day or the rules of `after`."""
+    stored = await kept_due.of_patient(conn, tenant, patient)
+    behind = await changes.waiting_about(conn, kept_due.CURSOR, tenant, patient)
+    day = moment_day(now)
+    due_again = any(one.next_change_on is not None and one.next_change_on <= day for one in stored)
+    same = {one.pack for one in stored} == {one.pack for one in after}
+    return stored if same and not due_again and kept_due.READ.isdisjoint(behind) else None
 
 
 def differences(before: Sequence[DueRow], after: Sequence[DueRow]) -> list[Effect]:

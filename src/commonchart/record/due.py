@@ -160,6 +160,19 @@ async def of_patient(
     return [DueRow(*row) for row in rows]
 
 
+async def unseen(
+    conn: Connection, tenant: int, rows: Sequence[DueRow], seen: tuple[str, Sequence[Any]]
+) -> set[str]:
+    """The rules of those rows, stored or not, that the reader may not see; `seen` as for `of_patient`."""
+    held = [[getattr(one, name) for one in rows] for name in ("patient", "rule", "labels", "orgs", "why")]
+    found = await conn.fetch(
+        "SELECT d.rule FROM (SELECT %s::int AS tenant, k.* FROM unnest(%s::text[], %s::text[], %s::bigint[], %s::text[], %s::text[]) "
+        f"AS k(patient, rule, labels, orgs, why)) d WHERE ({seen[0]}) IS NOT TRUE",
+        (tenant, *held, *seen[1]),
+    )
+    return {rule for (rule,) in found}
+
+
 async def changing(conn: Connection, as_of: date, limit: int) -> list[tuple[int, str]]:
     """(tenant, patient) of those whose stored answers say that they change by this day."""
     cursor = await conn.execute(
