@@ -90,12 +90,14 @@ async def defer(records: Records, filters: Filters, wanted: Deferring, *, as_of:
     out: list[Done] = []
     for patient, rows in by_patient.items():
         out += [Done(patient, row.due.rule, row.due.title, why) for row, why in rows if why]
-        out += await _one(records, patient, [row.due for row, why in rows if not why], wanted)
+        out += await _one(records, patient, [row.due for row, why in rows if not why], wanted, as_of)
     return out
 
 
-async def _one(records: Records, patient: str, rows: Sequence[DueRow], wanted: Deferring) -> list[Done]:
-    puts = [_put(records, patient, row, wanted) for row in rows]
+async def _one(
+    records: Records, patient: str, rows: Sequence[DueRow], wanted: Deferring, as_of: date
+) -> list[Done]:
+    puts = [_put(records, patient, row, wanted, as_of) for row in rows]
     try:
         written = await records.commit(puts) if puts else []
     except Refused as refused:
@@ -107,9 +109,10 @@ async def _one(records: Records, patient: str, rows: Sequence[DueRow], wanted: D
     ]
 
 
-def _put(records: Records, patient: str, row: DueRow, wanted: Deferring) -> Put:
+def _put(records: Records, patient: str, row: DueRow, wanted: Deferring, as_of: date) -> Put:
     key = f"{wanted.id}\x1f{patient}\x1f{row.rule}".encode()
-    plan = plan_of(patient, row.rule, row.title, wanted, _requester(records), records.clock().date())
+    day = min(as_of, records.clock().date())  # rules count in days of UTC: it holds at once
+    plan = plan_of(patient, row.rule, row.title, wanted, _requester(records), day)
     return Put(validate(plan), f"defer-{blake2b(key, digest_size=16).hexdigest()}", skip_unchanged=True)
 
 

@@ -41,7 +41,7 @@ _KIND = (
 )
 _LINES = f"""
 SELECT day, kind, actor, role, org, client, purpose, array_agg(DISTINCT rtype) FILTER (WHERE rtype IS NOT NULL), count(*), min(at), max(at)
-FROM (SELECT (a.at AT TIME ZONE 'UTC')::date AS day, {_KIND} AS kind, a.* FROM audit a WHERE a.tenant = %s AND a.patients @> ARRAY[%s]
+FROM (SELECT (a.at AT TIME ZONE %s)::date AS day, {_KIND} AS kind, a.* FROM audit a WHERE a.tenant = %s AND a.patients @> ARRAY[%s]
       AND a.at >= %s AND a.at < %s AND a.outcome = 0
       AND a.action NOT IN ('create', 'update', 'delete', 'load', 'import', 'report', 'make-link', 'allow-app', 'revoke-app')) x
 WHERE kind IS NOT NULL GROUP BY day, kind, actor, role, org, client, purpose ORDER BY day DESC, max(at) DESC LIMIT %s
@@ -49,11 +49,12 @@ WHERE kind IS NOT NULL GROUP BY day, kind, actor, role, org, client, purpose ORD
 
 
 class Ask(Struct, frozen=True):
-    """What is wanted: from `since` up to `until`; `everything` shows also what the rule leaves out."""
+    """What is wanted: from `since` up to `until`, by days of `zone`; `everything` shows also what the rule leaves out."""
 
     since: datetime
     until: datetime
     everything: bool = False
+    zone: str = "UTC"
 
 
 class Disclosure(Struct, frozen=True):
@@ -96,7 +97,7 @@ async def accounting(records: Records, patient: str, ask: Ask) -> Accounting:
         keepers = await _keepers(conn, tenant, patient)
         shares = records.actor.network is not False
         rows = await conn.fetch(
-            _LINES, (shares, keepers, patient, tenant, patient, ask.since, ask.until, MOST + 1)
+            _LINES, (ask.zone, shares, keepers, patient, tenant, patient, ask.since, ask.until, MOST + 1)
         )
         names = await _names(conn, tenant, [row[2] for row in rows], [row[5] for row in rows])
         exports = await _exports(conn, tenant, keepers, ask)

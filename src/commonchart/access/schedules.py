@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from commonchart.access import audit
+from commonchart.access.outreach.policy import local
 from commonchart.care.immunizations.compile import Schedule
 from commonchart.care.immunizations.schema import Pack
 from commonchart.fhir.outcome import Forbidden, Invalid
@@ -76,9 +77,9 @@ async def use(records: Records, name: str, effective: date) -> None:
     """
     _administrator(records)
     actor, now = records.actor, records.clock()
-    if effective < now.date():
-        raise Invalid("A schedule is used from today or a later day on", at="effective")
     async with records.database.connection() as conn:
+        if effective < (await local(conn, actor.tenant, now)).date():
+            raise Invalid("A schedule is used from today or a later day on", at="effective")
         await schedules.use(conn, actor.tenant, Use(effective, name, now, actor.name))
         await audit.note(conn, actor, now, "use-schedule", detail=f"{name} from {effective}")
 

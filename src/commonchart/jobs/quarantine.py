@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from commonchart.access import quarantine
+from commonchart.access.outreach.policy import local
 from commonchart.access.quarantine import Choice
 from commonchart.access.records import Create, Put
 from commonchart.care.evidence import codes_of, moment_day
@@ -116,17 +117,20 @@ async def correct(records: Records, key: Key, made: Correction, choice: Choice, 
         before = await tx.read(rtype, id)
         await quarantine.decide(tx, patient, rtype, id, choice)
         assert before is not None
-        body = corrected(json.decode(before.body or b"{}"), made, choice.comment, tx, analyte)
+        now = await local(tx.conn, records.actor.tenant, records.clock())
+        body = corrected(
+            json.decode(before.body or b"{}"), made, choice.comment, tx.records.actor.name, now, analyte
+        )
         (written,) = await tx.write([Put(validate(body), id, if_match=choice.vid)])
         await _again(tx, patient)
     return written.stored
 
 
 def corrected(
-    body: dict[str, Any], made: Correction, comment: str, tx: Transaction, analyte: str
+    body: dict[str, Any], made: Correction, comment: str, by: str, now: datetime, analyte: str
 ) -> dict[str, Any]:
-    """The next version of an Observation. Raises Invalid."""
-    if made.day is not None and made.day > tx.records.clock().date():
+    """The next version of an Observation; `now` is on the clocks of the site. Raises Invalid."""
+    if made.day is not None and made.day > now.date():
         raise Invalid("The date lies in the future", at="day")
     part = _part(body, analyte)
     was = part.get("valueQuantity") or {}
@@ -142,7 +146,7 @@ def corrected(
         words += f" on {body.get('effectiveDateTime', 'no date')}"
         body.pop("effectivePeriod", None)
         body["effectiveDateTime"] = made.day.isoformat()
-    note = {"authorString": tx.records.actor.name, "time": tx.records.clock().isoformat(timespec="seconds")}
+    note = {"authorString": by, "time": now.isoformat(timespec="seconds")}
     body["note"] = [*body.get("note", []), note | {"text": f"{words}. {comment.strip()}"}]
     return body | {"status": "corrected"}
 

@@ -16,6 +16,7 @@ from commonchart.access.actors import Actor
 from commonchart.web import rendering
 from commonchart.web.menu import menu
 from commonchart.web.present.inbox import waited
+from commonchart.web.present.zone import Zone
 
 if TYPE_CHECKING:
     from commonchart.access.inbox.reading import Waiting
@@ -41,6 +42,7 @@ class Site(Struct, frozen=True):
     mode: str = "practice"
     name: str = ""
     synthetic: bool = False
+    zone: Zone = Zone()
 
 
 class Place(Struct, frozen=True):
@@ -59,7 +61,7 @@ class Place(Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Call:
-    """What every signed-in view gets. `now` is the server's clock, read once per request.
+    """What every signed-in view gets. `now` is the server's clock, read once per request; `zone` is how the site reads it.
 
     `places` is empty for whoever works for one organisation.
     """
@@ -88,8 +90,13 @@ class Call:
 
     @property
     def today(self) -> date:
-        """The day of this request."""
-        return self.now.date()
+        """The day of this request at the site."""
+        return self.zone.day(self.now)
+
+    @property
+    def zone(self) -> Zone:
+        """The clocks of the site: what is shown of a moment, and what a typed one means."""
+        return self.site.zone
 
     @property
     def partial(self) -> bool:
@@ -138,6 +145,7 @@ class Call:
             "left": self.left,
             "leaves": idle,
             "today": self.today,
+            "zone": self.zone,
             "q": "",
         }
         response = rendering.html(template, shared | context, status)

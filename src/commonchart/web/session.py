@@ -20,6 +20,7 @@ from commonchart.access.records import Records
 from commonchart.fhir.outcome import Forbidden, Invalid, Malformed, NotFound, Refused, TooLarge
 from commonchart.web import acting, refusals
 from commonchart.web.call import Call, Preferences, Site
+from commonchart.web.present.zone import zone_of
 from commonchart.web.rendering import secured
 from commonchart.web.whence import DEVICE_COOKIE
 
@@ -127,6 +128,7 @@ async def site(request: Request, tenant: int) -> Site:
             str(said.get("mode") or getattr(settings, "mode", "practice")),
             said.get("name", ""),
             bool(said.get("demo.accounts")),
+            zone_of(said.get("time_zone", "")),
         )
         _sites[key] = (time.monotonic(), found)
     return found

@@ -22,6 +22,18 @@ async def test_nothing_said_is_the_safe_answer(database: Database) -> None:
             await policy_of(conn, 1)
 
 
+async def test_today_is_the_day_of_the_site_and_utc_where_its_zone_is_not_known(database: Database) -> None:
+    evening = datetime(2026, 11, 19, 2, tzinfo=UTC)
+    async with database.single() as conn:
+        for zone, words in (
+            ("", "19 02:00 UTC"),
+            ("America/Chicago", "18 20:00 CST"),
+            ("Mars/Olympus", "19 02:00 UTC"),
+        ):
+            await site.put(conn, 1, "time_zone", zone)
+            assert f"{await policy.local(conn, 1, evening):%d %H:%M %Z}" == words
+
+
 @pytest.mark.parametrize(
     ("zone", "hour", "quiet"),
     [

@@ -12,6 +12,7 @@ from commonchart.access.inbox import policy
 from commonchart.access.inbox.critical import refs_of
 from commonchart.access.inbox.reading import desk, seen
 from commonchart.access.inbox.signing import absent_of, reviewer
+from commonchart.access.outreach.policy import local
 from commonchart.access.records import Create
 from commonchart.fhir.outcome import Conflict, Invalid
 from commonchart.fhir.validate import validate
@@ -97,17 +98,17 @@ async def order(
 ) -> str:
     """Order what follows from it, with a day by which; the id of the ServiceRequest. Raises Forbidden, NotFound, Invalid."""
     await policy.may_sign(records)
-    now = records.clock()
     if not what.strip() or len(what) > 200:
         raise Invalid("Say in at most 200 characters what is to be done", at="what")
-    if due < now.date():
-        raise Invalid("The day must be today or later", at="due")
     async with records.transaction() as tx:
+        at = await local(tx.conn, records.actor.tenant, records.clock())
+        if due < at.date():
+            raise Invalid("The day must be today or later", at="due")
         row = await seen(tx.conn, records, patient, item, lock=True)
         body: dict[str, Any] = {
             "resourceType": "ServiceRequest", "status": "active", "intent": "order",
             "code": {**(code or {}), "text": what.strip()}, "subject": {"reference": f"Patient/{patient}"},
-            "authoredOn": now.isoformat(timespec="seconds"), "occurrenceDateTime": due.isoformat(),
+            "authoredOn": at.isoformat(timespec="seconds"), "occurrenceDateTime": due.isoformat(),
             "requester": reviewer(records), "reasonReference": [{"reference": item}],
         }  # fmt: skip
         if note.strip():

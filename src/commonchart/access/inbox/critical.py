@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from commonchart.access import audit
 from commonchart.access.inbox import policy
 from commonchart.access.inbox.reading import seen, unopened, visible_refs
+from commonchart.access.outreach.policy import local
 from commonchart.care.inbox import times
 from commonchart.care.inbox.judge import Line
 from commonchart.care.inbox.times import Span
@@ -154,7 +155,8 @@ async def _already(tx: Transaction, row: Item) -> str:
     if last.state == "withdrawn":
         return f"The alert is over: {last.done}"
     who = (await covers.names(tx.conn, row.tenant, [last.ended_by])).get(last.ended_by, "Somebody")
-    return f"{who} acknowledged it at {last.ended:%d-%b-%Y %H:%M} UTC"
+    ended = await local(tx.conn, row.tenant, last.ended or last.raised)
+    return f"{who} acknowledged it at {ended:%d-%b-%Y %H:%M %Z}"
 
 
 # ---- the report ------------------------------------------------------------------------------------------------

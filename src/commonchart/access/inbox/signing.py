@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from commonchart.access import audit
 from commonchart.access.inbox import critical, policy
 from commonchart.access.inbox.reading import desk, seen
+from commonchart.access.outreach.policy import local
 from commonchart.access.records import Create, Delete
 from commonchart.fhir.outcome import Conflict, Forbidden, Invalid, NotFound
 from commonchart.fhir.validate import validate
@@ -110,7 +111,8 @@ async def _already(tx: Transaction, row: Item) -> str:
         return f"{row.title} was withdrawn: there is nothing to sign any more"
     who = (await covers.names(tx.conn, row.tenant, [last.actor])).get(last.actor, "Somebody")
     word = "signed" if last.act == "signed" else "acknowledged"
-    return f"{row.title}: {who} has already {word} it, at {last.at:%d-%b-%Y %H:%M} UTC. Your signature was not needed and is not stored"
+    at = await local(tx.conn, row.tenant, last.at)
+    return f"{row.title}: {who} has already {word} it, at {at:%d-%b-%Y %H:%M %Z}. Your signature was not needed and is not stored"
 
 
 async def _sign(tx: Transaction, row: Item, at: Desk, name: str, note: str, answer: Answer) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -67,6 +67,14 @@ async def policy_of(conn: Connection, tenant: int) -> Policy:
         await said(site.NAME), await said(PHONE), await said(ADDRESS), zone(await said(ZONE, "UTC")), opens, closes,
         gap(await said(GAP, "30")), await said(LANGUAGE, "en"), frozenset(ready),
     )  # fmt: skip
+
+
+async def local(conn: Connection, tenant: int, now: datetime) -> datetime:
+    """The moment on the clocks of the site, whose day is what somebody there means by today; as on its pages, UTC if unknown."""
+    try:
+        return now.astimezone(ZoneInfo(zone(await site.get(conn, tenant, ZONE) or "UTC")))
+    except Invalid:
+        return now.astimezone(UTC)
 
 
 def hours(text: str) -> tuple[time, time]:

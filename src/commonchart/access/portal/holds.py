@@ -62,7 +62,7 @@ async def hold(records: Records, patient: str, rtype: str, id: str, reason: str,
                 ),
             )
         await audit.note(
-            conn, records.actor, now, "hold-result", rtype=rtype, id=id, patients=[patient], detail=until.date().isoformat()
+            conn, records.actor, now, "hold-result", rtype=rtype, id=id, patients=[patient], detail=until.isoformat(timespec="minutes")
         )  # fmt: skip
 
 

@@ -10,14 +10,13 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import uuid4
-from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from commonchart.access import audit, policy
 from commonchart.access.actors import FOR_A_PATIENT, Actor
-from commonchart.access.outreach.policy import ZONE, zone
+from commonchart.access.outreach.policy import local
 from commonchart.access.records import Records
 from commonchart.care.calendar import age_on
 from commonchart.fhir import dates, json
@@ -59,11 +58,6 @@ class Ages(Struct, frozen=True):
 
     limited_from: int = 12
     ends_at: int = 18
-    zone: str = "UTC"
-
-    def day(self, now: datetime) -> date:
-        """The day at the site, on which birthdays are counted."""
-        return now.astimezone(ZoneInfo(self.zone)).date()
 
 
 class Wanted(Struct, frozen=True):
@@ -89,11 +83,10 @@ class Acting(Struct, frozen=True):
 
 
 async def ages_of(conn: Connection, tenant: int) -> Ages:
-    """The site's ages and time zone; what cannot be read as a number from 0 to 21 is the default."""
+    """The site's ages; what cannot be read as a number from 0 to 21 is the default."""
     first, last = await site.get(conn, tenant, LIMITED_FROM), await site.get(conn, tenant, ENDS_AT)
     default = Ages()
-    place = zone(await site.get(conn, tenant, ZONE) or default.zone)
-    return Ages(_age(first, default.limited_from), _age(last, default.ends_at), place)
+    return Ages(_age(first, default.limited_from), _age(last, default.ends_at))
 
 
 def _age(text: str, default: int) -> int:
@@ -121,11 +114,12 @@ async def acting(records: Records, grant: str) -> Acting:
             (grant[:64], actor.tenant, actor.user, now, now),
         )
         ages = await ages_of(conn, actor.tenant)
+        today = (await local(conn, actor.tenant, now)).date()  # birthdays are the site's
     if actor.role not in FOR_A_PATIENT or not rows:
         await _refused(records, grant)
     one = Proxy(*rows[0])
     born = await born_of(records, one.patient)
-    scope = scope_on(one, born, ages.day(now), ages)
+    scope = scope_on(one, born, today, ages)
     if scope is None:
         await _refused(records, grant)
     assert scope is not None
@@ -170,8 +164,9 @@ async def mine(records: Records) -> list[Proxy]:
             (actor.tenant, actor.user, now, now),
         )
         ages = await ages_of(conn, actor.tenant)
+        today = (await local(conn, actor.tenant, now)).date()
     found = [Proxy(*row) for row in rows]
-    return [one for one in found if scope_on(one, await born_of(records, one.patient), ages.day(now), ages)]
+    return [one for one in found if scope_on(one, await born_of(records, one.patient), today, ages)]
 
 
 async def of_patient(conn: Connection, tenant: int, patient: str) -> list[Proxy]:

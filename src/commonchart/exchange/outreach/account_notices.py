@@ -5,8 +5,6 @@ One whose sender was lost is sent again: a second one harms nobody.
 
 from __future__ import annotations
 
-from datetime import UTC
-
 import structlog
 
 from commonchart.access.outreach.policy import policy_of
@@ -67,29 +65,26 @@ async def _sent(post: Post, one: Notice) -> str:
     if one.kind in developer_links.TEXTS:
         return await developer_links.send(post, one, practice, server)
     say = _of_an_app if one.kind in OF_APPS else _of_an_account
-    subject, text = say(one, practice, post.base.rstrip("/"))
+    when = f"{site.local(one.at):%d %B %Y at %H:%M %Z}"
+    subject, text = say(one, when, practice, post.base.rstrip("/"))
     message = mail.Mail(one.address, f"{practice}: {subject}", text, f"account-notice-{one.id}")
     await mail.send(server, message, post.clock())
     return ""
 
 
-def _of_an_account(one: Notice, practice: str, base: str) -> tuple[str, str]:
+def _of_an_account(one: Notice, when: str, practice: str, base: str) -> tuple[str, str]:
     look = f" See who is signed in: {base}/account/sessions" if base else ""
     return "a change to your account", (
-        f"On {_when(one)} {WHAT[one.kind]} at {practice}.\n\n"
+        f"On {when} {WHAT[one.kind]} at {practice}.\n\n"
         f"If that was you, do nothing. If it was not, tell {practice} at once.{look}\n"
     )
 
 
-def _of_an_app(one: Notice, practice: str, base: str) -> tuple[str, str]:
+def _of_an_app(one: Notice, when: str, practice: str, base: str) -> tuple[str, str]:
     """Fixed words, the name of the app, and what an administrator wrote: nothing else that somebody typed."""
     said = OF_APPS[one.kind].format(practice=practice, about=f"\u201c{one.about}\u201d", words=one.words)
     if one.kind in TO_STAFF:
         subject, look = "an app waits for a decision", f"Look at it: {base}/apps"
     else:
         subject, look = "your app", f"Ask for a link to your apps: {base}/developers/link"
-    return subject, f"On {_when(one)} {said}.\n" + (f"\n{look}\n" if base else "")
-
-
-def _when(one: Notice) -> str:
-    return f"{one.at.astimezone(UTC):%d %B %Y at %H:%M} UTC"
+    return subject, f"On {when} {said}.\n" + (f"\n{look}\n" if base else "")

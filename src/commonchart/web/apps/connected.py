@@ -18,7 +18,7 @@ async def page(call: Call) -> Response:
     """What stands now, last used first."""
     found = await grants.connected(call.request.app.state.database, call.actor, call.now)
     names = await _names(call, found)
-    words = await look.moments(call)
+    words = look.moments(call)
     shown = [
         (one, choices(one.grant.texts), names.get(one.grant.patient or "", ""), words(one.grant.created), words(one.grant.used),
          words(one.grant.expires))

@@ -19,7 +19,6 @@ from commonchart.fhir.outcome import Invalid
 from commonchart.record import site
 from commonchart.web.apps import typed
 from commonchart.web.call import Call, go
-from commonchart.web.present import dates
 from commonchart.web.present.scopes import choices
 from commonchart.web.session import form, plain
 
@@ -149,12 +148,12 @@ async def _one(
     return call.page(
         "apps/one.html", 422 if issues else 200, title=app.name, app=app, mark=mark, state=state,
         choices=choices(app.registered), secret=secret, kind=dict(typed.KINDS)[app.kind],
-        audience=dict(typed.AUDIENCES)[app.audience], created=dates.stamp(app.created),
-        decided=dates.stamp(app.decided) if app.decided else "", writes=_writes(app.scopes),
+        audience=dict(typed.AUDIENCES)[app.audience], created=call.zone.stamp(app.created),
+        decided=call.zone.stamp(app.decided) if app.decided else "", writes=_writes(app.scopes),
         contact=await registrations.contact(database, app.tenant, app.id) if app.publisher else None, change=waits,
-        lines=lines, labels=typed.LABELS, asked=dates.stamp(waits.created) if waits else "",
+        lines=lines, labels=typed.LABELS, asked=call.zone.stamp(waits.created) if waits else "",
         gains=choices([text for line in lines if line.field == "scopes" for text in line.after if text in line.added]),
-        issues=issues or [], errors=typed.errors_of(issues or []), typed=dict(sent or {}), stamp=dates.stamp,
+        issues=issues or [], errors=typed.errors_of(issues or []), typed=dict(sent or {}),
     )  # fmt: skip
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from datetime import datetime, timedelta
+from datetime import date, timedelta
 from urllib.parse import urlencode
 
 import msgspec
@@ -71,11 +71,11 @@ async def page(call: Call) -> Response:
     return call.page(
         "access-report.html",
         title="Who did what",
-        lines=[line(one) for one in found[:PAGE]],
+        lines=[line(call, one) for one in found[:PAGE]],
         ask=ask,
+        since=call.zone.on(ask.since),
+        until=call.zone.on(ask.until - timedelta(seconds=1)),
         patient=named.get(ask.patient, ""),
-        since=dates.of_date(ask.since.date()),
-        until=dates.of_date((ask.until - timedelta(days=1)).date()),
         kinds=[(key, words, _address(call, kind=key)) for key, words in KINDS],
         sorts=[(key, words, _sorted(call, ask, key)) for key, words in SORTS],
         newer=_address(call, page=str(number - 1), upto=str(ask.upto)) if number > 1 else "",
@@ -99,25 +99,25 @@ async def unusual(call: Call) -> Response:
     """What is out of the ordinary, to be asked about."""
     ask = _ask(call)
     found = await trail.unusual(call.records, ask.since, ask.until)
-    rows = [(one, dates.stamp(one.last), _of(call, one)) for one in found]
+    rows = [(one, call.zone.stamp(one.last), _of(call, one)) for one in found]
     names = await patients_called(call.records, [one.patient for one in found if one.patient])
     return call.page(
         "access-unusual.html",
         title="Unusual access",
         rows=rows,
+        since=call.zone.on(ask.since),
+        until=call.zone.on(ask.until - timedelta(seconds=1)),
         names=names,
-        since=dates.of_date(ask.since.date()),
-        until=dates.of_date((ask.until - timedelta(days=1)).date()),
     )
 
 
-def line(one: Numbered) -> Line:
+def line(call: Call, one: Numbered) -> Line:
     """An event in words."""
     event = one.event
     target = f"{event.rtype}/{event.id}" if event.rtype and event.id else event.rtype or ""
     patients = [id for id in event.patients if id]
     return Line(
-        one.seq, dates.stamp(event.at), one.who or event.actor or "somebody unknown", event.actor, ROLES.get(event.role, event.role),
+        one.seq, call.zone.stamp(event.at), one.who or event.actor or "somebody unknown", event.actor, ROLES.get(event.role, event.role),
         ACTS.get(event.action, event.action.replace("-", " ")), "" if [target] == [f"Patient/{p}" for p in patients] else target,
         patients, "refused" if event.outcome else "done", bool(event.outcome),
         PURPOSES.get(event.purpose, event.purpose), event.client, event.detail or "",
@@ -135,9 +135,9 @@ def _cells(one: Numbered) -> list[str]:
 
 def _ask(call: Call) -> Ask:
     given = call.request.query_params
-    until = _day(call, "until", call.now) + timedelta(days=1)
-    since = _day(call, "since", until - timedelta(days=DAYS))
-    if since >= until:
+    until = _day(call, "until", call.today)
+    since = _day(call, "since", until - timedelta(days=DAYS - 1))
+    if since > until:
         raise Malformed("The first day lies after the last one", at="since")
     names = ("patient", "actor", "action")
     upto = given.get("upto", "")
@@ -149,23 +149,23 @@ def _ask(call: Call) -> Ask:
     }
     try:
         return msgspec.convert(
-            asked | {"since": since, "until": until} | {name: given.get(name, "")[:64] for name in names}, Ask
+            asked
+            | {"since": call.zone.starts(since), "until": call.zone.starts(until + timedelta(days=1))}
+            | {name: given.get(name, "")[:64] for name in names},
+            Ask,
         )
     except msgspec.ValidationError:
         raise Malformed("There is no such report, or it cannot be sorted by this", at="kind") from None
 
 
-def _day(call: Call, name: str, default: datetime) -> datetime:
+def _day(call: Call, name: str, default: date) -> date:
     text = call.request.query_params.get(name, "").strip()
     if text:
         try:
-            chosen = dates.typed(text)
+            return dates.typed(text)
         except ValueError:
             raise Malformed("A day looks like 12-Mar-2026", at=name) from None
-        return call.now.replace(
-            year=chosen.year, month=chosen.month, day=chosen.day, hour=0, minute=0, second=0, microsecond=0
-        )
-    return default.replace(hour=0, minute=0, second=0, microsecond=0)
+    return default
 
 
 def _number(call: Call) -> int:
@@ -190,5 +190,9 @@ def _sorted(call: Call, ask: Ask, key: str) -> str:
 
 def _of(call: Call, one: trail.Unusual) -> str:
     """The events behind a line."""
-    narrowed = {"actor": one.actor, "since": f"{one.first:%Y-%m-%d}", "until": f"{one.last:%Y-%m-%d}"}
+    narrowed = {
+        "actor": one.actor,
+        "since": f"{call.zone.day(one.first)}",
+        "until": f"{call.zone.day(one.last)}",
+    }
     return f"/reports/access?{urlencode(narrowed | ({'patient': one.patient} if one.patient else {}))}"

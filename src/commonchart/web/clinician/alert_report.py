@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
 from msgspec import Struct
+from msgspec.structs import replace
 from starlette.responses import Response
 
 from commonchart.access.medications import report
@@ -19,6 +20,7 @@ from commonchart.web.clinician.lookups import fact_of
 from commonchart.web.present import dates
 from commonchart.web.present.people import banner
 from commonchart.web.present.sheets import plain
+from commonchart.web.present.zone import Zone
 
 DAYS = 90
 STATES = {
@@ -34,12 +36,14 @@ class Asked(Struct, frozen=True):
     since: date
     until: date
     actor: str
+    zone: Zone
 
     @property
     def period(self) -> Period:
-        """Whole days, the last one included."""
-        begin = datetime.combine(self.since, time(), UTC)
-        return Period(begin, datetime.combine(self.until, time(), UTC) + timedelta(days=1), self.actor)
+        """Whole days of the site, the last one included."""
+        return Period(
+            self.zone.starts(self.since), self.zone.starts(self.until + timedelta(days=1)), self.actor
+        )
 
     def query(self, **more: str) -> str:
         """The same as a query string, with more in it."""
@@ -52,9 +56,7 @@ async def page(call: Call) -> Response:
     asked, issues = _asked(call)
     found = await report.report(call.records, asked.period)
     everybody = (
-        found
-        if not asked.actor
-        else await report.report(call.records, Asked(asked.since, asked.until, "").period)
+        found if not asked.actor else await report.report(call.records, replace(asked, actor="").period)
     )
     return call.page(
         "alert-report.html", 422 if issues else 200, title="Alert report", asked=asked, issues=issues,
@@ -76,7 +78,7 @@ async def events(call: Call) -> Response:
     }
     rows = [
         {
-            "at": dates.stamp(one.at), "patient": one.patient, "who": names.get(one.patient, "a patient not shown to you"),
+            "at": call.zone.stamp(one.at), "patient": one.patient, "who": names.get(one.patient, "a patient not shown to you"),
             "name": one.name, "about": one.about, "title": one.title, "state": STATES[one.state], "reason": one.reason,
         }
         for one in found
@@ -133,7 +135,7 @@ def _asked(call: Call) -> tuple[Asked, list[tuple[str, str]]]:
     if found["from"] > found["to"]:
         issues.append(("from", "The first day must not be after the last"))
         found["from"] = found["to"]
-    return Asked(found["from"], found["to"], given.get("user", "")[:64]), issues
+    return Asked(found["from"], found["to"], given.get("user", "")[:64], call.zone), issues
 
 
 def _rule(one: Rule, asked: Asked) -> dict[str, Any]:

@@ -11,7 +11,6 @@ from commonchart.care.medications.pack import built_in
 from commonchart.fhir.outcome import Forbidden, Invalid
 from commonchart.web.call import Call, go
 from commonchart.web.clinician.writing import texts
-from commonchart.web.present import dates
 
 
 async def page(call: Call) -> Response:
@@ -41,13 +40,13 @@ async def _page(call: Call, wrong: str, message: str, status: int = 200) -> Resp
     unproved = [one for one in pack.every() if one.review != "reviewed"]
     return call.page(
         "medication-rules.html", status, title="Medication rules to review", pack=pack.label,
-        rules=[_rule(one, standing.get(one.id)) for one in unproved if one.tier == "interrupt"],
+        rules=[_rule(call, one, standing.get(one.id)) for one in unproved if one.tier == "interrupt"],
         passive=sum(one.tier != "interrupt" for one in unproved), all=sum(1 for _ in pack.every()), wrong=wrong,
         issues=[(f"comment-{wrong}", message)] if message else [],
     )  # fmt: skip
 
 
-def _rule(one: Any, approval: approvals.Approval | None) -> dict[str, Any]:
+def _rule(call: Call, one: Any, approval: approvals.Approval | None) -> dict[str, Any]:
     about = [
         str(getattr(one, name))
         for name in ("a", "b", "drug", "allergy", "order", "group")
@@ -55,5 +54,5 @@ def _rule(one: Any, approval: approvals.Approval | None) -> dict[str, Any]:
     ]
     return {
         "id": one.id, "about": " and ".join(dict.fromkeys(about)), "why": one.why, "source": one.source,
-        "approved": f"{approval.name}, {dates.stamp(approval.at)}: {approval.comment}" if approval else "",
+        "approved": f"{approval.name}, {call.zone.stamp(approval.at)}: {approval.comment}" if approval else "",
     }  # fmt: skip

@@ -95,7 +95,7 @@ async def _keep(call: Call, made: Calculator, sent: Mapping[str, str]) -> Respon
     result = made.run(given, race, chart.on)
     if why := why_not_kept(result):
         raise Conflict(f"{result.name} cannot be kept: {why}")
-    body = observation(made, result, chart.id, call.now.isoformat(timespec="seconds"))
+    body = observation(made, result, chart.id, call.zone.iso(call.now))
     (written,) = await call.records.commit([Create(validate(body))])
     return go(f"/patients/{chart.id}/calculators?saved=Observation/{written.stored.id}")
 

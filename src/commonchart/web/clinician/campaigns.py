@@ -42,12 +42,12 @@ async def listing(call: Call) -> Response:
     """The campaigns, newest first; what waits and what is in doubt is in sight."""
     found = await door.recent(call.records)
     return call.page(
-        "campaigns.html", title="Campaigns", campaigns=[_listed(one, counts) for one, counts in found],
+        "campaigns.html", title="Campaigns", campaigns=[_listed(call, one, counts) for one, counts in found],
         administrator=call.actor.role == "administrator",
     )  # fmt: skip
 
 
-def _listed(one: Campaign, counts: dict[str, int]) -> dict[str, Any]:
+def _listed(call: Call, one: Campaign, counts: dict[str, int]) -> dict[str, Any]:
     waiting = counts.get("waiting", 0) + counts.get("sending", 0)
     mark, state = (
         ("not", "Stopped")
@@ -57,7 +57,7 @@ def _listed(one: Campaign, counts: dict[str, int]) -> dict[str, Any]:
         else ("done", "Finished")
     )
     return {
-        "id": one.id, "title": one.title, "at": dates.stamp(one.at), "channel": CHANNEL_WORDS.get(one.channel, one.channel),
+        "id": one.id, "title": one.title, "at": call.zone.stamp(one.at), "channel": CHANNEL_WORDS.get(one.channel, one.channel),
         "mark": mark, "state": state, "error": one.error, "selected": sum(counts.values()), "sent": counts.get("sent", 0),
         "waiting": waiting, "doubt": counts.get("doubt", 0), "failed": counts.get("failed", 0), "left": counts.get("left-out", 0),
     }  # fmt: skip
@@ -202,7 +202,7 @@ async def _one(call: Call, issues: list[tuple[str, str]], status: int = 200) -> 
     first = (max(1, number) - 1) * PAGE
     return call.page(
         "campaign.html", status, title=campaign.title, campaign=campaign, channel=CHANNEL_WORDS[campaign.channel],
-        begun=dates.stamp(campaign.at), counts=counts, stage=stage, stage_words=STAGE_WORDS,
+        begun=call.zone.stamp(campaign.at), counts=counts, stage=stage, stage_words=STAGE_WORDS,
         steps=_bars(campaign, counts, stage), states=[(s, STAGE_WORDS[s], counts[s]) for s in funnel.STATES if counts[s]],
         rows=[_row(call, one) for one in chosen[first : first + PAGE]], answers=list(outbox.ANSWERS.items()),
         issues=issues, errors={at: message for at, message in issues if at}, said=SAID.get(given.get("said", ""), ""),
@@ -228,9 +228,11 @@ def _bars(campaign: Campaign, counts: dict[str, int], stage: str) -> list[dict[s
 def _row(call: Call, one: funnel.Step) -> dict[str, Any]:
     message = one.message
     mark, state = STATES[message.state]
-    when = dates.stamp(message.sent_at) if message.sent_at else ""
+    when = call.zone.stamp(message.sent_at) if message.sent_at else ""
     again = (
-        f"next try {dates.stamp(message.next_try)}" if message.state == "waiting" and message.next_try else ""
+        f"next try {call.zone.stamp(message.next_try)}"
+        if message.state == "waiting" and message.next_try
+        else ""
     )
     reached = [
         words

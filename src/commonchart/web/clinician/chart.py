@@ -103,7 +103,7 @@ class Chart:
     @property
     def as_of(self) -> datetime | None:
         """The last instant of the past day, None for now."""
-        return dates.end_of(self.past) if self.past else None
+        return self.call.zone.ends(self.past) if self.past else None
 
     @property
     def on(self) -> date:
@@ -254,7 +254,7 @@ async def opened(call: Call, section: str, *, rail: bool = True) -> Chart:
         banner=people.banner(patient.body | {"id": id}, past or call.today),
         allergies=standing,
         since=since,
-        counts=await call.records.counts(id, as_of=dates.end_of(past) if past else None),
+        counts=await call.records.counts(id, as_of=call.zone.ends(past) if past else None),
     )
     chart.glass = await _glass(call, id)
     chart.withheld = await _withheld(call, id, section)
@@ -269,14 +269,14 @@ async def opened(call: Call, section: str, *, rail: bool = True) -> Chart:
 
 
 async def _glass(call: Call, id: str) -> str:
-    """Until when this very chart is open by break-glass, as "10:45 UTC, in 38 min"; "" when it is not."""
+    """Until when this very chart is open by break-glass, as "10:45 CST, in 38 min"; "" when it is not."""
     if call.site.mode != "network" or call.actor.role not in emergency.ROLES:
         return ""
     ends = [one.ends for one in await emergency.current(call.records) if one.patient == id]
     if not ends:
         return ""
     minutes = -(-int((max(ends) - call.now).total_seconds()) // 60)
-    return f"{max(ends):%H:%M} UTC, in {minutes} min"
+    return f"{call.zone.clock(max(ends))}, in {minutes} min"
 
 
 _WHOLE = ("", "timeline")
@@ -306,7 +306,7 @@ def as_of_day(call: Call) -> date | None:
 async def _patient(call: Call, id: str, past: date | None) -> Fact:
     if past is None:
         return fact_of(await call.records.read("Patient", id))
-    found = await call.records.facts(id, ["Patient"], as_of=dates.end_of(past), limit=20)
+    found = await call.records.facts(id, ["Patient"], as_of=call.zone.ends(past), limit=20)
     mine: list[Stored] = [stored for stored in found.items if stored.id == id]
     if not mine:
         raise NotFound(f"This patient was not known here on {dates.of_date(past)}")
@@ -325,7 +325,7 @@ async def _allergies(call: Call, id: str, past: date | None) -> tuple[allergies.
         return allergies.standing(now), 0
     then = [
         fact_of(one)
-        for one in (await call.records.facts(id, kinds, as_of=dates.end_of(past), limit=200)).items
+        for one in (await call.records.facts(id, kinds, as_of=call.zone.ends(past), limit=200)).items
     ]
     known = {tag.id for tag in allergies.standing(then).tags}
     return allergies.standing(then), sum(tag.id not in known for tag in allergies.standing(now).tags)
@@ -357,4 +357,4 @@ async def learn_evidence(chart: Chart, items: Iterable[due.Item]) -> None:
 
 async def due_rail(call: Call, id: str) -> due.Rail:
     """The stored due list of a patient; never worked out here."""
-    return due.rail(await due_of(call.records, id), call.today, await rules.in_use(call.records))
+    return due.rail(await due_of(call.records, id), call.today, await rules.in_use(call.records), call.zone)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 
 from starlette.responses import Response
 
@@ -27,7 +27,7 @@ async def act(call: Call) -> Response:
             await absence.end(call.records, sent.get("id", "")[:64])
         else:
             await absence.arrange(
-                call.records, sent.get("absent", ""), sent.get("cover", ""), _moment(sent, "from"), _moment(sent, "until"),
+                call.records, sent.get("absent", ""), sent.get("cover", ""), _moment(call, sent, "from"), _moment(call, sent, "until"),
                 sent.get("why", ""),
             )  # fmt: skip
     except Refused as refusal:
@@ -39,8 +39,8 @@ async def act(call: Call) -> Response:
     return go("/inbox/cover?said=1")
 
 
-def _moment(sent: Mapping[str, str], name: str) -> datetime:
-    """A day, or a day and a time, in UTC. Raises Invalid."""
+def _moment(call: Call, sent: Mapping[str, str], name: str) -> datetime:
+    """A day, or a day and a time, of the site's zone. Raises Invalid."""
     try:
         at = datetime.fromisoformat(sent.get(name, "").strip())
         dates.typed(at.date().isoformat())
@@ -48,7 +48,7 @@ def _moment(sent: Mapping[str, str], name: str) -> datetime:
         raise Invalid(
             issues=[Issue("invalid", "Enter a day and a time like 2026-12-24 08:00", name)]
         ) from None
-    return at if at.tzinfo else at.replace(tzinfo=UTC)
+    return at if at.tzinfo else call.zone.typed(at, name.capitalize(), name)
 
 
 async def _page(
@@ -56,12 +56,12 @@ async def _page(
 ) -> Response:
     found = await absence.listed(call.records)
     rows = [
-        (one, found.names.get(one.absent, "?"), found.names.get(one.cover, "?"), dates.stamp(one.begins), dates.stamp(one.ends),
+        (one, found.names.get(one.absent, "?"), found.names.get(one.cover, "?"), call.zone.stamp(one.begins), call.zone.stamp(one.ends),
          found.names.get(one.set_by, "?"), one.begins <= call.now)
         for one in found.known
     ]  # fmt: skip
     return call.page(
         "inbox/covers.html", status, title="Cover for a colleague", rows=rows, clinicians=list({one.id: (one.id, one.name) for one in found.clinicians}.values()),
-        values={"absent": call.actor.user, "from": f"{call.now:%Y-%m-%d %H:%M}"} | dict(values), issues=issues,
+        values={"absent": call.actor.user, "from": f"{call.zone.local(call.now):%Y-%m-%d %H:%M}"} | dict(values), issues=issues,
         errors={at: words for at, words in reversed(issues) if at}, said=call.request.query_params.get("said", ""),
     )  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 
 from starlette.responses import Response
 
@@ -28,7 +28,7 @@ async def page(call: Call) -> Response:
     steps = [(n, f"after {one.minutes} min: {WORDS[one.whom]}") for n, one in enumerate(said.plan)]
     return call.page(
         "inbox/critical.html", title="Critical results: time to acknowledgement", report=found, since=since, until=until,
-        minutes=inbox.minutes, stamp=dates.stamp, steps=steps, step_words=dict(steps), reviewed=said.reviewed,
+        minutes=inbox.minutes, steps=steps, step_words=dict(steps), reviewed=said.reviewed,
         entries=list(reversed(found.entries))[:200], waited=lambda at: inbox.waited(at, call.now),
         kept_from=inbox.kept_from, told=inbox.TOLD,
     )  # fmt: skip
@@ -55,9 +55,8 @@ async def download(call: Call) -> Response:
 
 
 async def _report(call: Call, since: date, until: date) -> Report:
-    begins = datetime(since.year, since.month, since.day, tzinfo=UTC)
-    ends = datetime(until.year, until.month, until.day, tzinfo=UTC) + timedelta(days=1)
-    return await critical.report(call.records, begins, ends)
+    day_after = call.zone.starts(until + timedelta(days=1))
+    return await critical.report(call.records, call.zone.starts(since), day_after)
 
 
 def _span(call: Call) -> tuple[date, date]:

@@ -62,7 +62,7 @@ async def page(call: Call) -> Response:
         headings=_headings(call, sort), clinicians=list(names.items()), orgs=sorted(orgs.items(), key=lambda one: one[1]),
         own=call.actor.org, everywhere=EVERYWHERE, rule_title=next((panels.of_everybody(one.title) for one in found.rules if one.key == asked.rule), ""),
         history=found.history, months=panels.history([(p.day, p.done, p.asked) for p in found.history]),
-        since=dates.of_date(found.since) if found.since else "", counted=dates.stamp(found.counted_at) if found.counted_at else "",
+        since=dates.of_date(found.since) if found.since else "", counted=call.zone.stamp(found.counted_at) if found.counted_at else "",
         whole=found.whole, foreign=asked.org not in ("", call.actor.org), side=await side(call, "/dashboard", saved),
     )  # fmt: skip
 

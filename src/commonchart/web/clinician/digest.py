@@ -23,16 +23,16 @@ async def page(call: Call) -> Response:
         site = await policy_of(conn, call.actor.tenant)
     return call.page(
         "digest.html", title="Today", day=dates.of_date(site.day(call.now)), zone=site.zone,
-        visitors=[_visitor(one, site) for one in visitors], due=sum(bool(one.due) for one in visitors), panel=panel,
+        visitors=[_visitor(call, one, site) for one in visitors], due=sum(bool(one.due) for one in visitors), panel=panel,
         columns=[(name, due.STATUSES[name]) for name in COLUMNS], mine=bool(call.actor.practitioner),
         lines=[_line(one, call.actor.practitioner or "") for one in panel.lines],
     )  # fmt: skip
 
 
-def _visitor(one: digest.Visitor, site: Any) -> dict[str, Any]:
+def _visitor(call: Call, one: digest.Visitor, site: Any) -> dict[str, Any]:
     return {
         "patient": one.patient, "name": one.name, "at": f"{site.local(one.at):%H:%M}",
-        "items": [due.item(row) for row in one.due], "unreviewed": one.unreviewed,
+        "items": [due.item(row, zone=call.zone) for row in one.due], "unreviewed": one.unreviewed,
     }  # fmt: skip
 
 

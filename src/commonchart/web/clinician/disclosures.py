@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from starlette.responses import Response
 
@@ -15,6 +15,7 @@ from commonchart.web.clinician.chart import opened
 from commonchart.web.present import dates
 from commonchart.web.present import disclosures as present
 from commonchart.web.present.sheets import sheet
+from commonchart.web.present.zone import Zone
 
 
 async def page(call: Call) -> Response:
@@ -22,29 +23,31 @@ async def page(call: Call) -> Response:
     chart = await opened(call, "consents", rail=False)
     issues: list[tuple[str, str]] = []
     try:
-        ask = asked(call.request.query_params, call.now)
+        ask = asked(call.request.query_params, call.now, call.zone)
     except Invalid as refusal:
         issues = [(one.at, one.message) for one in refusal.issues]
-        ask = asked({}, call.now)
+        ask = asked({}, call.now, call.zone)
     found = await disclosures.accounting(call.records, chart.id, ask)
     return chart.page(
-        "chart/disclosures.html", "Accounting of disclosures", 422 if issues else 200, **words(found, ask), issues=issues, errors=dict(issues)
+        "chart/disclosures.html", "Accounting of disclosures", 422 if issues else 200, **words(found, ask, call.zone), issues=issues, errors=dict(issues)
     )  # fmt: skip
 
 
-def words(found: Accounting, ask: Ask) -> dict[str, object]:
+def words(found: Accounting, ask: Ask, zone: Zone) -> dict[str, object]:
     """What both doors show."""
     return {
         "lines": present.lines(found), "found": found, "everything": ask.everything, "rules": present.RULES, "years": YEARS,
-        "since": dates.of_date(ask.since.date()), "until": dates.of_date((ask.until - timedelta(days=1)).date()),
-        "exports": [dates.of_date(at.date()) for at in found.exports], "archived": [dates.day(f"{month:%Y-%m}") for month in found.archived],
+        "since": zone.on(ask.since), "until": zone.on(ask.until - timedelta(seconds=1)),
+        "exports": [zone.on(at) for at in found.exports], "archived": [dates.day(f"{month:%Y-%m}") for month in found.archived],
     }  # fmt: skip
 
 
 async def download(call: Call) -> Response:
     """The same as CSV."""
     patient = call.request.path_params["patient"]
-    found = await disclosures.accounting(call.records, patient, asked(call.request.query_params, call.now))
+    found = await disclosures.accounting(
+        call.records, patient, asked(call.request.query_params, call.now, call.zone)
+    )
     return as_file(found)
 
 
@@ -55,23 +58,21 @@ def as_file(found: Accounting) -> Response:
     return Response(text, media_type="text/csv; charset=utf-8", headers=headers)
 
 
-def asked(given: Mapping[str, str], now: datetime) -> Ask:
-    """The days and what to include; at most six years back. Raises Invalid at the day that is wrong."""
-    today = now.astimezone(UTC).date()
+def asked(given: Mapping[str, str], now: datetime, zone: Zone) -> Ask:
+    """The days of the site and what to include; at most six years back. Raises Invalid at the day that is wrong."""
+    today = zone.day(now)
     oldest = _years_before(today)
     until, since = _day(given, "until", today), _day(given, "since", oldest)
     if since > until:
         raise Invalid("The first day lies after the last one", at="since")
     since = max(since, oldest)
-    return Ask(_start(since), _start(until) + timedelta(days=1), given.get("all") == "yes")
+    return Ask(
+        zone.starts(since), zone.starts(until + timedelta(days=1)), given.get("all") == "yes", zone.key
+    )
 
 
 def _years_before(today: date) -> date:
     return today.replace(year=today.year - YEARS, day=min(today.day, 28))
-
-
-def _start(day: date) -> datetime:
-    return datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
 def _day(given: Mapping[str, str], name: str, default: date) -> date:

@@ -31,7 +31,7 @@ async def page(call: Call) -> Response:
     if chart.past:
         return chart.page("chart/due.html", "Due list", **_nothing())
     found = await standing(call.records, chart.id)
-    rail = due.rail(found.rows, call.today, await rules.in_use(call.records))
+    rail = due.rail(found.rows, call.today, await rules.in_use(call.records), call.zone)
     items = (*rail.open, *rail.closed)
     params = call.request.query_params
     show, rule = params.get("show", ""), params.get("rule", "")
@@ -72,7 +72,7 @@ async def item(call: Call) -> Response:
     row = next((one for one in found.rows if one.rule == id), None)
     if row is None and rule is None:
         raise NotFound("There is no such rule")
-    one = due.item(row, pack) if row and not chart.past else None
+    one = due.item(row, pack, call.zone) if row and not chart.past else None
     await learn_evidence(chart, [one] if one else [])
     decided = [d for d in await decisions(chart) if id in d.rules]
     return chart.page(
@@ -132,7 +132,7 @@ async def _courses(chart: Chart, rule: Rule) -> list[courses.Drawn]:
     goals, _ = await chart.facts(["Goal"], limit=50)
     bodies = [one.body for one in (*readings, *goals)]
     found = course.courses(rule, pack, chart.patient.body, bodies, chart.call.today)
-    return [courses.drawn(one, {fact.key: fact for fact in readings}) for one in found]
+    return [courses.drawn(one, {fact.key: fact for fact in readings}, chart.call.zone) for one in found]
 
 
 def _waiting(call: Call, behind: bool) -> dict[str, object] | None:

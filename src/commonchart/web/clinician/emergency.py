@@ -56,7 +56,7 @@ async def _looking(
     return call.page(
         "emergency.html", status, title="Emergency look-up", values={n: sent.get(n, "") for n in FIELDS}, issues=issues,
         errors=dict(issues), shown=shown, looked=found is not None,
-        open=[(one, dates.stamp(one.ends)) for one in await emergency.current(call.records)],
+        open=[(one, call.zone.stamp(one.ends)) for one in await emergency.current(call.records)],
     )  # fmt: skip
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
 from msgspec import Struct
@@ -14,7 +13,6 @@ from commonchart.fhir.outcome import Invalid
 from commonchart.web.call import Call, go
 from commonchart.web.clinician.writing import texts
 from commonchart.web.people.users import organisation_names
-from commonchart.web.present import dates
 
 
 class Waiting(Struct, frozen=True):
@@ -56,15 +54,16 @@ async def _page(
     chosen = sent.get("access", "")
     return call.page(
         "emergency-review.html", status, title="Break-glass to review", sent=sent, chosen=chosen,
-        rows=[_waiting(one, names, places, call.now) for one in found], verdicts=[(one, one.capitalize()) for one in VERDICTS],
+        rows=[_waiting(call, one, names, places) for one in found], verdicts=[(one, one.capitalize()) for one in VERDICTS],
         issues=[(f"{at}-{chosen}", said) for at, said in issues], errors=dict(issues), said=call.request.query_params.get("said", ""),
     )  # fmt: skip
 
 
-def _waiting(one: Grant, names: dict[str, Any], places: dict[str, str], now: datetime) -> Waiting:
+def _waiting(call: Call, one: Grant, names: dict[str, Any], places: dict[str, str]) -> Waiting:
     ended, by = one.revoked or one.ends, one.starts + REVIEW_WITHIN
+    days = (call.zone.day(one.starts), call.zone.day(ended))
     return Waiting(
-        one, names.get(one.actor, one.actor), places.get(one.org) or one.org or "not recorded", dates.stamp(one.starts), dates.stamp(ended) if ended <= now else "still open",
-        dates.stamp(by), now > by,
-        f"/reports/access?actor={one.actor}&patient={one.patient}&since={one.starts:%Y-%m-%d}&until={ended:%Y-%m-%d}",
+        one, names.get(one.actor, one.actor), places.get(one.org) or one.org or "not recorded", call.zone.stamp(one.starts), call.zone.stamp(ended) if ended <= call.now else "still open",
+        call.zone.stamp(by), call.now > by,
+        f"/reports/access?actor={one.actor}&patient={one.patient}&since={days[0]}&until={days[1]}",
     )  # fmt: skip

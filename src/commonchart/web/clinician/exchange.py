@@ -18,7 +18,6 @@ from commonchart.exchange.subscriptions.topics import BY_URL
 from commonchart.fhir.definitions import r4
 from commonchart.fhir.outcome import Forbidden, NotFound
 from commonchart.web.call import Call, go
-from commonchart.web.present import dates
 from commonchart.web.session import form
 
 STATES = {
@@ -39,7 +38,7 @@ async def _page(call: Call, status: int = 200, issues: Any = (), types: str = ""
     _allowed(call)
     found = await runs.recent(call.records)
     listed = [await _run(call, one) for one in found]
-    told = [_subscription(one) for one in await tending.everyone(call.records)]
+    told = [_subscription(call, one) for one in await tending.everyone(call.records)]
     return call.page(
         "exchange.html", status, title="Exchange", runs=listed, subscriptions=told, issues=issues, types=types,
         said=call.request.query_params.get("said", ""),
@@ -105,21 +104,21 @@ async def _run(call: Call, run: Run) -> dict[str, Any]:
         files = await runs.files(conn, run.id) if own and run.state == "finished" else []
     mark, words = STATES[run.state]
     return {
-        "id": run.id, "kind": run.kind.title(), "started": dates.stamp(run.at), "mark": mark, "state": words,
+        "id": run.id, "kind": run.kind.title(), "started": call.zone.stamp(run.at), "mark": mark, "state": words,
         "who": run.who().name, "progress": run.error or (run.progress if run.progress != run.state else ""),
-        "resources": run.resources, "until": dates.stamp(run.expires) if run.expires and run.state == "finished" else "",
+        "resources": run.resources, "until": call.zone.stamp(run.expires) if run.expires and run.state == "finished" else "",
         "open": run.state in (*runs.OPEN, "finished"), "own": own,
         "files": [(f"/exchange/{run.id}/file?n={one.n}", one.name, one.resources) for one in files],
     }  # fmt: skip
 
 
-def _subscription(one: State) -> dict[str, Any]:
+def _subscription(call: Call, one: State) -> dict[str, Any]:
     plan = one.how
     mark, words = STATES[one.state]
     where = plan.endpoint if plan.channel != "rest-hook" else urlsplit(plan.endpoint).netloc
     return {
         "id": one.id, "topic": BY_URL[plan.topic].title if plan.topic in BY_URL else plan.topic, "mark": mark,
         "state": words, "channel": plan.channel, "where": where, "pending": one.events - one.delivered,
-        "events": one.events, "error": one.error, "retry": dates.stamp(one.retry_at) if one.retry_at else "",
+        "events": one.events, "error": one.error, "retry": call.zone.stamp(one.retry_at) if one.retry_at else "",
         "failing": one.state == "error" or one.failures > 0,
     }  # fmt: skip

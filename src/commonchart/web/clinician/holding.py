@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, time
-
 from starlette.responses import Response
 
 from commonchart.access.portal import holds
@@ -34,7 +32,7 @@ async def act(call: Call) -> Response:
         if sent.get("act") == "release":
             await holds.lift(call.records, chart.id, rtype, id)
         else:
-            until = datetime.combine(dates.typed(sent.get("until", "")), time(23, 59), UTC)
+            until = chart.call.zone.ends(dates.typed(sent.get("until", "")))
             await holds.hold(call.records, chart.id, rtype, id, sent.get("reason", ""), until)
     except Refused as refusal:
         if refusal.status != 422:
@@ -55,5 +53,5 @@ async def _page(
         held = await holds.of_result(conn, call.actor.tenant, chart.id, rtype, id, call.now)
     return chart.page(
         "chart/hold.html", "Show to the patient later", status, fact=fact, what=codes.concept(fact.body.get("code")), held=held,
-        until=dates.of_date(held.until.date()) if held else "", sent=sent, issues=issues, errors=dict(issues), days=holds.LONGEST.days,
+        until=call.zone.on(held.until) if held else "", sent=sent, issues=issues, errors=dict(issues), days=holds.LONGEST.days,
     )  # fmt: skip

@@ -17,7 +17,7 @@ from commonchart.record.inbox.alerts import Alert
 from commonchart.web.call import Call, go
 from commonchart.web.clinician.lookups import fact_of
 from commonchart.web.clinician.writing import texts
-from commonchart.web.present import dates, inbox, people
+from commonchart.web.present import inbox, people
 from commonchart.web.session import form
 
 PAGE = 50
@@ -39,7 +39,7 @@ async def _page(call: Call, said: str = "", status: int = 200) -> Response:
     return call.page(
         "inbox/list.html", status, title="Inbox", groups=_groups(rows, found, kind), total=found.total, first=(number - 1) * PAGE + 1,
         kinds=_kinds(call, found, kind), whose=_whose(call, found, whose), batch=found.batch, rows=rows,
-        next=_next(call, found), now=dates.stamp(call.now), days=found.desk.said.days, reviewed=found.desk.said.reviewed,
+        next=_next(call, found), now=call.zone.stamp(call.now), days=found.desk.said.days, reviewed=found.desk.said.reviewed,
         signs=call.actor.role == "clinician", signed=signed if signed.isalnum() else "", problem=said,
         undelivered=await telling.undelivered(call.records), unseen=await reading.unseen(call.records), batch_href="/inbox/sign" + (f"?{urlencode({'whose': whose})}" if whose else ""),
         newer=_address(call, page=number - 1) if number > 1 else "", older=_address(call, page=number + 1) if number * PAGE < found.total else "",
@@ -66,7 +66,7 @@ def row(call: Call, one: Line, found: Inbox) -> inbox.Row:
     return inbox.Row(
         f"{item.patient}|{item.item}|{item.version}", f"/patients/{item.patient}/inbox/{item.item}",
         people.listed_name(fact_of(one.patient).body), judged.title, inbox.sub(judged), inbox.brief(line.value), line.unit,
-        inbox.flag(line), inbox.brief(line.before), inbox.TRENDS.get(line.trend, ("", "")), inbox.received(item.received),
+        inbox.flag(line), inbox.brief(line.before), inbox.TRENDS.get(line.trend, ("", "")), inbox.received(item.received, call.zone),
         inbox.waited(item.received, call.now), whose, judged.kind, _tags(one, found),
     )  # fmt: skip
 
@@ -122,7 +122,7 @@ def _next(call: Call, found: Inbox) -> dict[str, Any] | None:
     return {
         "banner": banner, "href": f"/patients/{one.item.patient}/inbox/{one.item.item}", "judged": one.judged,
         "lines": [(line, inbox.flag(line)) for line in one.judged.lines[:12]], "more": max(0, len(one.judged.lines) - 12),
-        "alert": _clock(call, one, found), "whose": addressed(found.desk.name(one.item.owner), one.item.owner_by), "taken": dates.moment(one.judged.taken),
+        "alert": _clock(call, one, found), "whose": addressed(found.desk.name(one.item.owner), one.item.owner_by), "taken": call.zone.moment(one.judged.taken),
     }  # fmt: skip
 
 
@@ -144,7 +144,7 @@ def next_step(call: Call, alert: Alert, said: Policy) -> str:
     if alert.next_at is None or alert.level + 1 >= len(said.plan):
         return f"It has reached {WORDS[said.plan[-1].whom]}."
     left = int((alert.next_at - call.now).total_seconds() // 60)
-    when = f"at {alert.next_at:%H:%M} UTC, in {left} min" if left > 0 else "now"
+    when = f"at {call.zone.clock(alert.next_at)}, in {left} min" if left > 0 else "now"
     return f"It reaches {WORDS[said.plan[alert.level + 1].whom]} {when}."
 
 

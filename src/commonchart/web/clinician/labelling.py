@@ -99,7 +99,7 @@ async def _page(
     mine = chart.call.actor.user == fact.actor
     return chart.page(
         "chart/label.html", "Sensitive labels of one entry", status, fact=fact, what=headline(fact, chart), sheet=found,
-        options=_options(found), lines=[line(one, chart.lookups.people) for one in found.acts], titles=_titles(found),
+        options=_options(found), lines=[line(one, chart.lookups.people, chart.call.zone) for one in found.acts], titles=_titles(found),
         may_lift=labelling.may_lift(chart.call.actor), mine=mine, sent=sent, issues=issues, errors=dict(issues),
         said=chart.call.request.query_params.get("said", ""),
     )  # fmt: skip

@@ -13,7 +13,6 @@ from commonchart.web.call import Call, go
 from commonchart.web.clinician.lookups import Lookups
 from commonchart.web.clinician.would_see import ROLES
 from commonchart.web.clinician.writing import texts
-from commonchart.web.present import dates
 from commonchart.web.present.label_acts import what
 
 SYSTEMS = (
@@ -89,7 +88,7 @@ async def _page(call: Call, issues: list[tuple[str, str]], status: int = 200) ->
     people = Lookups()
     await people.learn_people(call.records)
     return call.page(
-        "labels.html", status, title="Sensitive labels", acts=[_by_hand(one, call.actor.user, people.people) for one in acts],
+        "labels.html", status, title="Sensitive labels", acts=[_by_hand(call, one, people.people) for one in acts],
         issues=issues, said=call.request.query_params.get("said", ""), lines=[_line(name, one, found) for name, one in labels().items()], counted=found is not None,
         runs=[one for one in runs if one.state != "done"],
     )  # fmt: skip
@@ -111,16 +110,16 @@ def _between(name: str) -> str:
     return f"Only by a consent that names it, {emergency}"
 
 
-def _by_hand(one: Shown, me: str, people: dict[str, str]) -> ByHand:
+def _by_hand(call: Call, one: Shown, people: dict[str, str]) -> ByHand:
     act = one.act
     return ByHand(
-        f"{act.rtype}/{act.id}", act.patient, act.n, act.label, dates.stamp(act.at), what(act),
-        people.get(act.actor, act.actor), act.reason, _state(one, people), one.waits and one.current, act.actor == me,
+        f"{act.rtype}/{act.id}", act.patient, act.n, act.label, call.zone.stamp(act.at), what(act),
+        people.get(act.actor, act.actor), act.reason, _state(call, one, people), one.waits and one.current, act.actor == call.actor.user,
         act.act == "lifted" and one.current,
     )  # fmt: skip
 
 
-def _state(one: Shown, people: dict[str, str]) -> str:
+def _state(call: Call, one: Shown, people: dict[str, str]) -> str:
     act = one.act
     if act.act != "lifted":
         return ""
@@ -129,7 +128,7 @@ def _state(one: Shown, people: dict[str, str]) -> str:
     if one.waits:
         return "waits for a second person"
     return (
-        f"agreed by {people.get(act.reviewer, act.reviewer)}, {dates.stamp(act.reviewed)}"
+        f"agreed by {people.get(act.reviewer, act.reviewer)}, {call.zone.stamp(act.reviewed)}"
         if act.reviewed
         else ""
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, time
 from typing import Any
 
 from starlette.responses import Response
@@ -76,7 +75,7 @@ def _wanted(chart: Chart, sent: Mapping[str, str]) -> Invited:
     ends = dates.typed(sent["ends"]) if sent.get("ends", "").strip() else None
     return Invited(
         chart.id, own[:120], kind, sent.get("scope") or "full", sent.get("relation", "").strip()[:60],
-        datetime.combine(ends, time(23, 59), UTC) if ends else None, sent.get("why", "").strip()[:500],
+        chart.call.zone.ends(ends) if ends else None, sent.get("why", "").strip()[:500],
         "email" if sent.get("channel") == "email" else "hand",
     )  # fmt: skip
 
@@ -102,7 +101,7 @@ async def _mailed(call: Call, to: str, code: str) -> None:
     said = await signin.site(call.records.database, call.actor.tenant)
     text = MAIL.format(
         practice=said.get("name") or "Your practice", address=call.request.app.state.settings.address, code=code,
-        until=dates.of_date((call.now + invitations.LIVES).date()), phone=said.get("practice_phone") or "the practice",
+        until=call.zone.on(call.now + invitations.LIVES), phone=said.get("practice_phone") or "the practice",
     )  # fmt: skip
     try:
         async with call.records.database.single() as conn:
@@ -131,7 +130,7 @@ async def _page(
     code: str = "",
     mailed: str = "",
 ) -> Response:
-    call = chart.call
+    call, today = chart.call, chart.call.today
     async with call.records.database.single() as conn:
         rights = await proxies.of_patient(conn, call.actor.tenant, chart.id)
         invited = await invitations.of_patient(conn, call.actor.tenant, chart.id)
@@ -140,7 +139,7 @@ async def _page(
     shown: list[Any] = [
         (
             one,
-            proxies.scope_on(one, born, ages.day(call.now), ages)
+            proxies.scope_on(one, born, today, ages)
             if one.revoked is None and (one.ends is None or one.ends > call.now)
             else None,
         )
@@ -148,6 +147,6 @@ async def _page(
     ]
     return chart.page(
         "chart/portal.html", "Portal access", status, rights=shown, invited=invited, ages=ages, kinds=KINDS, scopes=SCOPES,
-        channels=CHANNELS, sent=sent, issues=issues, errors=dict(issues), code=code, mailed=mailed, now=call.now, stamp=dates.of_date,
+        channels=CHANNELS, sent=sent, issues=issues, errors=dict(issues), code=code, mailed=mailed, now=call.now,
         address=call.request.app.state.settings.address,
     )  # fmt: skip

@@ -14,7 +14,7 @@ from commonchart.web.clinician.chart import Chart, opened
 from commonchart.web.clinician.lookups import fact_of
 from commonchart.web.clinician.writing import texts
 from commonchart.web.forms.orders import REASONS, reason_of
-from commonchart.web.present import alerts, dates
+from commonchart.web.present import alerts
 from commonchart.web.present.people import banner
 
 SECTION = "medication-check"
@@ -43,19 +43,19 @@ async def _page(chart: Chart, key: str, issues: list[tuple[str, str]], status: i
     checks = await kept.of_patient(call.records, chart.id)
     taking = sum(chart.counts.get(rtype, 0) for rtype in MEDICINES)
     return chart.page(
-        "chart/medication-check.html", "Medication check", status, groups=alerts.groups(found.open),
-        decided=[alerts.said(one.alert, one) for one in found.alerts if one.answered], taking=taking,
+        "chart/medication-check.html", "Medication check", status, groups=alerts.groups(found.open, call.zone),
+        decided=[alerts.stored(one, call.zone) for one in found.alerts if one.answered], taking=taking,
         silent=alerts.silent(found.alerts), coverage=alerts.coverage(found.lines),
-        reviewed=dates.stamp(found.reviewed_at) if found.reviewed_at else "", checks=[_check(one) for one in checks],
+        reviewed=call.zone.stamp(found.reviewed_at) if found.reviewed_at else "", checks=[_check(call, one) for one in checks],
         may_decide=chart.may_write and call.may("create", "MedicationRequest"), wrong=key, issues=issues,
         reasons=[(one.value, one.label) for one in REASONS],
         decided_now=call.request.query_params.get("said") == "decided",
     )  # fmt: skip
 
 
-def _check(one: kept.Kept) -> dict[str, Any]:
+def _check(call: Call, one: kept.Kept) -> dict[str, Any]:
     return {
-        "id": one.id, "text": one.text, "at": dates.stamp(one.at), "name": one.name, "reason": one.reason,
+        "id": one.id, "text": one.text, "at": call.zone.stamp(one.at), "name": one.name, "reason": one.reason,
         "alerts": [alerts.said(alert) for alert in one.alerts], "coverage": alerts.coverage(one.lines),
     }  # fmt: skip
 
@@ -67,7 +67,7 @@ async def waiting(call: Call) -> Response:
     rows = [
         {
             "href": f"/patients/{one.patient.id}/{SECTION}", "name": banner(fact_of(one.patient).body, call.today).name,
-            "title": one.title, "why": one.why, "opened": dates.stamp(one.opened),
+            "title": one.title, "why": one.why, "opened": call.zone.stamp(one.opened),
         }
         for one in found
     ]  # fmt: skip

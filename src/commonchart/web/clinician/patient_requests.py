@@ -50,7 +50,13 @@ async def _page(
     found = await requests.to_answer(call.records, open_only=not every)
     names = await patients_called(call.records, [one.patient for one in found])
     shown = [
-        (one, KINDS[one.kind], names.get(one.patient, ""), dates.stamp(one.made), dates.day(one.answer_by))
+        (
+            one,
+            KINDS[one.kind],
+            names.get(one.patient, ""),
+            call.zone.stamp(one.made),
+            dates.day(one.answer_by),
+        )
         for one in found
     ]
     return call.page(

@@ -13,7 +13,7 @@ from commonchart.jobs import persons as deciding
 from commonchart.web.call import Call, go
 from commonchart.web.clinician.lookups import Lookups, fact_of
 from commonchart.web.clinician.writing import texts
-from commonchart.web.present import dates, people
+from commonchart.web.present import people
 from commonchart.web.present.tables import Fact
 
 WORDS = {"agrees": "Agrees", "differs": "Differs", "one side": "One record only", "neither": "Not recorded"}
@@ -77,11 +77,11 @@ async def _page(
     return call.page(
         "persons-beside.html", status, title="Two records side by side", found=found, words=WORDS, issues=issues,
         errors=dict(issues), reason=sent.get("reason", ""), chosen=sent.get("do", ""), current=current,
-        heads=[(people.banner(fact.body | {"id": fact.id}, call.today), names[fact.org], dates.stamp(fact.recorded) if fact.recorded else "") for fact in facts],
+        heads=[(people.banner(fact.body | {"id": fact.id}, call.today), names[fact.org], call.zone.stamp(fact.recorded) if fact.recorded else "") for fact in facts],
         fields=[field for field in found.fields if field.verdict != "neither"],
         choices=[("back", "Take back: this decision no longer stands")] if current else [
             ("same", "Same person: link both records"), ("apart", "Two people: do not suggest this again")],
-        decisions=[(held, dates.stamp(held.at), dates.stamp(held.ended) if held.ended else "") for held in found.decisions],
+        decisions=[(held, call.zone.stamp(held.at), call.zone.stamp(held.ended) if held.ended else "") for held in found.decisions],
         may_decide=call.actor.role in persons.DECIDING and not (found.linked and current is None),
         kept=call.request.query_params.get("said") == "kept",
     )  # fmt: skip

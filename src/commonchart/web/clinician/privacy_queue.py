@@ -13,7 +13,7 @@ from commonchart.fhir.outcome import Invalid
 from commonchart.web.call import Call, go
 from commonchart.web.clinician.lookups import fact_of
 from commonchart.web.clinician.writing import texts
-from commonchart.web.present import dates, people, values
+from commonchart.web.present import people, values
 
 KINDS = {
     "consent-unreadable": "Not understood",
@@ -43,8 +43,8 @@ async def page(call: Call) -> Response:
     past = await consents.looked_at(call.records)
     names = await _names(call, [*waiting, *(one for one, _, _ in past)])
     return call.page(
-        "consents-queue.html", title="Consents to look at", rows=[_line(one, names) for one in waiting],
-        past=[_line(one, names, dates.stamp(at), who) for one, at, who in past], most=MOST, network=call.actor.network is not False,
+        "consents-queue.html", title="Consents to look at", rows=[_line(call, one, names) for one in waiting],
+        past=[_line(call, one, names, call.zone.stamp(at), who) for one, at, who in past], most=MOST, network=call.actor.network is not False,
         said=call.request.query_params.get("said", ""),
     )  # fmt: skip
 
@@ -70,7 +70,7 @@ def _called(rtype: str, body: dict[str, Any]) -> str:
     return values.name(people.best_name(body)) if rtype == "Patient" else str(body.get("name") or "")
 
 
-def _line(one: Notice, names: dict[str, str], seen: str = "", who: str = "") -> Line:
+def _line(call: Call, one: Notice, names: dict[str, str], seen: str = "", who: str = "") -> Line:
     """A notice; a patient who is not seen here is not named."""
     known = names.get(f"Patient/{one.patient}", "")
     href = (
@@ -79,6 +79,6 @@ def _line(one: Notice, names: dict[str, str], seen: str = "", who: str = "") -> 
         else "/reports/break-glass"
     )
     return Line(
-        one, KINDS.get(one.kind, one.kind), dates.stamp(one.at), known or "A patient not shown to you",
+        one, KINDS.get(one.kind, one.kind), call.zone.stamp(one.at), known or "A patient not shown to you",
         href if known or not one.source.startswith("Consent/") else "", names.get(f"Organization/{one.org}", one.org), seen, who,
     )  # fmt: skip

@@ -20,6 +20,7 @@ from commonchart.web.present import codes, consents, dates, events, medications,
 from commonchart.web.present.differences import Difference, differences
 from commonchart.web.present.label_acts import line
 from commonchart.web.present.tables import Fact, entered_in_error
+from commonchart.web.present.zone import Zone
 
 MOST = 50
 
@@ -89,7 +90,7 @@ async def fact(call: Call) -> Response:
     by = {one.vid: one.actor for one in acts}
     context |= {
         "versions": [_line(chart, one, shown, by.get(one.vid, one.actor)) for one in found],
-        "hands": [line(one, chart.lookups.people) for one in reversed(acts)],
+        "hands": [line(one, chart.lookups.people, chart.call.zone) for one in reversed(acts)],
         "changes": _changes(before, shown),
         "raw": pretty(here.body) if not shown.deleted else "",
         "whole": len(found) < MOST,
@@ -114,7 +115,7 @@ async def _signings(call: Call, fact: Fact) -> list[tuple[str, str, str]]:
         words = (
             f"{'Signed' if one.act == 'signed' else 'Acknowledged while partial'} by {name}, version {vid}"
         )
-        out.append((dates.stamp(one.at), words + (", taken back since" if one.undone else ""), one.note))
+        out.append((call.zone.stamp(one.at), words + (", taken back since" if one.undone else ""), one.note))
     return out
 
 
@@ -132,7 +133,7 @@ def _picked(call: Call, found: list[Stored]) -> tuple[Stored, Stored | None]:
 def _line(chart: Chart, one: Stored, shown: Stored, by: str) -> Version:
     return Version(
         one.vid,
-        dates.stamp(one.recorded),
+        chart.call.zone.stamp(one.recorded),
         chart.lookups.people.get(by, by),
         chart.lookups.names.get(f"Organization/{one.org}", one.org) if chart.network else "",
         chart.url(f"facts/{one.rtype}/{one.id}", version=one.vid),
@@ -182,8 +183,8 @@ def lines(fact: Fact, chart: Chart) -> list[tuple[str, str]]:
     body, names = fact.body, chart.lookups.names
     source = chart.source_of(fact)
     said = [
-        ("True on", _true_on(fact)),
-        ("Known here", dates.stamp(fact.recorded) if fact.recorded else codes.NOT_RECORDED),
+        ("True on", _true_on(fact, chart.call.zone)),
+        ("Known here", chart.call.zone.stamp(fact.recorded) if fact.recorded else codes.NOT_RECORDED),
         ("Author", _author(body, names) or codes.NOT_RECORDED),
     ]
     if chart.network:
@@ -218,11 +219,11 @@ def lines(fact: Fact, chart: Chart) -> list[tuple[str, str]]:
     return [(label, words) for label, words in said if words != "as recorded by"]
 
 
-def _true_on(fact: Fact) -> str:
+def _true_on(fact: Fact, zone: Zone) -> str:
     for stem in ("effective", "onset", "performed", "occurrence"):
         kind, value = values.choice(fact.body, stem)
         if kind:
-            return values.words(kind, value)
+            return zone.moment(value) if kind in ("DateTime", "Instant") else values.words(kind, value)
     if fact.rtype == "Encounter":
         return dates.period(fact.body.get("period")) or codes.NOT_RECORDED
     return events.event_day(fact)

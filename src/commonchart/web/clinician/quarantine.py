@@ -132,7 +132,7 @@ def _line(call: Call, one: Waiting) -> Line:
         banner.name, f"{banner.born} · {banner.mrn}", shown.KINDS.get(doubt.kind, doubt.kind), doubt.reason, doubt.label,
         f"{reading.brief} {reading.unit}".strip() if reading else codes.NOT_RECORDED, reading.flag if reading else readings.Flag(),
         ", ".join(f"{old.brief} {old.unit} ({dates.day(old.day)})" for old in before if old) or "none",
-        reading.at if reading and reading.at else codes.NOT_RECORDED, _source(result), shown.age(one.since, call.now), len(doubt.also),
+        (call.zone.moment(reading.at) if reading else "") or codes.NOT_RECORDED, _source(result), shown.age(one.since, call.now), len(doubt.also),
     )  # fmt: skip
 
 
@@ -237,7 +237,7 @@ def _restorable(item: Item) -> bool:
 def _decided(chart: Chart, item: Item, n: int) -> dict[str, Any]:
     one = item.answers[n]
     return {
-        "what": shown.DECISIONS[one.decision], "at": dates.stamp(one.at), "who": chart.lookups.people.get(one.actor, one.actor),
+        "what": shown.DECISIONS[one.decision], "at": chart.call.zone.stamp(one.at), "who": chart.lookups.people.get(one.actor, one.actor),
         "comment": one.comment, "reason": one.reason, "vid": one.vid,
     }  # fmt: skip
 

@@ -7,7 +7,6 @@ from starlette.responses import Response
 from commonchart.exchange.load import receipt
 from commonchart.fhir.outcome import Forbidden
 from commonchart.web.call import Call
-from commonchart.web.present import dates
 
 PAGE = 50
 
@@ -16,7 +15,9 @@ async def recent(call: Call) -> Response:
     """The newest loads."""
     _allowed(call)
     found = await receipt.recent(call.records)
-    rows = [(f"/receipts/{id}", source, dates.stamp(started), state) for id, source, started, state in found]
+    rows = [
+        (f"/receipts/{id}", source, call.zone.stamp(started), state) for id, source, started, state in found
+    ]
     return call.page("receipts.html", title="Import receipts", rows=rows)
 
 
@@ -34,7 +35,7 @@ async def one(call: Call) -> Response:
         "receipt.html",
         title=f"Import receipt {found.id[:8]}",
         receipt=found,
-        started=dates.stamp(found.started),
+        started=call.zone.stamp(found.started),
         took=f"{took.total_seconds():.0f} s" if took else "",
         rejected=rejected,
         newer=f"/receipts/{run}?page={number - 1}" if number > 1 else "",

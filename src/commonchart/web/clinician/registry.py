@@ -197,7 +197,7 @@ def _row(call: Call, one: Any) -> Row:
     banner = people.banner(body, call.today)
     doctors = body.get("generalPractitioner") or [{}]
     return Row(
-        f"/patients/{one.patient.id}", banner.name, banner.age, banner.sex, banner.mrn, due.item(one.due),
+        f"/patients/{one.patient.id}", banner.name, banner.age, banner.sex, banner.mrn, due.item(one.due, zone=call.zone),
         f"{one.due.patient}~{one.due.rule}", dates.of_date(one.due.due_on) if one.due.due_on else "",
         dates.of_date(one.due.last_on) if one.due.last_on else "", str(doctors[0].get("display") or ""),
         WITHIN.get(one.due.within, ""),

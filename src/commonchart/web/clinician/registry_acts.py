@@ -115,7 +115,7 @@ async def export(call: Call) -> Response:
 
 
 def _cells(call: Call, one: Any) -> tuple[str, ...]:
-    banner, item = people.banner(fact_of(one.patient).body, call.today), due.item(one.due)
+    banner, item = people.banner(fact_of(one.patient).body, call.today), due.item(one.due, zone=call.zone)
     days = (one.due.due_on, one.due.last_on)
     return (
         banner.name, banner.born, banner.sex, banner.mrn, banner.phone, item.title, item.word, one.due.within,
@@ -147,7 +147,7 @@ async def printed(call: Call) -> Response:
     )
     shown_rows = [_paper(call, one) for one in rows]
     return call.page(
-        "registry-print.html", title="Registry", rows=shown_rows, who=call.actor.name, at=dates.stamp(call.now),
+        "registry-print.html", title="Registry", rows=shown_rows, who=call.actor.name, at=call.zone.stamp(call.now),
         back=_back(call), narrowed=_words(filters, rows),
     )  # fmt: skip
 
@@ -155,7 +155,7 @@ async def printed(call: Call) -> Response:
 def _paper(call: Call, one: Any) -> dict[str, Any]:
     banner = people.banner(fact_of(one.patient).body, call.today)
     last = dates.of_date(one.due.last_on) if one.due.last_on else ""
-    return {"banner": banner, "item": due.item(one.due), "last": last}
+    return {"banner": banner, "item": due.item(one.due, zone=call.zone), "last": last}
 
 
 def _words(filters: Filters, rows: list[Any]) -> str:

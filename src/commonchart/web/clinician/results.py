@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from starlette.responses import Response
 
@@ -18,6 +18,7 @@ from commonchart.web.present import quarantine as shown
 from commonchart.web.present.tables import Fact
 
 FETCH = 400
+OFFSETS = timedelta(hours=14)
 GROUPS = (("", "Everything", ()), ("vitals", "Vital signs", ("vital-signs",)), ("laboratory", "Laboratory", ("laboratory",)),
           ("other", "Everything else", ("survey", "social-history", "imaging", "exam", "procedure", "therapy", "activity")))  # fmt: skip
 PAGE = 70
@@ -58,8 +59,11 @@ def doubts(marks: Mapping[str, Mark], facts: list[Fact]) -> dict[str, Mark]:
 
 
 async def _page(chart: Chart, categories: tuple[str, ...], before: str) -> tuple[list[Fact], int]:
-    hi = datetime.fromisoformat(before).replace(tzinfo=UTC) if before else None
-    return await chart.facts(["Observation"], categories=categories, hi=hi, limit=FETCH, named=False)
+    """What lies before a day as it was written, which an offset puts up to `OFFSETS` away from that day in UTC."""
+    hi = datetime.fromisoformat(before).replace(tzinfo=UTC) + OFFSETS if before else None
+    found, total = await chart.facts(["Observation"], categories=categories, hi=hi, limit=FETCH, named=False)
+    facts = [one for one in found if not before or readings.day(one.body) < before]
+    return facts, total - (len(found) - len(facts))
 
 
 def _letters(chart: Chart, facts: list[Fact], day: str) -> str:

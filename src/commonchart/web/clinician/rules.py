@@ -38,7 +38,7 @@ async def library(call: Call) -> Response:
     first = (number - 1) * PAGE
     return refreshing(
         call, call.page(
-            "rules.html", title="Rules", wanted=wanted, lines=[present.line(one) for one in found[first : first + PAGE]],
+            "rules.html", title="Rules", wanted=wanted, lines=[present.line(one, call.zone) for one in found[first : first + PAGE]],
             total=len(found), first=first + 1, of=len(entries), authorities=present.authorities(entries), kinds=present.KINDS,
             states=present.STATES | {"draft": "with a draft"}, reviews=present.REVIEWS, run=run_words(run), shown=present.SHOWN,
             waiting=sum(one.standing == "needed" for one in entries), may_change=may_change(call),
@@ -139,9 +139,9 @@ async def _page(
     response = call.page(
         "rule.html", status, title=rule.title, sheet=sheet, rule=rule, entry=sheet.entry, words=words(rule, sheet.pack),
         kind=present.KINDS[rule.kind], state=present.STATES[sheet.entry.state],
-        standing=present.standing_words(sheet.entry.standing, sheet.entry.approval), outreach=OUTREACH[rule.outreach],
-        steps=present.steps(sheet), decisions=present.decisions(sheet.uses), counts=present.how_used(sheet.entry.counts),
-        signed=[present.signed(one) for one in sheet.approvals], before=present.choice_words(before) if before else "",
+        standing=present.standing_words(sheet.entry.standing, sheet.entry.approval, call.zone), outreach=OUTREACH[rule.outreach],
+        steps=present.steps(sheet, call.zone), decisions=present.decisions(sheet.uses, call.zone), counts=present.how_used(sheet.entry.counts),
+        signed=[present.signed(one, call.zone) for one in sheet.approvals], before=present.choice_words(before) if before else "",
         changes=changes, labels=labels(sheet.edition, sheet.pack), unsaid=present.unsaid(changes),
         source_day=dates.day(rule.date), typed=sent, issues=issues, errors={at: text for at, text in reversed(issues) if at},
         run=run_words(run), said=SAID.get(call.request.query_params.get("said", ""), ""),

@@ -61,8 +61,8 @@ async def _page(
     return call.page(
         "schedules.html", status, title="Immunization schedules", known=known, typed=typed, issues=issues,
         errors=dict(reversed(issues)),
-        stamps={one.name: dates.stamp(one.installed) if one.installed else "in the box" for one in known.installed},
-        uses=[(dates.of_date(one.effective), one.name, one.chosen_by, dates.stamp(one.chosen)) for one in known.uses],
+        stamps={one.name: call.zone.stamp(one.installed) if one.installed else "in the box" for one in known.installed},
+        uses=[(dates.of_date(one.effective), one.name, one.chosen_by, call.zone.stamp(one.chosen)) for one in known.uses],
         names=[(one.name, f"{one.name}: {one.authority} {one.version}") for one in known.installed],
         may_choose=call.actor.role == "administrator", said=call.request.query_params.get("said", ""),
     )  # fmt: skip

@@ -94,7 +94,7 @@ async def _newest(
     against = doubts(marks, facts)
     found: dict[str, list[readings.Reading]] = {}
     out = []
-    for one in sorted(readings.readings(facts), key=lambda one: (one.day, one.at), reverse=True):
+    for one in sorted(readings.readings(facts), key=lambda one: (one.day, dates.order(one.at)), reverse=True):
         if one.fact.key in against:
             out.append(one)
         elif not one.struck:
@@ -330,7 +330,7 @@ async def _inside(chart: Chart, visit: Fact) -> list[Fact]:
     )
     if start is None or end is None:
         return []
-    lo, hi = dates.end_of(start) - timedelta(days=8), dates.end_of(end) + timedelta(days=7)
+    lo, hi = chart.call.zone.ends(start) - timedelta(days=8), chart.call.zone.ends(end) + timedelta(days=7)
     facts, _ = await chart.facts(INSIDE, lo=lo, hi=hi, limit=400)
     return [fact for fact in facts if sources.encounter_of(fact.body) == visit.id][:200]
 
@@ -396,7 +396,9 @@ def _visit_lines(fact: Fact, chart: Chart) -> list[tuple[str, str]]:
             "When",
             " to ".join(
                 part
-                for part in (dates.moment((body.get("period") or {}).get(end)) for end in ("start", "end"))
+                for part in (
+                    chart.call.zone.moment((body.get("period") or {}).get(end)) for end in ("start", "end")
+                )
                 if part
             ),
         ),
@@ -485,8 +487,8 @@ async def _results_of(chart: Chart, report: Fact) -> Table | None:
         return None
     facts, _ = await chart.facts(
         ["Observation"],
-        lo=dates.end_of(day) - timedelta(days=8),
-        hi=dates.end_of(day) + timedelta(days=7),
+        lo=chart.call.zone.ends(day) - timedelta(days=8),
+        hi=chart.call.zone.ends(day) + timedelta(days=7),
         limit=400,
     )
     listed = sorted((fact for fact in facts if fact.id in wanted), key=_test_order)

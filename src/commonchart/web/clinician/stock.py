@@ -137,7 +137,7 @@ async def _one(
     lot, moved = await lots.one(call.records, call.request.path_params["lot"])
     return call.page(
         "lot.html", status, title=f"{lot.product}, lot {lot.lot}", shelf=shelf(lot, call.today),
-        moved=[_movement(one) for one in moved], values=values, issues=issues, errors=_errors(issues), acts=ACTS,
+        moved=[_movement(call, one) for one in moved], values=values, issues=issues, errors=_errors(issues), acts=ACTS,
     )  # fmt: skip
 
 
@@ -166,7 +166,7 @@ def _state(lot: Lot, day: date) -> tuple[str, str]:
     return ("soon", "Expires soon") if lot.expires - day <= SOON else ("done", "May be given")
 
 
-def _movement(one: Movement) -> dict[str, Any]:
+def _movement(call: Call, one: Movement) -> dict[str, Any]:
     return {
-        "at": dates.stamp(one.at), "what": WORDS[one.why], "doses": f"{one.doses:+}", "note": one.note, "who": one.actor,
+        "at": call.zone.stamp(one.at), "what": WORDS[one.why], "doses": f"{one.doses:+}", "note": one.note, "who": one.actor,
     }  # fmt: skip

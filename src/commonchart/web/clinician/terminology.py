@@ -11,7 +11,6 @@ from commonchart.record import terminology
 from commonchart.record.code_systems import listed
 from commonchart.terminology.value_sets import CVX, ICD10CM, LOINC, RXNORM, SNOMED, canonical
 from commonchart.web.call import Call
-from commonchart.web.present import dates
 
 KNOWN = {LOINC: "LOINC", SNOMED: "SNOMED CT", RXNORM: "RxNorm", ICD10CM: "ICD-10-CM", CVX: "CVX"}
 MAX_TEXT = 200
@@ -31,7 +30,7 @@ async def page(call: Call) -> Response:
     return call.page(
         "terminology.html",
         title="Terminology",
-        rows=[(one, KNOWN.get(one.url, one.name), dates.stamp(one.loaded)) for one in systems],
+        rows=[(one, KNOWN.get(one.url, one.name), call.zone.stamp(one.loaded)) for one in systems],
         missing=[(name, url) for url, name in KNOWN.items() if url not in loaded],
         sets=sum(one.kind == "ValueSet" for one in found),
         maps=sum(one.kind == "ConceptMap" for one in found),

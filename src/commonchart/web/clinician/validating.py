@@ -11,7 +11,6 @@ from commonchart.fhir.json import decode
 from commonchart.fhir.outcome import Forbidden, Issue, Refused
 from commonchart.record import packages
 from commonchart.web.call import Call
-from commonchart.web.present import dates
 from commonchart.web.session import form
 
 SHOWN = 100
@@ -52,7 +51,7 @@ async def _page(call: Call, given: dict[str, str], *, sent: bool = False) -> Res
         given=given,
         found=found,
         urls=known.urls(),
-        packages=[(one, dates.stamp(one.loaded)) for one in loaded],
+        packages=[(one, call.zone.stamp(one.loaded)) for one in loaded],
         how=how,
     )
 

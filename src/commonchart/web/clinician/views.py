@@ -10,7 +10,6 @@ from commonchart.web.call import Call, go
 from commonchart.web.clinician.panels import side
 from commonchart.web.clinician.registry import filters_of, query_of, shown
 from commonchart.web.clinician.writing import texts
-from commonchart.web.present import dates
 
 
 async def open_one(call: Call) -> Response:
@@ -65,7 +64,7 @@ async def _page(call: Call, issues: list[tuple[str, str]], status: int = 200) ->
         {
             "view": one, "default": one.id == default, "own": one.owner == call.actor.user,
             "changes": one.owner == call.actor.user or call.actor.role == "administrator",
-            "counted": dates.stamp(one.counted_at) if one.counted_at else "",
+            "counted": call.zone.stamp(one.counted_at) if one.counted_at else "",
         }
         for one in saved
     ]  # fmt: skip

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 from starlette.responses import Response
@@ -24,11 +23,10 @@ from commonchart.web.forms.catalogue import FORMS, corrects
 from commonchart.web.forms.fields import Context, Field, Form, Values, blank, local_moment, parse
 from commonchart.web.forms.orders import ORDER, overriding
 from commonchart.web.forms.retract import is_retracted, retracted
-from commonchart.web.present.dates import stamp
 from commonchart.web.present.tables import Fact
+from commonchart.web.present.zone import Zone
 from commonchart.web.session import form as sent_form
 
-ZONE = "UTC"
 MOMENTS = ("moment",)
 
 
@@ -54,7 +52,8 @@ class Sheet(Struct):
 def context_of(call: Call, patient: str, visit: str = "") -> Context:
     """Who writes about whom, and when."""
     actor = call.actor
-    return Context(patient, call.now, actor.name, actor.practitioner, actor.org or None, visit or None, ZONE)
+    now = call.zone.local(call.now)
+    return Context(patient, now, actor.name, actor.practitioner, actor.org or None, visit or None, call.zone)
 
 
 async def new(call: Call) -> Response:
@@ -117,7 +116,7 @@ async def reviewed(call: Call, patient: str, form: Form) -> None:
 async def edit(call: Call) -> Response:
     """The form that corrects a fact, filled with it."""
     chart, fact, form = await _correcting(call)
-    sheet = _sheet(call, form, _local(form, form.read(fact.body)))
+    sheet = _sheet(call, form, _local(form, form.read(fact.body), call.zone))
     sheet.title, sheet.vid, sheet.buttons = f"Correct: {headline(fact, chart)}", fact.vid, (("save", "Save"),)
     return await shown(chart, sheet)
 
@@ -134,7 +133,9 @@ async def correct(call: Call) -> Response:
     )
     try:
         context = context_of(call, chart.id)
-        made = overriding(form.build(parse(form, sent, context), context, fact.body)[0], sent)
+        made = overriding(
+            form.build(parse(form, sent, context, form.read(fact.body)), context, fact.body)[0], sent
+        )
         await call.records.commit([Put(validate(made), fact.id, if_match=_vid(sent))])
         await reviewed(call, chart.id, form)
     except Stale:
@@ -253,7 +254,7 @@ async def shown(chart: Chart, sheet: Sheet, status: int = 200, *, kept: bool = T
         if draft is not None:
             known = {field.name for field in sheet.form.fields}
             sheet.values |= {name: value for name, value in draft.values.items() if name in known}
-            sheet.restored = stamp(draft.saved)
+            sheet.restored = chart.call.zone.stamp(draft.saved)
     return chart.page("chart/form.html", sheet.title, status, sheet=sheet, groups=grouped(sheet.form.fields))
 
 
@@ -291,12 +292,9 @@ async def known_visit(chart: Chart, visit: str) -> str:
     return (await version(chart, "Encounter", visit)).id if visit else ""
 
 
-def _local(form: Form, values: Values) -> Values:
+def _local(form: Form, values: Values, zone: Zone) -> Values:
     shown_as = {field.name for field in form.fields if field.kind in MOMENTS}
-    return {
-        name: local_moment(value, str(ZoneInfo(ZONE))) if name in shown_as else value
-        for name, value in values.items()
-    }
+    return {name: local_moment(value, zone) if name in shown_as else value for name, value in values.items()}
 
 
 def _vid(sent: Mapping[str, str]) -> int:

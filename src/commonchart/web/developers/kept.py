@@ -16,8 +16,8 @@ from commonchart.settings import public_address
 from commonchart.web.apps import typed
 from commonchart.web.call import go
 from commonchart.web.developers import door
-from commonchart.web.present import dates
 from commonchart.web.present.scopes import choices
+from commonchart.web.session import site
 
 STATES = {
     "unproven": ("unknown", "Waits for you to confirm it"),
@@ -42,7 +42,8 @@ Typed = Mapping[str, str]
 async def page(request: Request, who: Developer) -> Response:
     """Everything that this address registered."""
     found = await keeping.listed(request.app.state.database, who)
-    lines = [(one, STATES[_state(one)], dates.stamp(one.registration.created)) for one in found]
+    zone = (await site(request, door.TENANT)).zone
+    lines = [(one, STATES[_state(one)], zone.stamp(one.registration.created)) for one in found]
     return await door.page(request, "apps.html", "Your apps", who=who, lines=lines, said=_said(request))
 
 
@@ -121,6 +122,7 @@ async def _one(
     secret: str = "",
 ) -> Response:  # fmt: skip
     app, now = found.app, keeping.as_asked(found.app) if found.app else found.registration.asked
+    zone = (await site(request, door.TENANT)).zone
     change = found.change if app is not None and app.state == "approved" else None
     editing = sent is not None and sent.get("do") == "change"
     values = typed.of_app(change.asked if change and change.state == "waiting" else now)
@@ -129,7 +131,7 @@ async def _one(
         "lines": keeping.difference(app, change.asked) if app and change else [], "labels": typed.LABELS,
         "values": values | (dict(sent) if editing and sent else {}), "issues": issues or [], "errors": typed.errors_of(issues or []),
         "kind": dict(typed.KINDS)[now.kind], "audience": dict(typed.AUDIENCES)[now.audience],
-        "choices": choices(now.scopes.split()), "created": dates.stamp(found.registration.created), "said": _said(request),
+        "choices": choices(now.scopes.split()), "created": zone.stamp(found.registration.created), "said": _said(request),
         "changes": app is not None and app.state in ("waiting", "approved", "refused"), "editing": editing,
         "address": public_address(request.app.state.settings, request.url.scheme, request.url.netloc),
     }  # fmt: skip

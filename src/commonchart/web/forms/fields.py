@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any, Literal
-from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
 from commonchart.fhir.outcome import Invalid, Issue
-from commonchart.web.present.dates import FIRST, LAST
+from commonchart.web.present.dates import FIRST, LAST, order
+from commonchart.web.present.zone import UTC_CLOCKS, Zone
 
 Kind = Literal["text", "long", "date", "moment", "number", "choice", "tick"]
 Values = dict[str, str]
@@ -61,7 +61,10 @@ class Field(Struct, frozen=True):
 
 
 class Context(Struct, frozen=True):
-    """Whom the form is about, who fills it, and when: the only place a form learns the time from."""
+    """Whom the form is about, who fills it, and when: the only place a form learns the time from.
+
+    `now` is on the clocks of the site, whose `zone` typed times are of: its day is the site's, and so is its offset as a text.
+    """
 
     patient: str
     now: datetime
@@ -69,7 +72,15 @@ class Context(Struct, frozen=True):
     practitioner: str | None = None
     organization: str | None = None
     encounter: str | None = None
-    zone: str = "UTC"
+    zone: Zone = UTC_CLOCKS
+
+    @property
+    def at_once(self) -> str:
+        """The day from which something holds that holds at once: today, or the day in UTC where that is still the one before.
+
+        Rules count in days of UTC (`care.evidence.moment_day`): what began on a later one would wait for it.
+        """
+        return min(self.now.date(), self.now.astimezone(UTC).date()).isoformat()
 
 
 class Form(Struct, frozen=True):
@@ -98,14 +109,26 @@ def options(*pairs: str) -> tuple[Option, ...]:
 
 def blank(form: Form, context: Context) -> Values:
     """The values of an empty form: defaults, and today where a moment is asked for."""
-    local = context.now.astimezone(ZoneInfo(context.zone))
-    today = {"@today": local.date().isoformat(), "@now": local.strftime("%Y-%m-%dT%H:%M")}
+    now = context.now
+    today = {"@today": now.date().isoformat(), "@now": now.strftime("%Y-%m-%dT%H:%M")}
     return {field.name: today.get(field.default, field.default) for field in form.fields}
 
 
-def parse(form: Form, sent: Mapping[str, str], context: Context) -> Values:
-    """The values of a sent form, each checked and in FHIR's spelling. Raises Invalid with an issue per bad field."""
+def parse(form: Form, sent: Mapping[str, str], context: Context, stored: Mapping[str, str] = {}) -> Values:
+    """The values of a sent form, each checked and in FHIR's spelling. Raises Invalid with an issue per bad field.
+
+    `stored` are the values of the resource that is corrected: a time that was left as it was shown stays what it was, to
+    the second, and on the right side of an hour that the clocks show twice.
+    """
     values = parse_fields(form.fields, sent, context)
+    for field in form.fields:
+        was = stored.get(field.name, "")
+        if (
+            field.kind == "moment"
+            and was
+            and sent.get(field.name, "").strip() == local_moment(was, context.zone)
+        ):
+            values[field.name] = was
     issues = list(form.check(values, context))
     if issues:
         raise Invalid(issues=issues)
@@ -134,9 +157,16 @@ def problem(field: str, message: str) -> Issue:
 
 def ends_before(values: Values, end: str = "end", start: str = "start", named: str = "start") -> list[Issue]:
     """An issue at the field `end` when it lies before the field `start`, as far as both are known: none for 2014 after 2014-05."""
-    if values[start] and values[end] and values[end] < values[start][: len(values[end])]:
+    if values[start] and values[end] and earlier(values[end], values[start]):
         return [problem(end, f"The end must not be before the {named}")]
     return []
+
+
+def earlier(one: str, other: str) -> bool:
+    """Whether a FHIR dateTime lies before another, as far as both are known; times with an offset by their moments."""
+    if "T" in one and "T" in other:
+        return order(one) < order(other)
+    return one < other[: len(one)]
 
 
 def _value(field: Field, raw: str, context: Context) -> str:
@@ -191,7 +221,7 @@ def _date(field: Field, raw: str, context: Context) -> str:
         raise Invalid(
             f"{field.label} must be a date such as 2021-05-12, 12-May-2021, 2021-05 or 2021", at=field.name
         )
-    today = context.now.astimezone(ZoneInfo(context.zone)).date().isoformat()
+    today = context.now.date().isoformat()
     if not field.future and value > today[: len(value)]:
         raise Invalid(f"{field.label} must not be in the future", at=field.name)
     return value
@@ -202,14 +232,15 @@ def _moment(field: Field, raw: str, context: Context) -> str:
     if day is not None:
         return _date(field, raw, context)
     try:
-        local = datetime.strptime(raw[:16], "%Y-%m-%dT%H:%M").replace(tzinfo=ZoneInfo(context.zone))
+        wall = datetime.strptime(raw[:16], "%Y-%m-%dT%H:%M")
     except ValueError:
         raise Invalid(
             f"{field.label} must be a date, or a date and time such as 2026-11-18T10:40", at=field.name
         ) from None
+    local = context.zone.typed(wall, field.label, field.name)
     if not field.future and local > context.now:
         raise Invalid(f"{field.label} must not be in the future", at=field.name)
-    return local.isoformat(timespec="seconds")
+    return context.zone.iso(local)
 
 
 def _tick(field: Field, raw: str, context: Context) -> str:
@@ -246,10 +277,13 @@ def fhir_date(text: str) -> str | None:
     return text if str(FIRST.year) <= text[:4] <= str(LAST.year) else None
 
 
-def local_moment(text: str, zone: str) -> str:
+def local_moment(text: str, zone: Zone) -> str:
     """A stored dateTime as the control shows it: local wall time to the minute, or the partial date as it is."""
     if "T" not in text:
         return text
     moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return moment.astimezone(ZoneInfo(zone)).strftime("%Y-%m-%dT%H:%M")
+    try:
+        return zone.local(moment).strftime("%Y-%m-%dT%H:%M")
+    except OverflowError:  # the end of the calendar, as some systems write "for ever"
+        return text[:16]

@@ -85,7 +85,7 @@ def _reason(values: Values, *codings: tuple[str, str]) -> list[dict[str, Any]]:
 
 
 def _period(values: Values, context: Context) -> dict[str, Any]:
-    return {"start": context.now.date().isoformat(), "end": values["until"]}
+    return {"start": context.at_once, "end": values["until"]}
 
 
 def _why_of(resource: dict[str, Any]) -> str:
@@ -173,7 +173,7 @@ def interval(rule: Rule) -> Form:
 
 
 def _timing(values: Values, context: Context) -> dict[str, Any]:
-    bounds = {"start": context.now.date().isoformat()} | ({"end": values["until"]} if values["until"] else {})
+    bounds = {"start": context.at_once} | ({"end": values["until"]} if values["until"] else {})
     every = {"frequency": 1, "period": int(values["every"]), "periodUnit": values["unit"]}
     return {"repeat": {"boundsPeriod": bounds} | every}
 
@@ -238,7 +238,7 @@ def _goal(
     start = {"resourceType": "Goal", "lifecycleStatus": "active", "subject": subject(context)}
     targets = [made for one in measures for made in _limits(one, values)]
     words = ", ".join(f"{one.label} {said}" for one in measures if (said := _limit_words(one, values)))
-    day = context.now.date().isoformat()
+    day = context.at_once
     change = {
         "description": {"text": words}, "startDate": (base or {}).get("startDate") or day, "statusDate": day,
         "expressedBy": author(context), "target": targets,

@@ -209,7 +209,7 @@ def _refused(values: Values, context: Context, names: Mapping[str, str]) -> dict
             "extension": [{"url": REFUSED_UNTIL, "valueDate": last.isoformat()}],
             "statusReason": concept(label, (f"{TERM}v3-ActReason", values["reason"])),
             "vaccineCode": concept(names[values["vaccine"]], (CVX, values["vaccine"])),
-            "occurrenceDateTime": context.now.date().isoformat(),
+            "occurrenceDateTime": context.at_once,
             "recorded": context.now.isoformat(timespec="seconds"),
             "encounter": encountered(context),
             "performer": _performer(context),

@@ -20,7 +20,7 @@ from commonchart.web.forms.fhir import (
     merged,
     subject,
 )
-from commonchart.web.forms.fields import Context, Field, Form, Values, ends_before, options, problem
+from commonchart.web.forms.fields import Context, Field, Form, Values, earlier, ends_before, options, problem
 
 _ACT = TERM + "v3-ActCode"
 CLASSES = options(
@@ -68,11 +68,7 @@ def _read_visit(resource: dict[str, Any]) -> Values:
 
 def _check_visit(values: Values, context: Context) -> list[Issue]:
     issues = ends_before(values)
-    if (
-        values["status"] == "planned"
-        and values["end"]
-        and values["end"] < context.now.isoformat()[: len(values["end"])]
-    ):
+    if values["status"] == "planned" and values["end"] and earlier(values["end"], context.now.isoformat()):
         issues.append(problem("status", "A visit that has ended is not planned: choose another status"))
     return issues
 

@@ -14,7 +14,7 @@ from commonchart.exchange.outreach import mail
 from commonchart.exchange.outreach.mail import Mail
 from commonchart.exchange.outreach.outcome import InDoubt, NeverTaken, NotTaken
 from commonchart.fhir.outcome import Invalid, Refused
-from commonchart.web.present import dates
+from commonchart.web.present.zone import zone_of
 
 if TYPE_CHECKING:
     from commonchart.access.people.links import Link
@@ -51,7 +51,7 @@ async def send(database: Database, settings: Any, link: Link, now: datetime) -> 
     subject, text = TEXTS[link.kind]
     words = {
         "practice": said.get("name") or "your practice", "name": link.name, "address": address_of(settings, link),
-        "until": dates.stamp(link.expires),
+        "until": zone_of(said.get("time_zone", "")).stamp(link.expires),
     }  # fmt: skip
     async with database.single() as conn:
         server = await mail.server_of(conn, TENANT)

@@ -20,7 +20,6 @@ from commonchart.fhir.outcome import Conflict, Invalid, Refused
 from commonchart.web.call import Call, go
 from commonchart.web.clinician.writing import texts
 from commonchart.web.people import letters, words
-from commonchart.web.present import dates
 from commonchart.web.present.inbox import KINDS
 
 PAGE = 50
@@ -49,7 +48,7 @@ async def page(call: Call) -> Response:
     found, total = await staff.listed(call.records, wanted, limit=PAGE, offset=(number - 1) * PAGE)
     often = Counter(one.id for one in found)
     return call.page(
-        "people/users.html", title="Accounts", rows=[_row(one) | {"twice": often[one.id] > 1} for one in found], total=total, wanted=wanted, who=WHO,
+        "people/users.html", title="Accounts", rows=[_row(call, one) | {"twice": often[one.id] > 1} for one in found], total=total, wanted=wanted, who=WHO,
         states=STATES, factors=FACTORS, seen=SEEN, roles=_roles(), **await _places(call),
         narrowed=wanted != Wanted(), said=SAID.get(call.request.query_params.get("said", ""), ""),
         newer=_address(wanted, number - 1) if number > 1 else "",
@@ -184,9 +183,9 @@ async def _one(
     account = next((p for p in every if p.membership == (sent.get("membership") or shown)), every[0])
     _, held = await staff.one(call.records, id)
     return call.page(
-        "people/user.html", status, idle=False, title=account.name, row=_row(account), account=account, values=_values(account, sent),
-        issues=issues, errors=dict(issues), roles=_roles(), channels=CHANNELS, **await _places(call, *(one.org for one in every)), works=[_row(one) for one in every],
-        holds=_holds(held), theirs=account.alone, created=dates.stamp(account.created), said=SAID.get(call.request.query_params.get("said", ""), ""),
+        "people/user.html", status, idle=False, title=account.name, row=_row(call, account), account=account, values=_values(account, sent),
+        issues=issues, errors=dict(issues), roles=_roles(), channels=CHANNELS, **await _places(call, *(one.org for one in every)), works=[_row(call, one) for one in every],
+        holds=_holds(held), theirs=account.alone, created=call.zone.stamp(account.created), said=SAID.get(call.request.query_params.get("said", ""), ""),
         own=account.id == call.actor.user, reset=account.password,
     )  # fmt: skip
 
@@ -235,14 +234,14 @@ async def _handed(call: Call, link: Link) -> Response:
             wrong = refusal.issues[0].message
     shown = "" if link.channel == "email" and not wrong else letters.address_of(settings, link)
     response = call.page(
-        "people/link.html", title="The link for " + link.name, link=link, shown=shown, wrong=wrong, until=dates.stamp(link.expires),
+        "people/link.html", title="The link for " + link.name, link=link, shown=shown, wrong=wrong, until=call.zone.stamp(link.expires),
         practice=call.site.name or "the practice",
     )  # fmt: skip
     response.headers["referrer-policy"] = "no-referrer"
     return response
 
 
-def _row(account: Account) -> dict[str, Any]:
+def _row(call: Call, account: Account) -> dict[str, Any]:
     mark, state = (
         ("not", "Ended") if not account.active
         else ("soon", "Asked, no answer yet") if not account.accepted
@@ -251,7 +250,7 @@ def _row(account: Account) -> dict[str, Any]:
     )  # fmt: skip
     return {
         "account": account, "role": words.ROLES.get(account.role, account.role), "mark": mark, "state": state,
-        "factor": "yes" if account.factor else "no", "seen": dates.stamp(account.seen) if account.seen else "never",
+        "factor": "yes" if account.factor else "no", "seen": call.zone.stamp(account.seen) if account.seen else "never",
     }  # fmt: skip
 
 

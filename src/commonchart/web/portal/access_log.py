@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
-from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 from starlette.responses import Response
@@ -81,7 +80,7 @@ async def page(me: Door) -> Response:
     return me.page(
         "access.html", me.whose("Who has seen my record", "Who has seen {name}’s record"), days=found, show=SHOW, shown=shown,
         q=words, older=rows[-1].at.isoformat() if len(rows) == PAGE else "", said=query.get("said", ""),
-        emergencies=[(days.of_date(one.starts.date()), lookups.names.get(f"Organization/{one.org}", "")) for one in urgent],
+        emergencies=[(days.of_date(me.zone.day(one.starts)), lookups.names.get(f"Organization/{one.org}", "")) for one in urgent],
     )  # fmt: skip
 
 
@@ -123,7 +122,7 @@ def _urgent(row: Access) -> bool:
 def _days(me: Door, rows: Sequence[Access], lookups: Lookups, urgent: Sequence[emergency.Grant]) -> list[Day]:
     by_day: dict[date, dict[tuple[str, ...], list[Access]]] = {}
     for row in rows:
-        day = row.at.astimezone(ZoneInfo(me.zone)).date()
+        day = me.zone.day(row.at)
         granted = _granted(row, urgent) is not None and row.role not in ("patient", "proxy")
         key = (row.actor, row.org, row.purpose, str(row.denied), str(_urgent(row) or granted))
         by_day.setdefault(day, {}).setdefault(key, []).append(row)

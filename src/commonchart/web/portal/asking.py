@@ -45,7 +45,7 @@ async def mine(me: Door) -> Response:
             one,
             KINDS[one.kind],
             STATUS.get(one.status, ("off", one.status)),
-            days.of_date(one.made.date()),
+            days.of_date(me.zone.day(one.made)),
             days.day(one.answer_by),
         )
         for one in found
@@ -100,7 +100,7 @@ async def _form(
     status: int = 200,
 ) -> Response:
     about, _ = await _about(me, kind, focus, at)
-    until = days.of_date((me.call.now + requests.ANSWER_WITHIN).date())
+    until = days.of_date(me.zone.day(me.call.now + requests.ANSWER_WITHIN))
     return me.page(
         "ask.html", TITLES[kind], status, kind=kind, about=about, focus=focus, at=at, until=until, wrong=WRONG, label=LABELS[kind],
         sent=sent, issues=issues, errors=dict(issues),
@@ -135,7 +135,7 @@ async def _row(me: Door, at: str) -> str:
         return ""
     found = await trail.own(me.records, me.patient, limit=1, before=moment + timedelta(microseconds=1))
     return (
-        f"{found[0].who}, {days.of_date(found[0].at.date())}, {days.clock(found[0].at, me.zone)}"
+        f"{found[0].who}, {days.of_date(me.zone.day(found[0].at))}, {days.clock(found[0].at, me.zone)}"
         if found
         else ""
     )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from zoneinfo import ZoneInfo
+
+from commonchart.web.present.zone import Zone
 
 MONTHS = {
     "en": ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"),
@@ -41,9 +42,9 @@ def weekday(value: date, language: str = "en") -> str:
     return DAYS[language][value.weekday()]
 
 
-def clock(value: datetime, zone: str) -> str:
+def clock(value: datetime, zone: Zone) -> str:
     """The time of day at the practice: `9:20 am`."""
-    local = value.astimezone(ZoneInfo(zone))
+    local = zone.local(value)
     return f"{local.hour % 12 or 12}:{local.minute:02} {'am' if local.hour < 12 else 'pm'}"
 
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from starlette.responses import Response
 
@@ -27,6 +26,7 @@ from commonchart.web.portal import days
 from commonchart.web.portal.words import LANGUAGES, Words
 from commonchart.web.present import people
 from commonchart.web.present.tables import Fact
+from commonchart.web.present.zone import Zone
 from commonchart.web.session import View
 
 PortalView = Callable[["Door"], Awaitable[Response]]
@@ -61,14 +61,14 @@ class Door:
         return self.acting is None or self.acting.scope == "full"
 
     @property
-    def zone(self) -> str:
-        """The practice's time zone."""
-        return self.decided.get("time_zone") or "UTC"
+    def zone(self) -> Zone:
+        """The clocks of the practice."""
+        return self.call.zone
 
     @property
     def today(self) -> date:
         """The day at the practice."""
-        return self.call.now.astimezone(ZoneInfo(self.zone)).date()
+        return self.call.today
 
     def whose(self, mine: str, theirs: str) -> str:
         """`mine` for the patient, `theirs` (with {name}) for somebody acting."""
@@ -162,7 +162,7 @@ async def _refused(call: Call, words: str) -> None:
 
 def greeting(me: Door) -> str:
     """By the hour at the practice."""
-    hour = me.call.now.astimezone(ZoneInfo(me.zone)).hour
+    hour = me.zone.local(me.call.now).hour
     return (
         "Good morning, {name}"
         if hour < 12

@@ -28,7 +28,7 @@ async def bundle(me: Door) -> Response:
 
 async def readable(me: Door) -> Response:
     """One page with everything, for reading and printing."""
-    found = await lines.sections(me.records, me.patient, brief=None)
+    found = await lines.sections(me.records, me.patient, me.zone, brief=None)
     await _noted(me, "readable page")
     person = lines.person_lines(me.person.body) if me.person else []
     return me.page(
@@ -42,7 +42,7 @@ async def readable(me: Door) -> Response:
 
 async def paper(me: Door) -> Response:
     """The same as PDF."""
-    found = await lines.sections(me.records, me.patient, brief=None)
+    found = await lines.sections(me.records, me.patient, me.zone, brief=None)
     await _noted(me, "PDF")
     summary = Summary(
         _name(me), tuple(lines.person_lines(me.person.body) if me.person else ()), me.decided.get("name", ""), days.of_date(me.today),

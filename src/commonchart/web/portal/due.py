@@ -82,7 +82,7 @@ async def due_list(me: Door) -> List:
     """The due list of the patient."""
     found = await standing(me.records, me.patient)
     pack = await rules.in_use(me.records)
-    items = [present.item(row, pack) for row in found.rows]
+    items = [present.item(row, pack, me.call.zone) for row in found.rows]
     ready = [one for one in items if not one.unreviewed]
     groups = [
         Group(

@@ -18,6 +18,7 @@ from commonchart.web.portal import days, meaning
 from commonchart.web.present import allergies, codes, events, medications, readings, texts, values
 from commonchart.web.present.absence import is_absence, known_none
 from commonchart.web.present.tables import Fact, entered_in_error
+from commonchart.web.present.zone import Zone
 
 MOST = 300
 DOUBTED = {
@@ -211,9 +212,9 @@ KINDS = (
 
 
 async def sections(
-    records: Records, patient: str, only: str = "", brief: int | None = BRIEF
+    records: Records, patient: str, zone: Zone, only: str = "", brief: int | None = BRIEF
 ) -> list[Section]:
-    """The record of a patient as these Records see it; each section cut to `brief` lines, None for all."""
+    """The record of a patient as these Records see it, its days those of `zone`; each section cut to `brief` lines, None for all."""
     lookups = Lookups()
     found: list[tuple[_Kind, list[Fact], int]] = []
     for kind in KINDS:
@@ -224,7 +225,7 @@ async def sections(
     every = [fact for _, facts, _ in found for fact in facts]
     doubted = await checking(records, patient) if only in ("", "results") else {}
     await lookups.learn(records, every, {fact.org for fact in every})
-    return [_section(kind, facts, total, lookups, brief, doubted) for kind, facts, total in found]
+    return [_section(kind, facts, total, lookups, zone, brief, doubted) for kind, facts, total in found]
 
 
 def _believed(line: Line, fact: Fact, doubted: Mapping[tuple[str, int], bool]) -> Line:
@@ -241,11 +242,11 @@ async def checking(records: Records, patient: str) -> dict[tuple[str, int], bool
 
 
 def _section(
-    kind: _Kind, facts: Sequence[Fact], total: int, lookups: Lookups, brief: int | None,
+    kind: _Kind, facts: Sequence[Fact], total: int, lookups: Lookups, zone: Zone, brief: int | None,
     doubted: Mapping[tuple[str, int], bool],
 ) -> Section:  # fmt: skip
     lines = [
-        _sourced(_believed(line, fact, doubted), fact, lookups)
+        _sourced(_believed(line, fact, doubted), fact, lookups, zone)
         for fact in facts
         if (line := kind.line(fact, lookups)) is not None
     ]
@@ -256,9 +257,9 @@ def _section(
     return Section(kind.id, kind.title, tuple(shown), empty, bool(none), unseen)
 
 
-def _sourced(line: Line, fact: Fact, lookups: Lookups) -> Line:
+def _sourced(line: Line, fact: Fact, lookups: Lookups, zone: Zone) -> Line:
     org = lookups.names.get(f"Organization/{fact.org}", "") if fact.org else ""
-    when = days.of_date(fact.recorded.date()) if fact.recorded else ""
+    when = days.of_date(zone.day(fact.recorded)) if fact.recorded else ""
     words = f"From {org or 'a place without a name here'}{f', written down {when}' if when else ''}"
     return replace(line, source=words)
 

@@ -23,7 +23,7 @@ from commonchart.web.clinician.lookups import fact_of
 from commonchart.web.portal import days, lines
 from commonchart.web.portal.door import Door
 from commonchart.web.portal.words import Words
-from commonchart.web.present import dates, people, values
+from commonchart.web.present import people, values
 from commonchart.web.session import form as sent_form
 from commonchart.web.session import signing_key, site
 from commonchart.web.whence import origin
@@ -118,7 +118,7 @@ def _shown(me: Door, token: str, salt: bytes, wanted: Wanted) -> Shown:
 
 
 def _day(me: Door, wanted: Wanted) -> str:
-    return days.of_date(wanted.expires.date())
+    return days.of_date(me.zone.day(wanted.expires))
 
 
 # ---- the reader's side -----------------------------------------------------------------------------------------
@@ -160,12 +160,12 @@ async def _record(request: Request, link: Link) -> Response:
         person = fact_of(await records.read("Patient", link.patient))
     except Refused:
         return await _over(request)
-    chosen = set(link.sections or links.SECTIONS)
-    found = [one for one in await lines.sections(records, link.patient, brief=None) if one.id in chosen]
+    chosen, zone = set(link.sections or links.SECTIONS), (await site(request, link.tenant)).zone
+    found = [one for one in await lines.sections(records, link.patient, zone, brief=None) if one.id in chosen]
     name = values.name(people.best_name(person.body))
     return await _page(
         request, "link-record.html", f"Health record of {name}", link=link, sections=found, person=lines.person_lines(person.body),
-        asof=dates.stamp(state.clock()), left=None if link.most is None else link.most - link.opened, until=days.of_date(link.expires.date()),
+        asof=zone.stamp(state.clock()), left=None if link.most is None else link.most - link.opened, until=days.of_date(zone.day(link.expires)),
         partly=bool(link.sections) or link.scope == "limited",
     )  # fmt: skip
 

@@ -131,7 +131,7 @@ def ruler(one: Reading) -> Ruler | None:
 def course(found: Sequence[Reading]) -> Course | None:
     """The last values in one unit, oldest first; None for fewer than two."""
     drawn = [one for one in found if one.number is not None and not one.struck and dates.first_day(one.day)]
-    drawn.sort(key=lambda one: (one.day, one.at))
+    drawn.sort(key=lambda one: (one.day, dates.order(one.at)))
     drawn = [one for one in drawn if one.unit == drawn[-1].unit][-DRAWN:] if drawn else []
     if len(drawn) < 2:
         return None

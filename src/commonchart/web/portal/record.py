@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from msgspec.structs import replace
 from starlette.responses import Response
@@ -18,7 +17,7 @@ from commonchart.web.clinician.lookups import Lookups, fact_of
 from commonchart.web.portal import days, lines, meaning
 from commonchart.web.portal.door import Door, greeting, long_day
 from commonchart.web.portal.due import due_list
-from commonchart.web.present import codes, people, readings, values
+from commonchart.web.present import codes, dates, people, readings, values
 from commonchart.web.present.readings import Reading
 from commonchart.web.present.tables import Fact
 
@@ -70,7 +69,7 @@ async def _next_visit(me: Door) -> dict[str, str] | None:
     lookups = Lookups()
     await lookups.learn(me.records, planned)
     body = planned[0].body
-    at = datetime.fromisoformat(str(body["start"])).astimezone(ZoneInfo(me.zone))
+    at = me.zone.local(datetime.fromisoformat(str(body["start"])))
     who = [
         values.reference(one.get("actor"), lookups.names)
         for one in body.get("participant") or ()
@@ -100,11 +99,11 @@ async def _newest(me: Door, per_code: int, lo: datetime | None = None) -> list[l
             not one.struck
             and (one.fact.key, one.fact.vid) not in doubted
             and one.fact.body.get("status") != "cancelled"
-            and (lo is None or one.day >= lo.date().isoformat())
+            and (lo is None or one.day >= me.zone.day(lo).isoformat())
         ):
             series.setdefault(one.key, []).append(one)
     for held in series.values():
-        held.sort(key=lambda one: (one.day, one.at), reverse=True)
+        held.sort(key=lambda one: (one.day, dates.order(one.at)), reverse=True)
     return sorted(series.values(), key=lambda held: held[0].day, reverse=True)
 
 
@@ -116,13 +115,13 @@ async def _sharing(me: Door) -> dict[str, Any] | None:
     last = urgent[0].starts if urgent and me.call.now - urgent[0].starts < timedelta(days=365) else None
     return {
         "count": len(shared),
-        "emergency": days.of_date(last.date(), me.call.prefs.language) if last else "",
+        "emergency": days.of_date(me.zone.day(last), me.call.prefs.language) if last else "",
     }
 
 
 async def record(me: Door) -> Response:
     """The whole record, the first lines of each section."""
-    found = await lines.sections(me.records, me.patient)
+    found = await lines.sections(me.records, me.patient, me.zone)
     person = lines.person_lines(me.person.body) if me.person else []
     title = me.whose("Your health record", "{name}’s health record")
     return me.page("record.html", title, sections=found, person=person)
@@ -133,7 +132,7 @@ async def section(me: Door) -> Response:
     wanted = me.call.request.path_params["section"]
     if wanted not in {kind.id for kind in lines.KINDS}:
         raise NotFound("There is no such page")
-    (whole,) = await lines.sections(me.records, me.patient, wanted, None)
+    (whole,) = await lines.sections(me.records, me.patient, me.zone, wanted, None)
     start = _start(me, len(whole.lines))
     shown = replace(whole, lines=whole.lines[start : start + AT_ONCE])
     return me.page(
@@ -170,7 +169,7 @@ async def _mine(me: Door, rtype: str, id: str) -> Fact:
 async def results(me: Door) -> Response:
     """The newest of every test, and of every measurement."""
     found = await _newest(me, 2)
-    vitals = (await lines.sections(me.records, me.patient, "results", None))[0]
+    vitals = (await lines.sections(me.records, me.patient, me.zone, "results", None))[0]
     shown = [
         (held[0], meaning.name_of(held[0]), meaning.tag(held[0]), meaning.change(held)) for held in found
     ]
@@ -199,7 +198,7 @@ async def result(me: Door) -> Response:
         "result.html", f"{meaning.name_of(one)}: {meaning.value(one)}", fact=fact, one=one, found=found, name=meaning.name_of(one),
         value=meaning.value(one), tag=meaning.worst(found) if believed else lines.DOUBTED[bool(rejected)], rejected=rejected, plain=meaning.words_of(one), ruler=meaning.ruler(one) if believed else None,
         course=meaning.course(history), history=history[:12], change=meaning.change([h for h in history if h.day <= one.day]) if believed else "",
-        when=days.day(one.day), sent=days.of_date(fact.recorded.date()) if fact.recorded else "", laboratory=laboratory,
+        when=days.day(one.day), sent=days.of_date(me.zone.day(fact.recorded)) if fact.recorded else "", laboratory=laboratory,
         looked=LOOKED[await looked_at(me.records, me.patient, fact.id)], tags=meaning.tag, day=days.day, said=meaning.value,
         urgent=believed and meaning.worst(found)[0] == "over", notes=[str(note.get("text", "")) for note in fact.body.get("note") or ()],
     )  # fmt: skip

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -89,7 +88,7 @@ def _by_link(one: Grant) -> str:
 
 
 def _day(me: Door, at: datetime | None) -> str:
-    return days.of_date(at.astimezone(ZoneInfo(me.zone)).date()) if at else ""
+    return days.of_date(me.zone.day(at)) if at else ""
 
 
 async def _found(me: Door) -> Grant:
@@ -104,8 +103,8 @@ async def preview(me: Door) -> Response:
     if one.kind == "link":
         seen.visible = replace(seen.visible, within=links.parts(me.patient, one.sections))
     theirs, mine = (
-        await lines.sections(seen, me.patient, brief=None),
-        await lines.sections(me.records, me.patient, brief=None),
+        await lines.sections(seen, me.patient, me.zone, brief=None),
+        await lines.sections(me.records, me.patient, me.zone, brief=None),
     )
     return me.page(
         "preview.html", "This is your record as they see it", grant=one, sections=[_cut(s) for s in theirs if s.lines], hidden=_hidden(theirs, mine),
@@ -140,9 +139,7 @@ async def _person(me: Door, one: Grant) -> Actor:
         )
         ages = await proxies.ages_of(conn, me.call.actor.tenant)
     born = await proxies.born_of(me.records, me.patient)
-    scope = (
-        proxies.scope_on(held, born, ages.day(me.call.now), ages) if held and held.revoked is None else None
-    )
+    scope = proxies.scope_on(held, born, me.today, ages) if held and held.revoked is None else None
     if held is None or scope is None:
         raise NotFound("There is no such page")
     other = Actor(

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from commonchart.access.medications.standing import Standing, Whole
 from commonchart.care.medications.answers import Alert, Source
-from commonchart.web.present import dates
+from commonchart.web.present.zone import Zone
 
 KINDS = {
     "allergy": "Allergies", "interaction": "Pairs", "duplicate": "Duplicate therapy", "dose": "Dose and opioid load",
@@ -59,15 +60,20 @@ class Line(Struct, frozen=True):
     unchecked: str
 
 
-def said(alert: Alert, standing: Standing | None = None, own: str = "") -> Said:
-    """An alert, with what was decided on it where it stands. `own` is an order that is not stored, so that nothing links to it."""
-    decided = standing is not None and standing.answered is not None
+def said(alert: Alert, own: str = "") -> Said:
+    """An alert. `own` is an order that is not stored, so that nothing links to it."""
     return Said(
-        standing.key if standing else "", alert.title, alert.why, alert.tier == "interrupt", alert.source,
-        alert.review == "not reviewed", tuple(_link(one, own) for one in alert.facts),
-        dates.stamp(standing.opened) if standing and standing.opened else "",
-        f"{standing.answered_by}, {dates.stamp(standing.answered)}" if standing and standing.answered else "",
-        standing.reason if standing and decided else "",
+        "", alert.title, alert.why, alert.tier == "interrupt", alert.source, alert.review == "not reviewed",
+        tuple(_link(one, own) for one in alert.facts),
+    )  # fmt: skip
+
+
+def stored(one: Standing, zone: Zone) -> Said:
+    """An alert that stands, with since when, and with what was decided on it."""
+    return replace(
+        said(one.alert), key=one.key, opened=zone.stamp(one.opened) if one.opened else "",
+        decided=f"{one.answered_by}, {zone.stamp(one.answered)}" if one.answered else "",
+        reason=one.reason if one.answered else "",
     )  # fmt: skip
 
 
@@ -83,11 +89,11 @@ def coverage(lines: Sequence[str]) -> Coverage:
     return Coverage(lines[0] if lines else "", missing, notes)
 
 
-def groups(found: Iterable[Standing]) -> tuple[Group, ...]:
+def groups(found: Iterable[Standing], zone: Zone) -> tuple[Group, ...]:
     """Open alerts by kind, in the order of `KINDS`."""
     held = list(found)
     made = (
-        Group(title, tuple(said(one.alert, one) for one in held if one.alert.kind == kind))
+        Group(title, tuple(stored(one, zone) for one in held if one.alert.kind == kind))
         for kind, title in KINDS.items()
     )
     return tuple(one for one in made if one.alerts)

@@ -9,10 +9,11 @@ from msgspec import Struct
 
 from commonchart.care.course import MONTHS, Course
 from commonchart.care.trends import Control, Trend
-from commonchart.web.present import dates, trend
+from commonchart.web.present import trend
 from commonchart.web.present.readings import Flag, Reading
 from commonchart.web.present.tables import Fact
 from commonchart.web.present.values import number
+from commonchart.web.present.zone import Zone
 
 _SHOWN = 24
 _WAYS = {
@@ -47,14 +48,14 @@ class Drawn(Struct, frozen=True):
     more: int
 
 
-def drawn(one: Course, facts: Mapping[str, Fact]) -> Drawn:
+def drawn(one: Course, facts: Mapping[str, Fact], zone: Zone) -> Drawn:
     """What is shown of a course; `facts` are the stored readings by reference."""
     whose = (
         f"set for this patient{f' by {one.limits.goal.by}' if one.limits.goal.by else ''}"
         if one.limits.goal
         else "of the rule"
     )
-    lines = tuple(_line(one, n, facts) for n in range(min(len(one.readings), _SHOWN)))
+    lines = tuple(_line(one, n, facts, zone) for n in range(min(len(one.readings), _SHOWN)))
     share, months = _share(one.control) if one.target else ("", "")
     return Drawn(
         one.label, one.unit, one.target, whose if one.target else "", share, months, _way(one.trend, one.unit) if one.target else "",
@@ -62,7 +63,7 @@ def drawn(one: Course, facts: Mapping[str, Fact]) -> Drawn:
     )  # fmt: skip
 
 
-def _line(one: Course, n: int, facts: Mapping[str, Fact]) -> Line:
+def _line(one: Course, n: int, facts: Mapping[str, Fact], zone: Zone) -> Line:
     found = one.readings[n]
     raw = (
         f"{found.fact.comparator}{number(found.fact.value)} {found.fact.unit}"
@@ -71,7 +72,7 @@ def _line(one: Course, n: int, facts: Mapping[str, Fact]) -> Line:
     )
     if found.value is None:
         return Line(
-            dates.moment(found.fact.shown),
+            zone.moment(found.fact.shown),
             raw.strip(),
             f"not used: {found.words}",
             facts.get(found.fact.ref),
@@ -79,7 +80,7 @@ def _line(one: Course, n: int, facts: Mapping[str, Fact]) -> Line:
         )
     state = {True: "in the target", False: "outside", None: "cannot tell"}[found.inside] if one.target else ""
     value = f"{found.words}{number(_short(found.value))} {one.unit}"
-    return Line(dates.moment(found.fact.shown), value, state, facts.get(found.fact.ref), False)
+    return Line(zone.moment(found.fact.shown), value, state, facts.get(found.fact.ref), False)
 
 
 def _short(value: Decimal) -> Decimal:

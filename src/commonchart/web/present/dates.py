@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import Any
 
+from commonchart.fhir.dates import bounds
 from commonchart.fhir.outcome import Invalid
 
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -28,11 +29,18 @@ def day(text: str | None) -> str:
 
 
 def moment(text: str | None) -> str:
-    """The day and, where recorded and not midnight, the time of day as written: `10-Dec-1985 08:15`."""
+    """The day and, where recorded and not midnight, the time as written, with its offset: `10-Dec-1985 08:15 UTC-06:00`."""
     found = _FHIR.match(text or "")
     if not found or not found.group(4) or found.group(4, 5) == ("00", "00"):
         return day(text)
-    return f"{day(text)} {found.group(4)}:{found.group(5)}"
+    return f"{day(text)} {found.group(4)}:{found.group(5)} {_offset(text or '')}".rstrip()
+
+
+def _offset(text: str) -> str:
+    found = re.search(r"(?:Z|([+-]\d\d:\d\d))$", text)
+    if not found:
+        return ""
+    return "UTC" if found.group(1) in (None, "+00:00", "-00:00") else f"UTC{found.group(1)}"
 
 
 def period(value: dict[str, Any] | None) -> str:
@@ -50,10 +58,12 @@ def of_date(value: date) -> str:
     return f"{value.day:02d}-{MONTHS[value.month - 1]}-{value.year:04d}"
 
 
-def stamp(value: datetime) -> str:
-    """A moment of our own clock: `18-Nov-2026 10:00 UTC`."""
-    at = value.astimezone(UTC)
-    return f"{of_date(at.date())} {at:%H:%M} UTC"
+def order(text: str) -> datetime:
+    """Where a FHIR dateTime stands in time: its first moment, whatever the offset it was written with; before all if unreadable."""
+    try:
+        return bounds(text)[0]
+    except Invalid:
+        return datetime.min.replace(tzinfo=UTC)
 
 
 def first_day(text: str | None) -> date | None:
@@ -121,15 +131,6 @@ def ago(then: date, now: date) -> str:
         return _count(months, "month")
     rest = f" {_count(months % 12, 'month')}" if months % 12 and months < 120 else ""
     return _count(months // 12, "year") + rest
-
-
-def end_of(value: date) -> datetime:
-    """The last instant of a day, in UTC: what was recorded by then is what was known on that day."""
-    return (
-        datetime(value.year, value.month, value.day, tzinfo=UTC)
-        + timedelta(days=1)
-        - timedelta(microseconds=1)
-    )
 
 
 def _count(n: int, unit: str) -> str:

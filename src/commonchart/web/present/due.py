@@ -12,6 +12,7 @@ from msgspec import Struct
 from commonchart.care.acts import acts
 from commonchart.care.schema import Pack, Rule
 from commonchart.web.present import dates
+from commonchart.web.present.zone import UTC_CLOCKS, Zone
 
 # Order, mark and word of each status; only the first four ask for something.
 STATUSES = {
@@ -127,13 +128,13 @@ def group(
     )
 
 
-def rail(rows: Iterable[Any], today: date, pack: Pack | None = None) -> Rail:
+def rail(rows: Iterable[Any], today: date, pack: Pack | None = None, zone: Zone = UTC_CLOCKS) -> Rail:
     """The rail of these due rows (columns of the table `due`): by urgency, what was reviewed first."""
     rows = list(rows)
     asks, grouped = _asks(rows)
     order = list(STATUSES)
     items = sorted(
-        (item(row, pack) for row in rows if row.rule not in grouped),
+        (item(row, pack, zone) for row in rows if row.rule not in grouped),
         key=lambda one: (order.index(one.status) if one.status in order else 99, one.unreviewed, one.title),
     )
     waiting = tuple(one for one in items if one.status in OPEN)
@@ -145,7 +146,7 @@ def rail(rows: Iterable[Any], today: date, pack: Pack | None = None) -> Rail:
         asks,
         tuple(one for one in items if one.status not in OPEN),
         ", ".join(f"{n} {words}" for n, words in counts if n),
-        dates.stamp(at) if at else "",
+        zone.stamp(at) if at else "",
         "Nothing is due now."
         if rows
         else "NOT CHECKED: the due list of this patient has not been worked out yet.",
@@ -177,7 +178,7 @@ def _shared_question(names: tuple[str, ...], found: list[tuple[Any, Mapping[str,
     return f"Code the {noun}{'' if len(entries) == 1 else 's'} without a code: {', '.join(entries)}"
 
 
-def item(row: Any, pack: Pack | None = None) -> Item:
+def item(row: Any, pack: Pack | None = None, zone: Zone = UTC_CLOCKS) -> Item:
     """One row of the due table with its explanation, and with what can be done about it where its pack is known."""
     why: Mapping[str, Any] = json.loads(row.why) if isinstance(row.why, str) else row.why or {}
     mark, word = STATUSES.get(row.status, ("unknown", row.status))
@@ -193,21 +194,21 @@ def item(row: Any, pack: Pack | None = None) -> Item:
         tuple(_used(one) for one in why.get("used") or ()),
         tuple(_used(one) for one in why.get("unused") or why.get("not_used") or ()),
         _sentence(why.get("satisfied_by")),
-        tuple(_rule_lines(row, why)),
-        why.get("review") == "needed" and not _approved(row),
+        tuple(_rule_lines(row, why, zone)),
+        why.get("review") == "needed" and not _approved(row, zone),
         _do(row, why, pack.by_id.get(row.rule) if pack else None, pack),
         row.kind,
         str(why.get("plain", "")),
         _note(row, why),
         str(why.get("within", "")),
-        _approved(row),
+        _approved(row, zone),
     )
 
 
-def _approved(row: Any) -> str:
+def _approved(row: Any, zone: Zone) -> str:
     """By whom and when a rule that was not reviewed was approved here."""
     one = getattr(row, "approved", None)
-    return f"approved by {one.by} on {dates.of_date(one.at.date())}" if one is not None else ""
+    return f"approved by {one.by} on {zone.on(one.at)}" if one is not None else ""
 
 
 def _note(row: Any, why: Mapping[str, Any]) -> str:
@@ -291,7 +292,7 @@ def _sentence(value: Any) -> str:
     return str(value) if value else ""
 
 
-def _rule_lines(row: Any, why: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+def _rule_lines(row: Any, why: Mapping[str, Any], zone: Zone) -> Iterable[tuple[str, str]]:
     for label, name in (("States", "states"), ("Authority", "authority"), ("Source", "source")):
         if why.get(name):
             yield label, _sentence(why[name])
@@ -299,7 +300,7 @@ def _rule_lines(row: Any, why: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
         yield "Dated", dates.day(str(why["date"]))
     if row.due_on and row.status in ("overdue", "due") and not why.get("used"):
         yield "Since", dates.of_date(row.due_on)
-    review = _approved(row) or ("not reviewed by a clinician" if why.get("review") == "needed" else "")
+    review = _approved(row, zone) or ("not reviewed by a clinician" if why.get("review") == "needed" else "")
     site = ", changed by this site" if why.get("site") else ""
     yield "Version", f"{row.rule} in pack {row.pack} {row.version}{site}{f' ({review})' if review else ''}"
     considered = why.get("exclusions") or why.get("exclusions_considered")

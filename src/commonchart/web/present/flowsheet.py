@@ -133,7 +133,7 @@ def _codes(reading: Reading) -> Iterable[str]:
 
 
 def _line(key: str, cells: list[Reading], days: Sequence[str]) -> tuple[tuple[int, int, str], Line]:
-    newest = max(cells, key=lambda one: one.fact.body.get("effectiveDateTime") or one.day)
+    newest = max(cells, key=lambda one: dates.order(one.at))
     units = {one.unit for one in cells if one.unit}
     ranges = {one.range for one in cells if one.range}
     return place(newest), Line(
@@ -149,7 +149,7 @@ def _spot(cells: list[Reading], units_differ: bool) -> Spot | None:
     if not cells:
         return None
     standing = [one for one in cells if not one.struck] or cells
-    newest = max(standing, key=lambda one: (one.fact.body.get("effectiveDateTime") or "", one.fact.id))
+    newest = max(standing, key=lambda one: (dates.order(one.at), one.fact.id))
     return Spot(_with_unit(newest) if units_differ else newest, len(cells) - 1)
 
 

@@ -10,8 +10,8 @@ from msgspec import Struct
 from commonchart.access.inbox import sight
 from commonchart.care.inbox.judge import Judged, Line
 from commonchart.care.labels import labels
-from commonchart.web.present import dates
 from commonchart.web.present.readings import Flag
+from commonchart.web.present.zone import Zone
 
 KINDS = {
     "critical": "Critical", "abnormal": "Abnormal", "cannot-tell": "Cannot tell", "normal": "Normal",
@@ -136,6 +136,6 @@ def act(kind: str, absent: str, names: Mapping[str, str]) -> str:
     return ACTS.get(kind, kind) + (f" for {names.get(absent, 'a colleague')}" if absent else "")
 
 
-def received(at: datetime) -> str:
-    """When it reached us, short."""
-    return f"{dates.of_date(at.date())[:6]} {at:%H:%M}"
+def received(at: datetime, zone: Zone) -> str:
+    """When it reached us, short; the page says in which zone."""
+    return f"{zone.on(at)[:6]} {zone.local(at):%H:%M}"

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from commonchart.care.labels import labels
 from commonchart.record.label_acts import LabelAct
-from commonchart.web.present import dates
+from commonchart.web.present.zone import Zone
 
 WORDS = {"put": "Marked", "lifted": "Lifted", "restored": "Put back"}
 
@@ -24,13 +24,11 @@ class Line(Struct, frozen=True):
     vid: int
 
 
-def line(one: LabelAct, people: Mapping[str, str]) -> Line:
+def line(one: LabelAct, people: Mapping[str, str], zone: Zone) -> Line:
     """One act, with the names of who did it and who looked at it; `people` are names by user id."""
-    reviewed = (
-        f"{people.get(one.reviewer, one.reviewer)}, {dates.stamp(one.reviewed)}" if one.reviewed else ""
-    )
+    reviewed = f"{people.get(one.reviewer, one.reviewer)}, {zone.stamp(one.reviewed)}" if one.reviewed else ""
     return Line(
-        dates.stamp(one.at), what(one), people.get(one.actor, one.actor), one.reason, reviewed, one.vid
+        zone.stamp(one.at), what(one), people.get(one.actor, one.actor), one.reason, reviewed, one.vid
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from commonchart.web.present import codes, dates, values
+from commonchart.web.present import codes, values
 from commonchart.web.present.tables import Fact, entered_in_error
 
 BP, SYSTOLIC, DIASTOLIC = "85354-9", "8480-6", "8462-4"
@@ -55,7 +55,10 @@ class Flag(Struct, frozen=True):
 
 
 class Reading(Struct, frozen=True):
-    """One measured thing at one moment. `number` is None for anything that is not a plain quantity."""
+    """One measured thing at one moment. `number` is None for anything that is not a plain quantity.
+
+    `day` is the day as it was written, `at` the FHIR dateTime.
+    """
 
     fact: Fact
     key: str
@@ -173,19 +176,27 @@ def _worst(*flags: Flag) -> Flag:
     return max(flags, key=lambda flag: _RANK[flag.mark])
 
 
-def _when(body: Mapping[str, Any]) -> dict[str, str]:
-    at = (
+def _at(body: Mapping[str, Any]) -> str:
+    return str(
         body.get("effectiveDateTime")
         or body.get("effectiveInstant")
         or (body.get("effectivePeriod") or {}).get("start")
         or ""
     )
+
+
+def day(body: Mapping[str, Any]) -> str:
+    """The day of an Observation as it was written."""
+    return _at(body)[:10]
+
+
+def _when(body: Mapping[str, Any]) -> dict[str, str]:
     status = str(body.get("status") or "")
     category = next((code.code for one in body.get("category") or () for code in codes.codings(one)), "")
     said = "" if status in ("final", "entered-in-error", "") else codes.plain(status)
     return {
-        "day": str(at)[:10],
-        "at": dates.moment(at),
+        "day": day(body),
+        "at": _at(body),
         "status": said,
         "struck": entered_in_error(dict(body)),
         "category": category,

@@ -14,6 +14,7 @@ from commonchart.care.review import Approval
 from commonchart.record.rules import BOX, OFF, SITE, Choice, Signed, Use, Version
 from commonchart.web.present import dates
 from commonchart.web.present.due import STATUSES
+from commonchart.web.present.zone import Zone
 
 KINDS = {"preventive": "Prevention", "monitoring": "Monitoring", "visit": "Visits"}
 STATES = {"box": "as in the box", "site": "changed by this site", "off": "not used"}
@@ -58,7 +59,7 @@ def fits(one: Entry, wanted: Filter) -> bool:
     )
 
 
-def line(one: Entry) -> Line:
+def line(one: Entry, zone: Zone) -> Line:
     """A rule as a row."""
     rule = one.rule
     notes = [
@@ -67,16 +68,16 @@ def line(one: Entry) -> Line:
     ]
     return Line(
         rule.id, rule.title, KINDS[rule.kind], rule.authority + (f", {rule.grade}" if rule.grade else ""),
-        standing_words(one.standing, one.approval), one.standing == "needed", STATES[one.state],
+        standing_words(one.standing, one.approval, zone), one.standing == "needed", STATES[one.state],
         "; ".join(note for note in notes if note),
         tuple((name, one.counts.get(name, 0), f"/registry?rule={rule.id}&status={name}") for name in SHOWN),
     )  # fmt: skip
 
 
-def standing_words(standing: str, approval: Approval | None) -> str:
+def standing_words(standing: str, approval: Approval | None, zone: Zone) -> str:
     """The review state in words, with who approved it and when."""
     if approval is not None and standing == "approved":
-        return f"approved by {approval.by} on {dates.of_date(approval.at.date())}"
+        return f"approved by {approval.by} on {zone.on(approval.at)}"
     return REVIEWS[standing].lower()
 
 
@@ -136,40 +137,40 @@ def choice_words(choice: Choice) -> str:
     ]
 
 
-def steps(sheet: Sheet) -> list[Step]:
+def steps(sheet: Sheet, zone: Zone) -> list[Step]:
     """Every version of the rule, the newest first, the one in the box last."""
     now = sheet.uses[0] if sheet.uses else None
-    out = [_step(one, now, sheet) for one in sheet.versions]
+    out = [_step(one, now, sheet, zone) for one in sheet.versions]
     if sheet.boxed is not None:
         current = now is None or now.state == BOX
         out.append(
             Step(BOX, f"in the box, version {sheet.boxed.version}", sheet.boxed.authority, dates.day(sheet.boxed.date) or sheet.boxed.date, sheet.boxed.source,
-                 "in use" if current else _was(sheet.uses, BOX, 0) or "not in use", current)
+                 "in use" if current else _was(sheet.uses, BOX, 0, zone) or "not in use", current)
         )  # fmt: skip
     return out
 
 
-def _step(one: Version, now: Use | None, sheet: Sheet) -> Step:
+def _step(one: Version, now: Use | None, sheet: Sheet, zone: Zone) -> Step:
     current = now is not None and (now.state, now.n) == (SITE, one.n)
     used = (
-        f"in use since {dates.stamp(now.at)}"
+        f"in use since {zone.stamp(now.at)}"
         if current and now
-        else _was(sheet.uses, SITE, one.n) or "draft, never used"
+        else _was(sheet.uses, SITE, one.n, zone) or "draft, never used"
     )
     based = f" (from {one.based_on})" if one.based_on else ""
-    return Step(one.name, one.name, one.author_name, dates.stamp(one.at), one.why + based, used, current)
+    return Step(one.name, one.name, one.author_name, zone.stamp(one.at), one.why + based, used, current)
 
 
-def _was(uses: Sequence[Use], state: str, n: int) -> str:
+def _was(uses: Sequence[Use], state: str, n: int, zone: Zone) -> str:
     return next(
-        (f"was used from {dates.stamp(one.at)}" for one in uses if (one.state, one.n) == (state, n)), ""
+        (f"was used from {zone.stamp(one.at)}" for one in uses if (one.state, one.n) == (state, n)), ""
     )
 
 
-def decisions(uses: Iterable[Use]) -> list[tuple[str, str, str, str]]:
+def decisions(uses: Iterable[Use], zone: Zone) -> list[tuple[str, str, str, str]]:
     """(when, what, who, why) of each decision about what is used, the latest first."""
     return [
-        (dates.stamp(one.at), choice_words(Choice(one.state, one.n)), one.actor_name, one.why) for one in uses
+        (zone.stamp(one.at), choice_words(Choice(one.state, one.n)), one.actor_name, one.why) for one in uses
     ]
 
 
@@ -232,15 +233,15 @@ def _status(name: str, day: Any) -> str:
     return status_word(name) + shown
 
 
-def signed(one: Signed) -> dict[str, str]:
+def signed(one: Signed, zone: Zone) -> dict[str, str]:
     """An approval as the rule's page lists it."""
     approval = one.approval
     gone = (
-        f"withdrawn by {one.withdrawn_by} on {dates.stamp(approval.withdrawn)}: {one.withdrawn_why}"
+        f"withdrawn by {one.withdrawn_by} on {zone.stamp(approval.withdrawn)}: {one.withdrawn_why}"
         if approval.withdrawn
         else ""
     )
     return {
-        "version": approval.version, "who": approval.by, "when": dates.stamp(approval.at), "comment": approval.comment,
+        "version": approval.version, "who": approval.by, "when": zone.stamp(approval.at), "comment": approval.comment,
         "withdrawn": gone,
     }  # fmt: skip

@@ -54,7 +54,7 @@ async def _page(call: Call, status: int = 200, issues: Issues | None = None) -> 
     async with call.records.database.single() as conn:
         found, left = await factors.listed(conn, call.actor.user)
         required = await factors.must_have(conn, call.actor.tenant, call.actor.user)
-    when = await look.moments(call)
+    when = look.moments(call)
     return await look.page(
         call, "factors.html", "Signing in with a second step", status, issues=issues or [], errors=dict(issues or []),
         app=next((_line(one, when) for one in found if one.kind == "totp"), None), left=left, required=required,

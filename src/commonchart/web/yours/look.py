@@ -5,27 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from starlette.responses import HTMLResponse
 
-from commonchart.access import signin
 from commonchart.access.actors import FOR_A_PATIENT
 from commonchart.web.call import Call
 from commonchart.web.portal import days
 from commonchart.web.portal.door import opened
-from commonchart.web.present import dates
 
 
-async def moments(call: Call) -> Callable[[datetime], str]:
+def moments(call: Call) -> Callable[[datetime], str]:
     """How a moment is written for whoever asks: patients read it as it is at the practice."""
     if call.actor.role not in FOR_A_PATIENT:
-        return dates.stamp
-    said = await signin.site(call.records.database, call.actor.tenant)
-    zone = said.get("time_zone") or "UTC"
+        return call.zone.stamp
 
     def words(at: datetime) -> str:
-        return f"{days.of_date(at.astimezone(ZoneInfo(zone)).date())}, {days.clock(at, zone)}"
+        return f"{days.of_date(call.zone.day(at))}, {days.clock(at, call.zone)}"
 
     return words
 

@@ -23,7 +23,7 @@ async def page(call: Call) -> Response:
     """Every session that lives, the newest first."""
     assert call.session is not None
     found = await sessions.listed(call.records.database, call.actor, call.session.token, call.now)
-    when, places = await look.moments(call), {one.id: one.name for one in call.places}
+    when, places = look.moments(call), {one.id: one.name for one in call.places}
     return await look.page(
         call, "sessions.html", "Where you are signed in", lines=[_line(one, when, places) for one in found],
         said=SAID.get(call.request.query_params.get("said", ""), ""), others=len(found) > 1,
