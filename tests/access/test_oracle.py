@@ -70,7 +70,7 @@ def observation(
     body: dict[str, Any] = {
         "resourceType": "Observation", "id": id, "status": "final", "subject": {"reference": f"Patient/{subject}"},
         "code": {"coding": [{"system": "http://loinc.org", "code": f"1-{day}"}]},
-        "category": [{"coding": [{"system": CATEGORY, "code": KINDS[kind]}]}], "effectiveDateTime": f"2026-01-0{day}",
+        "category": [{"coding": [{"system": CATEGORY, "code": KINDS[kind]}]}], "effectiveDateTime": "2026-01" if day == 3 else f"2026-01-0{day}",
     }  # fmt: skip
     if related:
         body["hasMember"] = [{"reference": f"Observation/{related}"}]
@@ -238,8 +238,9 @@ class Oracle:
         blocked = mask(*policy.BLOCKED_BETWEEN)
         index = extract(body["resourceType"], body)
         row = Row(
-            body["resourceType"], body["id"], org, held, index.code, json.encode(body).decode(), index.date_lo
-        )
+            body["resourceType"], body["id"], org, held, index.code, json.encode(body).decode(), index.date_lo,
+            index.date_hi,
+        )  # fmt: skip
         names = (
             f"Organization/{reader.org}",
             *((f"Practitioner/{reader.practitioner}",) if reader.practitioner else ()),

@@ -35,6 +35,15 @@ async def test_events_of_a_patient(filled: Client) -> None:
     assert [event["id"] for event in await found(filled, f"_id={events[0]['id']}")] == [events[0]["id"]]
 
 
+async def test_an_outcome_is_that_outcome_and_a_patient_is_named_in_any_way(filled: Client) -> None:
+    await filled.get("/fhir/Patient/nobody")
+    for asked, told in (("0", {"0"}), ("4", {"4"}), ("8", set()), ("0,4", {"0", "4"})):
+        assert {event["outcome"] for event in await found(filled, f"outcome={asked}")} == told, asked
+    for name in ("ada", "Patient/ada", "http://test/fhir/Patient/ada"):
+        for parameter in ("patient", "entity"):
+            assert [event["action"] for event in await found(filled, f"{parameter}={name}")][-1] == "C"
+
+
 async def test_they_are_valid(filled: Client) -> None:
     events = await found(filled, "_count=50")
     assert len(events) >= 3
@@ -55,7 +64,18 @@ async def test_pages_and_days(filled: Client) -> None:
 
 @pytest.mark.parametrize(
     ("query", "at"),
-    [("code=x", "code"), ("date=soon", "date"), ("_count=many", "_count"), ("kind=odd", "kind")],
+    [
+        ("code=x", "code"),
+        ("date=soon", "date"),
+        ("_count=many", "_count"),
+        ("kind=odd", "kind"),
+        ("outcome=9", "outcome"),
+        ("patient=ada&patient=bo", "patient"),
+        ("patient=ada&entity=Patient/bo", "entity"),
+        ("entity=Observation/o1", "entity"),
+        ("patient=http://elsewhere.example/fhir/Patient/ada", "patient"),
+        ("patient=ada,bo", "patient"),
+    ],
 )
 async def test_what_cannot_be_asked_names_the_parameter(client: Client, query: str, at: str) -> None:
     answer = await client.get(f"/fhir/AuditEvent?{query}")

@@ -185,3 +185,51 @@ async def test_no_door_takes_a_label_off_that_was_put_by_hand(
                 held = json.decode((await loader.read("Observation", "o")).body or b"{}")
                 assert RESTRICTED in held["meta"]["security"], (role, one[0])
     assert (await lab.get(at)).status_code == 200
+
+
+async def test_what_is_refused_and_what_is_shown_instead_leave_a_row(
+    client_of: ClientOf, database: Database, clock: Clock
+) -> None:
+    """Another organisation's entry that may be read is not changed; a create that finds its like shows that."""
+    async with database.connection() as conn:
+        await site.put(conn, 1, site.MODE, "network")
+    alder, doc = await client_of("system"), await client_of("clinician")
+    ada = patient(id="ada", identifier=[{"system": "urn:mrn", "value": "A"}])
+    referral = {"resourceType": "ServiceRequest", "id": "r1", "status": "active", "intent": "order", "code": {"text": "Cardiology"},
+                "subject": {"reference": "Patient/ada"}, "performer": [{"reference": "Organization/birch"}], "authoredOn": "2026-11-01"}  # fmt: skip
+    for one in (ada, observation("ada", id="a1"), referral):
+        assert (await alder.put(f"/fhir/{one['resourceType']}/{one['id']}", json=one)).status_code == 201
+    async with database.single() as conn:  # the same person works for Birch from now on
+        await conn.execute("UPDATE membership SET org = 'birch' WHERE role = 'clinician'")
+    assert (await doc.get("/fhir/Observation/a1")).status_code == 200
+
+    async def rows() -> list[tuple[Any, ...]]:
+        async with database.single() as conn:
+            found = await conn.fetch(
+                "SELECT action, outcome, rtype, id, patients FROM audit ORDER BY seq", ()
+            )
+        return [tuple(row) for row in found]
+
+    refused = [one for one in interactions("a1") if one[0] in ("put", "patch", "delete", "delete where", "meta-add")]  # fmt: skip
+    for one in refused:
+        before = len(await rows())
+        assert (await asked(doc, one)).status_code == 403, one[0]
+        action = "delete" if "delete" in one[0] else "update"
+        assert (await rows())[before:] == [(action, 8, "Observation", "a1", [])], one[0]
+    before = len(await rows())
+    assert (await doc.get("/fhir/Observation/nothing/_history")).status_code == 404
+    assert (await doc.get("/fhir/$export", headers={"prefer": "respond-async"})).status_code == 403
+    assert (await rows())[before:] == [
+        ("history", 4, "Observation", "nothing", []),
+        ("export", 8, None, None, []),
+    ]
+    where = "identifier=urn:mrn|A"
+    entry = _entry("POST", "Patient", patient())
+    entry["request"]["ifNoneExist"] = where
+    for answer in (
+        await doc.post("/fhir/Patient", json=patient(), headers={"if-none-exist": where}),
+        await doc.post("/fhir", json={"resourceType": "Bundle", "type": "transaction", "entry": [entry]}),
+    ):
+        assert answer.status_code == 200
+        assert '"id":"ada"' in answer.text
+    assert (await rows())[before + 2 :] == [("read", 0, "Patient", "ada", ["ada"])] * 2

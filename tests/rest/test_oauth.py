@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -353,6 +356,26 @@ async def test_somebody_else_proves_nothing(
     assert (await client.post("/oauth/token", data=form, headers=basic(app.id, secret))).status_code == 200
 
 
+@pytest.mark.parametrize("name", ["x\0y", "\ud800", "\n"])
+async def test_a_client_whose_name_no_table_holds_is_unknown_and_in_the_trail(
+    client: Client, database: Database, name: str
+) -> None:
+    parts = ({"alg": "RS384", "kid": "k", "typ": "JWT"}, {"iss": name, "sub": name})
+    said = [base64.urlsafe_b64encode(json.dumps(one).encode()).decode().rstrip("=") for one in parts]
+    form = signed(".".join([*said, "eA"]), grant_type="client_credentials")
+    quoted = base64.b64encode(f"{quote(name, errors='surrogatepass')}:x".encode()).decode()
+    answers = [
+        await client.post("/oauth/token", data=form),
+        await client.post(
+            "/oauth/token", data={"grant_type": "x"}, headers={"authorization": f"Basic {quoted}"}
+        ),
+    ]
+    assert [(one.status_code, one.json()["error"]) for one in answers] == [(401, "invalid_client")] * 2
+    async with database.single() as conn:
+        rows = await conn.fetch("SELECT count(*) FROM audit WHERE detail = 'client not proven'", ())
+    assert rows[0][0] == 2
+
+
 async def test_a_secret_is_form_encoded_in_basic(client: Client, database: Database, clock: Clock) -> None:
     app, secret = await an_app(database, clock, kind="secret")
     quoted = "".join(f"%{ord(letter):02X}" for letter in secret)
@@ -418,7 +441,8 @@ async def test_a_form_is_read_in_one_way_only(client: Client, database: Database
     ] == "invalid_request"
     large = await client.post("/oauth/token", content="a=" + "x" * 70_000, headers=kind)
     assert large.json()["error"] == "invalid_request"
-    assert (await client.get("/oauth/token")).status_code == 405
+    wrong = await client.get("/oauth/token")
+    assert (wrong.status_code, set(wrong.headers["allow"].split(", "))) == (405, {"POST", "OPTIONS"})
 
 
 async def test_guessing_is_slowed(client: Client, database: Database, clock: Clock) -> None:
@@ -453,6 +477,12 @@ async def test_what_is_missing_is_named(client: Client, database: Database, cloc
     for kind in ("authorization_code", "refresh_token"):
         answer = await client.post("/oauth/token", data={"grant_type": kind, "client_id": app.id})
         assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request"), kind
+    app, secret = await an_app(database, clock, kind="secret")
+    for door in ("introspect", "revoke"):  # RFC 7662, section 2.1; RFC 7009, section 2.1
+        answer = await client.post(
+            f"/oauth/{door}", data={"client_id": app.id}, headers=basic(app.id, secret)
+        )
+        assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request"), door
 
 
 async def test_clients_are_told_what_is_wrong_with_a_token(client: Client) -> None:

@@ -473,12 +473,17 @@ async def test_a_patient_may_only_ask_for_their_own_record(database: Database, c
         assert taken["status"] == "requested"
 
 
-async def test_roles_that_may_not(house: House, client_of: ClientOf) -> None:
+async def test_roles_that_may_not(house: House, client_of: ClientOf, database: Database) -> None:
     for role in ("patient", "front-desk"):
         other = await client_of(role, patient="ada" if role == "patient" else None)
         sent = subscription(house.hook.url, "lab-result", "Observation?patient=Patient/ada")
         assert (await other.put("/fhir/Subscription/s1", json=sent)).status_code == 403
         assert (await other.post("/fhir/Subscription", json=sent)).status_code == 403
+    async with database.single() as conn:
+        rows = await conn.fetch(
+            "SELECT role, outcome FROM audit WHERE rtype = 'Subscription' ORDER BY seq", ()
+        )
+    assert [tuple(row) for row in rows] == [("patient", 8)] * 2 + [("front-desk", 8)] * 2
 
 
 BAD: list[tuple[dict[str, Any], str]] = [

@@ -360,6 +360,28 @@ async def test_the_sites_ages_hold(sign_in: SignIn, database: Database, clock: C
     assert f"{CANARY} secret" in (await (await sign_in("ines")).get(f"/me/for/{right}/record")).text
 
 
+async def test_birthdays_are_counted_on_the_day_of_the_practice(
+    sign_in: SignIn, database: Database, clock: Clock
+) -> None:
+    """On the clocks of the practice it is the 19th while it is the 18th in UTC: the birthday has come."""
+    right = await family(database, clock, "2014-11-19")
+    clock.advance(hours=5)  # 15:00 UTC
+    async with database.single() as conn:
+        await conn.execute("INSERT INTO site_setting VALUES (1, 'time_zone', 'Australia/Sydney')")
+    page = await (await sign_in("ines")).get(f"/me/for/{right}/record")
+    assert f"{CANARY} eczema" in page.text
+    assert f"{CANARY} secret" not in page.text
+
+
+async def test_a_parents_right_ends_where_only_the_year_of_birth_is_known(
+    sign_in: SignIn, database: Database, clock: Clock
+) -> None:
+    right = await family(database, clock, "1990")
+    me = await sign_in("ines")
+    assert (await me.get(f"/me/for/{right}/record")).status_code == 404
+    assert right not in (await me.get("/me")).text
+
+
 async def test_an_invitation_works_once_and_says_nothing_to_guessers(
     sign_in: SignIn, visitor: httpx.AsyncClient, database: Database, clock: Clock
 ) -> None:

@@ -11,6 +11,7 @@ import pytest
 from joserfc.errors import JoseError
 from starlette.applications import Starlette
 
+from commonchart.access import users
 from commonchart.access.actors import Actor
 from commonchart.access.portal import links
 from commonchart.access.records import Put, Records
@@ -141,7 +142,7 @@ def keys(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_a_health_link_by_its_specification(
-    doors: Starlette, sign_in: SignIn, visitor: httpx.AsyncClient, clock: Clock
+    doors: Starlette, sign_in: SignIn, visitor: httpx.AsyncClient, clock: Clock, database: Database
 ) -> None:
     me = await sign_in("ines")
     path, _ = await made(me)
@@ -158,9 +159,18 @@ async def test_a_health_link_by_its_specification(
     assert fetched.headers["content-type"].startswith("application/jose")
     assert json.loads(health_link.opened(fetched.text, KEYS[path]))["entry"][0]["resource"]["id"] == "ines"
     assert (await visitor.get(where)).status_code == 404
+    async with database.single() as conn:
+        rows = await conn.fetch(
+            "SELECT detail FROM audit WHERE action = 'link' ORDER BY seq DESC LIMIT 2", ()
+        )
+    assert [row[0].split(",")[0] for row in rows] == ["file", "app"]
     assert (await manifest(visitor, path, recipient=" ")).status_code == 400
     assert (await visitor.post(path.replace("/share/", "/shl/"), content=b"{")).status_code == 400
     assert (await visitor.options(path.replace("/share/", "/shl/"))).status_code == 204
+    (file,) = (await manifest(visitor, path, embeddedLengthMax=10)).json()["files"]
+    await users.set_active(database, "ines", False, clock())  # whoever made the link is shut out
+    assert (await visitor.get(file["location"].removeprefix("https://chart.example"))).status_code == 404
+    await users.set_active(database, "ines", True, clock())
     clock.advance(days=8)
     assert (await manifest(visitor, path)).status_code == 404
 

@@ -85,6 +85,7 @@ class Row(Struct, frozen=True):
     code: int | None = None
     body: str = ""
     date_lo: datetime | None = None
+    date_hi: datetime | None = None
 
 
 def read(consent: dict[str, Any]) -> Read:
@@ -102,6 +103,7 @@ def _rules(consent: dict[str, Any]) -> list[Rule]:
     purposes = _purposes_of_scope(consent)
     if purposes is None:
         return []
+    _unmodified(consent)
     root = consent.get("provision") or {}
     chain = Rule(1, False, purposes=(purposes,) if purposes else None)
     narrowed = _narrowed(chain, root)
@@ -113,6 +115,19 @@ def _rules(consent: dict[str, Any]) -> list[Rule]:
     if not found and not root.get("provision"):
         raise Invalid("it says neither what is permitted nor what is denied", at="Consent.provision")
     return found
+
+
+def _unmodified(part: Any, at: str = "Consent") -> None:
+    """Raises Invalid for a modifier extension or rules of its own anywhere in it: they may turn what it says around."""
+    if isinstance(part, list):
+        for one in part:
+            _unmodified(one, at)
+    elif isinstance(part, dict):
+        if "modifierExtension" in part or "implicitRules" in part:
+            raise Invalid("it has a modifier that is not known here", at=at)
+        for name, one in part.items():
+            if name != "contained":
+                _unmodified(one, f"{at}.{name}")
 
 
 def _purposes_of_scope(consent: dict[str, Any]) -> tuple[str, ...] | None:
@@ -337,11 +352,15 @@ def _has_code(rule: Rule, row: Row) -> bool:
 
 
 def _in_period(rule: Rule, row: Row) -> bool:
+    """Denied is whatever may reach into the period, also by a date that is not exact; permitted what lies within it."""
     if rule.data_period is None:
         return True
-    if row.date_lo is None:
+    if row.date_lo is None or row.date_hi is None:
         return not rule.permit
-    return rule.data_period[0] <= row.date_lo < rule.data_period[1]
+    begins, ends = rule.data_period
+    if rule.permit:
+        return begins <= row.date_lo and row.date_hi <= ends
+    return row.date_lo < ends and row.date_hi > begins
 
 
 def _can_open(rule: Rule, asking: Asking, row: Row) -> bool:

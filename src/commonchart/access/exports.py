@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from commonchart.access import policy
+from commonchart.access import audit, policy
 from commonchart.access.actors import Actor
 from commonchart.fhir.definitions import r4
 from commonchart.fhir.outcome import Forbidden
@@ -25,6 +25,7 @@ from commonchart.search.query import Query
 from commonchart.search.resolve import resolved
 
 if TYPE_CHECKING:
+    from commonchart.access.records import Records
     from commonchart.record.database import Connection
     from commonchart.search.visible import Visible
 
@@ -57,6 +58,14 @@ def require_exporter(actor: Actor) -> None:
     """Raises Forbidden: exports are for administrators and programs, who answer for what leaves the house."""
     if actor.role not in EXPORTERS:
         raise Forbidden("Only administrators and programs of the role system export or import in bulk")
+
+
+async def exporting(records: Records) -> None:
+    """The same for a request, whose refusal leaves a row. Raises Forbidden."""
+    if records.actor.role not in EXPORTERS:
+        async with records.database.single() as conn:
+            await audit.note(conn, records.actor, records.clock(), "export", outcome=audit.SERIOUS)
+    require_exporter(records.actor)
 
 
 def readable_types(actor: Actor, compartment: bool) -> tuple[str, ...]:

@@ -160,8 +160,12 @@ class Records:
                 predicate=predicate,
             )
             who = sorted({one.patient for one in found if one.patient})
-            await audit.note(conn, self.actor, self.clock(), "history", rtype=rtype, id=id, patients=who)
-        if id is not None and not found and since is None and at is None and after is None:
+            unknown = id is not None and not found and since is None and at is None and after is None
+            outcome = audit.MINOR if unknown else audit.OK
+            await audit.note(
+                conn, self.actor, self.clock(), "history", outcome=outcome, rtype=rtype, id=id, patients=who
+            )
+        if unknown:
             await self.missed(began)
             raise NotFound(f"There is no {rtype} with this id")
         shown = tuple(found[:count])
@@ -233,18 +237,21 @@ class Records:
                 tx = Transaction(self, conn, source, once)
                 yield tx
         except NotFound:
-            await self._denied(tx)
+            await self._denied(tx, audit.MINOR)
             await self.missed(began)
             raise
+        except Forbidden:
+            await self._denied(tx, audit.SERIOUS)
+            raise
 
-    async def _denied(self, tx: Transaction | None) -> None:
-        """Leave a row of a write to what is hidden or not there, once it was taken back."""
+    async def _denied(self, tx: Transaction | None, outcome: int) -> None:
+        """Leave a row of a write to what is hidden, not there or another's to change, once it was taken back."""
         if tx is None or tx.about is None:
             return
         action, rtype, id = tx.about
         async with self.database.single() as conn:
             await audit.note(
-                conn, self.actor, self.clock(), action, outcome=audit.MINOR, rtype=rtype, id=id[:64]
+                conn, self.actor, self.clock(), action, outcome=outcome, rtype=rtype, id=id[:64] or None
             )
 
     async def commit(self, wanted: Sequence[Wanted], *, source: str = "") -> list[Written]:
@@ -377,6 +384,19 @@ class Transaction:
 
         return await page.matching_ids(fetch, query, self.records.visible, limit)
 
+    async def shown(self, one: Stored) -> None:
+        """Leave the row of a resource that is answered with as it is, though it was to be written."""
+        who = [one.patient] if one.patient else []
+        await audit.note(
+            self.conn,
+            self.records.actor,
+            self.records.clock(),
+            "read",
+            rtype=one.rtype,
+            id=one.id,
+            patients=who,
+        )
+
     async def alone(self, condition: str) -> None:
         """Wait until no other transaction acts on the same condition, so that it is met at most once."""
         key = hash64(f"{self.records.actor.tenant}\x1f{condition}")
@@ -392,6 +412,7 @@ class Transaction:
             action = (
                 "delete" if isinstance(one, Delete) else "create" if isinstance(one, Create) else "update"
             )
+            self.about = None  # a type that is refused as a whole leaves a row of its own
             await records.require(action, type_of(one))
             self.about = (action, type_of(one), "" if isinstance(one, Create) else one.id)
         modifiers = [url for one in wanted if not isinstance(one, Delete) for url in one.valid.modifiers]

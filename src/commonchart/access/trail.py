@@ -67,6 +67,7 @@ class Ask(Struct, frozen=True):
     sort: Sort = "at"
     descending: bool = True
     upto: int = 0
+    outcomes: tuple[int, ...] = ()
 
 
 class Numbered(Struct, frozen=True):
@@ -203,6 +204,7 @@ def _where(actor: Actor, ask: Ask) -> tuple[str, list[Any]]:
         ("actor = %s", ask.actor),
         ("action = %s", ask.action),
         ("seq <= %s", ask.upto),
+        ("outcome = ANY(%s)", list(ask.outcomes)),
     ):
         if value:
             where.append(sql)

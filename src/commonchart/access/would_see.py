@@ -234,7 +234,7 @@ def _denying(stored: Stored, labels: int, beyond: Beyond, known: Known, now: dat
 
 def _row(stored: Stored, labels: int) -> Row:
     body = stored.body.decode() if stored.body else ""
-    return Row(stored.rtype, stored.id, stored.org, labels, stored.code, body, stored.date_lo)
+    return Row(stored.rtype, stored.id, stored.org, labels, stored.code, body, stored.date_lo, stored.date_hi)
 
 
 def _closed(stored: Stored, labels: int, who: Actor, beyond: Beyond, known: Known) -> WHY:

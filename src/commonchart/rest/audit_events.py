@@ -1,7 +1,7 @@
 """The audit trail as FHIR: `AuditEvent` is read and searched, never written. http://hl7.org/fhir/R4/auditevent.html.
 
-The trail is no stored resource, so what can be searched by is named here: patient, date, agent, action, outcome, and
-`_id`, newest first. The id of an event is its number in the trail.
+The trail is no stored resource, so what can be searched by is named here: patient (or entity, which is one), date, agent,
+outcome, kind, and `_id`, newest first. The id of an event is its number in the trail.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from commonchart.access.records import Records
 from commonchart.access.trail import Ask, Kind, Numbered
 from commonchart.fhir import dates, json
 from commonchart.fhir.outcome import Malformed, NotFound, Refused, Unsupported
-from commonchart.rest.exchange import Answer, Asked
+from commonchart.rest.exchange import ID, Answer, Asked
 
 PAGE, MOST = 50, 1000
+OUTCOMES = frozenset({"0", "4", "8", "12"})
 BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
 ACTIONS = {"create": "C", "update": "U", "delete": "D", "read": "R", "vread": "R", "history": "R"}
 KNOWN = frozenset(
@@ -60,11 +61,17 @@ async def search(records: Records, asked: Asked) -> Answer:
     unknown = sorted(set(given) - KNOWN)
     if unknown:
         raise Unsupported("The audit trail cannot be searched by this", at=unknown[0])
+    twice = sorted(name for name, values in given.items() if len(values) > 1 and name != "date")
+    if twice:
+        raise Malformed("The audit trail is searched by one of these at a time", at=twice[0])
     if "_id" in given:
         found = await _by_id(records, given["_id"][0])
     else:
         found = await trail.events(
-            records, _ask(given), limit=_number(given, "_count", PAGE), offset=_number(given, "_offset", 0)
+            records,
+            _ask(given, asked.base),
+            limit=_number(given, "_count", PAGE),
+            offset=_number(given, "_offset", 0),
         )
     return Answer(200, json.encode(_bundle(asked, given, found)))
 
@@ -74,14 +81,33 @@ async def _by_id(records: Records, number: str) -> list[Numbered]:
     return [found] if found else []
 
 
-def _ask(given: dict[str, list[str]]) -> Ask:
+def _ask(given: dict[str, list[str]], base: str) -> Ask:
     since, until = _span(given.get("date", []))
-    kind = "denials" if "outcome" in given and given["outcome"][0] != "0" else given.get("kind", ["all"])[0]
+    kind = given.get("kind", ["all"])[0]
     if kind not in get_args(Kind):
         raise Malformed(f"kind is one of {', '.join(get_args(Kind))}", at="kind")
-    patient = given.get("patient", given.get("entity", [""]))[0].removeprefix("Patient/")
+    patients = {_patient(given[name][0], base, name) for name in ("patient", "entity") if name in given}
+    if len(patients) > 1:
+        raise Malformed("patient and entity name two patients", at="entity")
     agent = given.get("agent", [""])[0].rpartition("/")[2]
-    return Ask(since, until, kind, patient, agent, upto=_number(given, "_upto", 0))  # type: ignore[arg-type]
+    return Ask(
+        since, until, kind, "".join(patients), agent, upto=_number(given, "_upto", 0), outcomes=_outcomes(given)  # type: ignore[arg-type]
+    )  # fmt: skip
+
+
+def _patient(text: str, base: str, name: str) -> str:
+    """The id of the patient who is asked about. Raises Malformed for anything else: the trail is kept by patient."""
+    id = text.removeprefix(f"{base}/").removeprefix("Patient/")
+    if not ID.fullmatch(id):
+        raise Malformed(f"{name} is one patient: Patient/id", at=name)
+    return id
+
+
+def _outcomes(given: dict[str, list[str]]) -> tuple[int, ...]:
+    codes = given["outcome"][0].split(",") if "outcome" in given else []
+    if not set(codes) <= OUTCOMES:
+        raise Malformed("outcome is among 0, 4, 8 and 12", at="outcome")
+    return tuple(int(code) for code in codes)
 
 
 def _span(texts: list[str]) -> tuple[datetime, datetime]:

@@ -33,7 +33,7 @@ from commonchart.record.rows import Stored
 from commonchart.rest.exchange import ID, Answer, Asked, if_match, query_params
 from commonchart.rest.patch import changed, current
 from commonchart.rest.search import joined
-from commonchart.rest.write import answered, matching, taken
+from commonchart.rest.write import answered, found_instead, matching, taken
 from commonchart.search.query import parse
 
 log = structlog.get_logger("commonchart.rest")
@@ -304,7 +304,7 @@ async def _write(tx: Transaction, steps: Sequence[Step]) -> None:
         if step.asked.method == "DELETE":
             step.answer = await _delete(tx, step)
         elif step.asked.method == "POST" and step.existing is not None:
-            step.answer = answered(tx, step.asked, step.existing, 200)
+            step.answer = await found_instead(tx, step.asked, step.existing)
     storing = [s for s in steps if s.valid is not None]
     ordered = sorted(storing, key=lambda step: STORING.index(step.asked.method))
     wanted = [_wanted(step) for step in ordered]

@@ -110,7 +110,9 @@ async def _said(
         said = {"error": refusal.error, "error_description": str(refusal)}
         basic = request.headers.get("authorization", "").lower().startswith("basic")
         return _json(
-            refusal.status, said, {"www-authenticate": "Basic"} if refusal.status == 401 and basic else {}
+            refusal.status,
+            said,
+            {"www-authenticate": 'Basic realm="commonchart"'} if refusal.status == 401 and basic else {},
         )
     except Refused as refusal:
         error = "invalid_request" if refusal.status == 400 else "temporarily_unavailable"
@@ -195,12 +197,12 @@ async def _introspect(request: Request, app: App, form: Form, place: Place) -> d
     if app.kind == "public":
         raise UnknownClient("Introspection is for clients that prove who they are")
     state = request.app.state
-    return await tokens.introspect(state.database, app, form.get("token", ""), place, state.clock())
+    return await tokens.introspect(state.database, app, form, place, state.clock())
 
 
 async def _revoke(request: Request, app: App, form: Form, place: Place) -> None:
     state = request.app.state
-    await tokens.revoke(state.database, app, form.get("token", ""), state.clock())
+    await tokens.revoke(state.database, app, form, state.clock())
 
 
 # ---- what anybody may read ---------------------------------------------------------------------------------------

@@ -74,7 +74,7 @@ async def create(tx: Transaction, asked: Asked) -> Answer:
     if condition is not None:
         existing = await matching(tx, asked.rtype, query_params(condition.lstrip("?")))
         if existing is not None:
-            return answered(tx, asked, existing, 200)
+            return await found_instead(tx, asked, existing)
     (written,) = await tx.write([Create(valid)])
     return answered(tx, asked, written.stored, 201)
 
@@ -158,6 +158,12 @@ async def matching(tx: Transaction, rtype: str, params: Params) -> Stored | None
     if len(keys) > 1:
         raise Ambiguous(f"The condition matches more than one {rtype}")
     return (await tx.read_many(keys)).get(keys[0]) if keys else None
+
+
+async def found_instead(tx: Transaction, asked: Asked, existing: Stored) -> Answer:
+    """The answer to a create for which something was there already: it is shown, and that leaves a row."""
+    await tx.shown(existing)
+    return answered(tx, asked, existing, 200)
 
 
 def answered(tx: Transaction, asked: Asked, stored: Stored, status: int) -> Answer:

@@ -421,8 +421,12 @@ _CODED = (
     "(_k.codes IS NULL OR CASE WHEN _k.permit THEN coalesce({0}.code = ANY(_k.hashes), false) ELSE EXISTS "
     "(SELECT 1 FROM unnest(_k.codes) _c WHERE position('\"code\":\"' || _c || '\"' IN coalesce({0}.body, '')) > 0) END)"
 )
-# what has no date is hidden by a denied period and not opened by a permitted one
-_DATED = "(_k.data_from IS NULL OR coalesce({0}.date_lo >= _k.data_from AND {0}.date_lo < _k.data_until, NOT _k.permit))"
+# a denied period hides what may reach into it, also by a date that is not exact, and a permitted one opens what lies within
+# it: what has no date is hidden by the one and not opened by the other
+_DATED = (
+    "(_k.data_from IS NULL OR coalesce(CASE WHEN _k.permit THEN {0}.date_lo >= _k.data_from AND {0}.date_hi <= _k.data_until "
+    "ELSE {0}.date_lo < _k.data_until AND {0}.date_hi > _k.data_from END, NOT _k.permit))"
+)
 
 
 def _opening(alias: str, who: Beyond, treats: str) -> Condition:

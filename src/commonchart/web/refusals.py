@@ -100,7 +100,9 @@ def refused(request: Request, refusal: Refused) -> Response:
 
 def unknown(request: Request, error: HTTPException) -> Response:
     """An address that nothing answers (404), or a method that it does not know (405)."""
-    return page(request, error.status_code, [])
+    response = page(request, error.status_code, [])
+    response.headers.update(error.headers or {})  # Allow, which goes with 405 (RFC 9110, section 15.5.6)
+    return response
 
 
 def bug(request: Request, error: Exception) -> Response:

@@ -108,7 +108,7 @@ def issuer_of(assertion: str) -> str:
     except (JoseError, ValueError, RecursionError):
         raise UnknownClient() from None
     client = found.get("iss") if isinstance(found, dict) else None
-    if not isinstance(client, str):
+    if not isinstance(client, str) or not client.isprintable():
         raise UnknownClient()
     return client
 
@@ -134,7 +134,7 @@ def proven(assertion: str, key: Key, client: str, audience: str, now: datetime) 
     if named != audience and named != [audience]:
         raise UnknownClient(f"aud is {audience}")
     jti = claims.get("jti")
-    if not isinstance(jti, str) or not 0 < len(jti) <= 255 or "\0" in jti:
+    if not isinstance(jti, str) or not 0 < len(jti) <= 255 or not jti.isprintable():
         raise UnknownClient("A client assertion has a jti of its own")
     return Proof(client, jti, _expires(claims, now))
 

@@ -88,9 +88,10 @@ def _basic(headers: Mapping[str, str]) -> tuple[str, str]:
         id, colon, secret = base64.b64decode(text.strip(), validate=True).decode().partition(":")
     except (binascii.Error, ValueError):
         raise UnknownClient() from None
-    if kind.lower() != "basic" or not colon:
+    named = unquote_plus(id)
+    if kind.lower() != "basic" or not colon or not named.isprintable():
         raise UnknownClient()
-    return unquote_plus(id), unquote_plus(secret)
+    return named, unquote_plus(secret)
 
 
 async def _signed(database: Database, app: App, form: Mapping[str, str], door: Door, now: datetime) -> None:

@@ -269,8 +269,11 @@ async def _by_itself(
 # ---- introspection and revocation ----------------------------------------------------------------------------------
 
 
-async def introspect(database: Database, app: App, token: str, place: Place, now: datetime) -> dict[str, Any]:
-    """What a token of this very app stands for (RFC 7662); of anything else only that it is not active."""
+async def introspect(
+    database: Database, app: App, form: Mapping[str, str], place: Place, now: datetime
+) -> dict[str, Any]:
+    """What a token of this very app stands for (RFC 7662); of anything else only that it is not active. Raises Denied."""
+    token = _needed(form, "token")
     async with database.single() as conn:
         cursor = await conn.execute(
             "SELECT c.app_grant, c.scopes, c.created, c.expires FROM credential c WHERE c.sha256 = %s AND c.kind = ANY(%s) "
@@ -291,9 +294,9 @@ async def introspect(database: Database, app: App, token: str, place: Place, now
     return out | _context(grant, place, actor.tenant)
 
 
-async def revoke(database: Database, app: App, token: str, now: datetime) -> None:
-    """End a token of this app (RFC 7009), a refresh token with everything that was given; others are left alone."""
-    key = credentials.digest(token)
+async def revoke(database: Database, app: App, form: Mapping[str, str], now: datetime) -> None:
+    """End a token of this app (RFC 7009), a refresh token with everything that was given; others are left alone. Raises Denied."""
+    key = credentials.digest(_needed(form, "token"))
     async with database.connection() as conn:
         cursor = await conn.execute(
             "UPDATE credential SET revoked = %s WHERE sha256 = %s AND client = %s AND kind = ANY(%s) AND revoked IS NULL "

@@ -48,16 +48,16 @@ async def begin(
          agent[:200], factor, now),
     )  # fmt: skip
     if kind == "session":
-        await _at_most(conn, user, now)
+        await _at_most(conn, user, token, now)
     return token
 
 
-async def _at_most(conn: Connection, user: str, now: datetime) -> None:
-    """End the sessions that were used longest ago, where there are more than MOST."""
+async def _at_most(conn: Connection, user: str, new: str, now: datetime) -> None:
+    """End the sessions that were used longest ago, where there are more than MOST; never the one that begins."""
     await conn.execute(
         "UPDATE credential SET revoked = %s WHERE sha256 IN (SELECT sha256 FROM credential WHERE actor = %s AND kind = 'session' "
-        "AND revoked IS NULL AND expires > %s ORDER BY used DESC, created DESC OFFSET %s)",
-        (now, user, now, MOST),
+        "AND revoked IS NULL AND expires > %s ORDER BY sha256 = %s DESC, used DESC, created DESC OFFSET %s)",
+        (now, user, now, credentials.digest(new), MOST),
     )
 
 

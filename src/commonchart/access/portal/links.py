@@ -313,15 +313,18 @@ async def keep_file(database: Database, link: Link, body: str, now: datetime) ->
 
 
 async def take_file(database: Database, token: str, now: datetime) -> str:
-    """A sealed file, once, while its link stands. Raises NotFound."""
+    """A sealed file, once, while its link and whoever made that stand, with its row. Raises NotFound."""
     async with database.connection() as conn:
         rows = await conn.fetch(
-            "DELETE FROM share_file f USING share_link l WHERE f.sha256 = %s AND f.expires > %s AND l.id = f.link AND l.revoked IS NULL "
-            "AND l.expires > %s RETURNING f.body",
+            "DELETE FROM share_file f USING share_link l JOIN app_user u ON u.id = l.actor AND u.tenant = l.tenant "
+            "WHERE f.sha256 = %s AND f.expires > %s AND l.id = f.link AND u.active AND l.revoked IS NULL AND l.expires > %s "
+            f"RETURNING f.body, {_COLUMNS}",
             (credentials.digest(token), now, now),
         )
-    if not rows:
-        raise NotFound(OVER)
+        if not rows:
+            raise NotFound(OVER)
+        link = Link(*rows[0][1:])
+        await audit.note(conn, reader(link), now, "link", id=link.id, patients=[link.patient], detail="file")
     return str(rows[0][0])
 
 

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from commonchart.access import audit, policy
 from commonchart.access.actors import FOR_A_PATIENT, Actor
+from commonchart.access.outreach.policy import local
 from commonchart.access.records import Records
 from commonchart.care.calendar import age_on
 from commonchart.fhir import dates, json
@@ -113,11 +114,12 @@ async def acting(records: Records, grant: str) -> Acting:
             (grant[:64], actor.tenant, actor.user, now, now),
         )
         ages = await ages_of(conn, actor.tenant)
+        today = (await local(conn, actor.tenant, now)).date()  # birthdays are the site's
     if actor.role not in FOR_A_PATIENT or not rows:
         await _refused(records, grant)
     one = Proxy(*rows[0])
     born = await born_of(records, one.patient)
-    scope = scope_on(one, born, now.date(), ages)
+    scope = scope_on(one, born, today, ages)
     if scope is None:
         await _refused(records, grant)
     assert scope is not None
@@ -141,7 +143,7 @@ def as_proxy(actor: Actor, one: Proxy, scope: Scope) -> Actor:
 
 
 async def born_of(records: Records, patient: str) -> date | None:
-    """The birth date of the patient, as the program itself reads it; None where it is not known to the day."""
+    """The birth date of the patient, as the program itself reads it, the first day that it may be; None where it is not known."""
     program = Actor(
         records.actor.tenant, "portal", "portal", "system", "", "commonchart", "HOPERAT", network=False
     )
@@ -149,8 +151,8 @@ async def born_of(records: Records, patient: str) -> date | None:
         stored = await Records(records.database, program, records.clock).read("Patient", patient)
     except (NotFound, Gone):
         return None
-    text = str(json.decode(stored.body or b"{}").get("birthDate", ""))
-    return date.fromisoformat(text) if len(text) == 10 else None
+    text = json.decode(stored.body or b"{}").get("birthDate")
+    return dates.bounds(text)[0].date() if text else None
 
 
 async def mine(records: Records) -> list[Proxy]:
@@ -162,8 +164,9 @@ async def mine(records: Records) -> list[Proxy]:
             (actor.tenant, actor.user, now, now),
         )
         ages = await ages_of(conn, actor.tenant)
+        today = (await local(conn, actor.tenant, now)).date()
     found = [Proxy(*row) for row in rows]
-    return [one for one in found if scope_on(one, await born_of(records, one.patient), now.date(), ages)]
+    return [one for one in found if scope_on(one, await born_of(records, one.patient), today, ages)]
 
 
 async def of_patient(conn: Connection, tenant: int, patient: str) -> list[Proxy]:

@@ -29,6 +29,7 @@ async def admitted(tx: Transaction, valid: Valid) -> Valid:
     """What a client's write stores: a Subscription as `accept` leaves it, anything else as it is. Raises as `accept`."""
     if valid.rtype != "Subscription":
         return valid
+    tx.about = ("create", "Subscription", str(valid.resource.get("id", "")))  # what a refusal leaves a row of
     return validate(await accept(tx.conn, tx.records.actor, valid.resource, tx.records.clock()))
 
 

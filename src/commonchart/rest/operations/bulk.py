@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
-from commonchart.access.exports import require_exporter
+from commonchart.access.exports import exporting
 from commonchart.access.records import Records
 from commonchart.exchange.bulk import runs
 from commonchart.exchange.bulk.members import known_patients, members
@@ -60,7 +60,7 @@ async def _patients(records: Records, asked: Asked) -> Answer:
 
 async def _group(records: Records, asked: Asked) -> Answer:
     """The records of the members that a group has now."""
-    require_exporter(records.actor)
+    await exporting(records)
     of = await members(records, asked.id)
     return await _begun(records, asked, await _wanted(records, asked, "group", of))
 
@@ -78,7 +78,7 @@ async def _begun(records: Records, asked: Asked, wanted: Export | Import) -> Ans
 
 
 async def _wanted(records: Records, asked: Asked, level: str, group: tuple[str, ...] | None) -> Export:
-    require_exporter(records.actor)
+    await exporting(records)
     given = asked.arguments()
     _formats(given)
     unknown = {name for name, _ in given.values} - KNOWN
@@ -191,7 +191,7 @@ def _patient_id(value: Any) -> str:
 
 async def _import(records: Records, asked: Asked) -> Answer:
     """Load the files that Parameters name: inputFormat, input (type, url), storageDetail."""
-    require_exporter(records.actor)
+    await exporting(records)
     given = asked.arguments()
     format = given.text("inputFormat")
     if format is not None and format not in NDJSON:
