@@ -82,7 +82,7 @@ def test_a_filter_is_saved_and_deleted_and_brought_back(visit: Visit) -> None:
 
 
 def test_from_a_number_to_its_patients_and_back(visit: Visit) -> None:
-    page: Any = visit.go("/dashboard?clinician=wrenfield&all=yes")
+    page: Any = visit.go("/dashboard?clinician=wrenfield&all=yes&q=HbA1c")
     page.get_by_role("link", name="Overdue: HbA1c", exact=False).first.click()
     expect(page.get_by_role("heading", name="Registry", exact=True)).to_be_visible()
     page.get_by_role("link", name="Back to the dashboard").click()

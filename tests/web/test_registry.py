@@ -155,14 +155,14 @@ async def test_a_condition_registry(sage: Client, listed: None) -> None:
 
 
 async def test_the_dashboard_leads_to_patients_and_back(sage: Client, listed: None) -> None:
-    page = (await sage.get("/dashboard?clinician=other&all=yes")).text
+    page = (await sage.get("/dashboard?clinician=other&all=yes&q=HbA1c")).text
     assert "kept since 18-Nov-2026" in page
     assert "There is no trend yet" in page
     found = re.search(r'href="(/registry\?rule=a1c[^"]*status=up-to-date[^"]*)"', page)
     assert found
     there = (await sage.get(found[1].replace("&amp;", "&"))).text
     assert "PERSON-HIGH" in there
-    assert 'href="/dashboard?clinician=other&amp;all=yes"' in there
+    assert 'href="/dashboard?clinician=other&amp;all=yes&amp;q=HbA1c"' in there
     assert "Weekly panel report" in page
     found_rules = (await sage.get("/dashboard?kind=monitoring&q=HBA1C")).text
     assert "rule=a1c" in found_rules
