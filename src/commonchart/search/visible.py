@@ -126,7 +126,7 @@ class Visible(Struct, frozen=True):
         What it says of any row is what `predicate` says.
         """
         whole = self.predicate(alias)
-        if not self._simple:
+        if not patients or not self._simple or self.beyond is None:
             return whole
         doubtful, more = self.doubtful(alias)
         plain = (f"{alias}.patient = ANY(%s) AND NOT ({doubtful})", [list(patients), *more])
@@ -361,13 +361,18 @@ def _related(alias: str, who: Beyond) -> Condition:
 
 
 def _settled(alias: str, who: Beyond) -> Condition:
-    """Nothing but labels can hide anything of the patient: the organisation treats them, and no consent says anything."""
+    """Nothing but labels can hide anything of the patient: the organisation treats them, and no consent denies this actor anything."""
     if who.org is None:
         return "true", []
     if not (who.org and who.shares and who.related):
         return "false", []
-    silent = f"NOT EXISTS (SELECT 1 FROM consent_rule _k WHERE _k.tenant = {alias}.tenant AND _k.patient = {alias}.patient)"
-    return _all([_related(alias, who), (silent, [])])
+    return _all([_related(alias, who), _undenied(alias, who)])
+
+
+def _undenied(alias: str, who: Beyond) -> Condition:
+    """No consent of the patient denies this actor anything now."""
+    text, args = _of_patient(alias, who)
+    return f"NOT EXISTS (SELECT 1 FROM consent_rule _k WHERE {text} AND NOT _k.permit)", args
 
 
 def _decided(alias: str, who: Beyond, *, personal: bool) -> Condition:
@@ -448,9 +453,9 @@ def _due_of_theirs(alias: str, who: Beyond) -> Condition:
         own = _all([own, (personal, [*args, who.person])])
     if who.org is None or not who.shares:
         return own
-    text, args = _of_patient(alias, who)
-    free: Condition = (f"NOT EXISTS (SELECT 1 FROM consent_rule _k WHERE {text} AND NOT _k.permit)", args)
-    usual = _all([_related(alias, who), free, (f"{alias}.labels & %s::bigint = 0", [who.blocked])])
+    usual = _all(
+        [_related(alias, who), _undenied(alias, who), (f"{alias}.labels & %s::bigint = 0", [who.blocked])]
+    )
     if not who.related:
         usual = ("false", [])
     emergency = _all([_emergency(alias, who), (f"{alias}.labels & %s::bigint = 0", [who.never])])
