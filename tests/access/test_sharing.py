@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from commonchart.access import consents, emergency, relationships
+from commonchart.access import charts, consents, emergency, relationships
 from commonchart.access import due as due_list
 from commonchart.access.actors import Actor, Role
 from commonchart.access.records import Create, Delete, Put, Records
@@ -253,6 +253,32 @@ async def test_a_denial_ends_what_a_relationship_opened_at_once(world: World) ->
     assert await ids(world.alder) == {"cold", "opioid"}
     await world.loader.commit([Delete("Consent", "c")])
     assert await ids(world.birch) == {"cold"}
+
+
+@pytest.mark.parametrize("long", [1, charts.LONG])
+async def test_a_long_chart_is_asked_for_in_another_way_and_shows_the_same(
+    world: World, monkeypatch: pytest.MonkeyPatch, long: int
+) -> None:
+    """What a label hides, and from the next statement on what a consent denies or the end of a relationship takes away."""
+    monkeypatch.setattr(charts, "LONG", long)
+    monkeypatch.setattr(charts, "_long", {})
+    await world.keeps(referral("r1", "birch"))
+    assert await _chart(world) == ["cold"]
+    assert ((1, "ada") in charts._long) == (long == 1)
+    await world.keeps(consent("no", {"type": "deny", "actor": [actor_in("Organization/birch")]}))
+    assert await _chart(world) == []
+    await world.keeps(consent("no", {"type": "deny"}, status="inactive"))
+    assert await _chart(world) == ["cold"]
+    await world.keeps(referral("r1", "birch") | {"status": "revoked"})
+    assert await _chart(world) == []
+
+
+async def _chart(world: World) -> list[str]:
+    await world.birch.counts("ada")
+    now = await world.birch.facts("ada", ["Condition"])
+    then = await world.birch.facts("ada", ["Condition"], as_of=world.clock())
+    assert [one.id for one in then.items] == [one.id for one in now.items]
+    return [one.id for one in now.items]
 
 
 async def test_the_deepest_provision_wins_and_a_tie_denies(world: World) -> None:

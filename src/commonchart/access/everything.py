@@ -172,8 +172,7 @@ def _own(records: Records, scope: _Scope, asked: Asked) -> Statement:
 
 
 def _where(records: Records, scope: _Scope, asked: Asked) -> tuple[str, list[Any]]:
-    whose = [scope.head[1]] if scope.head[0] == "Patient" else []
-    predicate, args = records.visible.about("r", whose)
+    predicate, args = records.visible.predicate("r")
     where = [predicate, scope.text, "NOT r.deleted", "r.rtype <> ALL(%s)"]
     args = [*args, *scope.args, sorted(_unreadable(records) | {"Group", "AuditEvent"})]
     if asked.types:

@@ -46,7 +46,7 @@ async def withheld(
 
     Read past the second wall, as nothing else is for a reader: what it hid would be missed in silence.
     """
-    predicate, args = policy.visible(actor, now).about("r", patients)
+    predicate, args = policy.visible(actor, now).predicate("r")
     async with conn.within(Bounds(actor.tenant)):
         found = await conn.fetch(
             f"SELECT r.body, ({predicate}) AS seen FROM resource r WHERE {_OF_THEM} AND {_READ} ORDER BY r.rtype, r.id",

@@ -77,27 +77,21 @@ def reading(query: Query, visible: Visible, limit: int) -> Statement:
 
 def conditions(query: Query, visible: Visible) -> Sql:
     """The WHERE clause of a query on the alias r."""
-    about = _patients(query)
-    predicate, args = visible.about("r", about)
+    predicate, args = visible.predicate("r")
     parts = [predicate, "r.rtype = ANY(%s)" if query.types else "r.rtype = %s", "NOT r.deleted"]
     args = [*args, list(query.types) if query.types else query.rtype]
     if query.compartment is not None:
         inside = _inside(query, *query.compartment)
         parts.append(inside.text)
         args += inside.args
-    scoped = query.compartment is not None or bool(about)
+    scoped = query.compartment is not None or any(
+        patients_of(query.rtype, term) for term in query.terms if not query.types
+    )
     for term in query.terms:
         made = _across(query, term, scoped, visible)
         parts.append(made.text)
         args += made.args
     return Sql(" AND ".join(parts), args)
-
-
-def _patients(query: Query) -> list[str]:
-    """The patients whose rows a query asks for, as far as its terms name them."""
-    own = [query.compartment[1]] if query.compartment and query.compartment[0] == "Patient" else []
-    terms = [] if query.types else query.terms
-    return own + [id for term in terms for id in patients_of(query.rtype, term)]
 
 
 def _across(query: Query, term: Term, scoped: bool, visible: Visible) -> Sql:
